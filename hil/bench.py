@@ -1,0 +1,184 @@
+"""The seam of the house: what a bench is, what it says of itself, and what it answers.
+
+A bench has one working verb. Limits, dose, record and fault injection are wrappers around it; simulation is another
+object behind the same contract, never a flag.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hil.errors import ConfigError
+from hil.schedule import Answer, NudgeKind, Pulse, Schedule
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StepCurve:
+    """Expected conductance change of one pulse against the conductance it meets.
+
+    Parameters
+    ----------
+    siemens
+        Conductances [k], rising, at least two.
+    up_s, down_s
+        Change of one potentiating pulse (0 or more) and of one depressing pulse (0 or less), siemens [k]; linear between.
+        An exponential device is affine in g, so two points give it exactly.
+    """
+
+    siemens: NDArray[np.float64]
+    up_s: NDArray[np.float64]
+    down_s: NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        same = self.siemens.shape == self.up_s.shape == self.down_s.shape
+        if not same or self.siemens.ndim != 1 or self.siemens.size < 2 or not np.all(np.diff(self.siemens) > 0):
+            raise ConfigError("step curve: siemens, up_s and down_s must be of one length, two or more, siemens rising")
+        if not (np.all(self.up_s >= 0) and np.all(self.down_s <= 0)):
+            raise ConfigError("step curve: potentiating steps must be 0 or more and depressing steps 0 or less")
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSheet:
+    """What is known of an array's devices before they are measured: the data sheet of its typical device.
+
+    ``step_up_s`` and ``step_down_s`` are the nominal changes of one pulse (siemens, both positive), the range divided by
+    the number of levels; ``curve`` tells how the step depends on the state.
+    """
+
+    g_min_s: float
+    g_max_s: float
+    step_up_s: float
+    step_down_s: float
+    curve: StepCurve
+    potentiate: Pulse
+    depress: Pulse
+    read_voltage_v: float
+    integration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayInfo:
+    """One array of a bench: its size, its typical device, and what the bench can do with it natively.
+
+    ``emulated`` names the operations ("multiply", "transpose", "nudge", …) that are put together from simpler ones.
+    """
+
+    name: str
+    rows: int
+    cols: int
+    device: DeviceSheet
+    parallel_read: bool = True
+    parallel_write: bool = True
+    transpose: bool = True
+    nudges: frozenset[NudgeKind] = frozenset()
+    emulated: frozenset[str] = frozenset()
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, cols)."""
+        return self.rows, self.cols
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What something took. ``seconds`` are on the bench's own clock: real on hardware, virtual in simulation.
+
+    ``pulses`` counts device-pulses asked for, ``half_selects`` the pulses that half-selected devices saw, ``reads``
+    single current readings, ``transactions`` exchanges with instruments.
+    """
+
+    pulses: int = 0
+    half_selects: int = 0
+    reads: int = 0
+    transactions: int = 0
+    seconds: float = 0.0
+    joules: float = 0.0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(
+            self.pulses + other.pulses,
+            self.half_selects + other.half_selects,
+            self.reads + other.reads,
+            self.transactions + other.transactions,
+            self.seconds + other.seconds,
+            self.joules + other.joules,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Execution:
+    """What came of a schedule: one answer and one cost for each operation, in order.
+
+    A bench that runs a schedule in one transaction counts it on the first operation.
+    """
+
+    answers: tuple[Answer, ...]
+    costs: tuple[Cost, ...]
+
+    @property
+    def cost(self) -> Cost:
+        """The whole schedule's cost."""
+        return sum(self.costs, Cost())
+
+
+@runtime_checkable
+class Bench(Protocol):
+    """Arrays that can be asked to do things, on hardware or simulated.
+
+    Use :func:`hil.plan.run` to drive one; :class:`hil.limits.LimitedBench` to bound what may be asked.
+    """
+
+    @property
+    def arrays(self) -> Mapping[str, ArrayInfo]:
+        """The arrays by name."""
+        ...
+
+    @property
+    def durable(self) -> bool:
+        """Whether device state outlives this process (hardware, virtual instruments: True)."""
+        ...
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        """Role to identity of everything that takes part (model, serial, firmware; a simulator's version and seed)."""
+        ...
+
+    def execute(self, schedule: Schedule) -> Execution:
+        """Run the operations in order; on failure raise BenchError with every line at 0 V.
+
+        Raises
+        ------
+        ScheduleError
+            An operation does not fit the array it names; nothing was output.
+        LimitError
+            An operation asks for more than the bench allows; nothing was output.
+        BenchError
+            The bench failed; it was made safe first.
+        """
+        ...
+
+    def make_safe(self) -> None:
+        """All outputs at 0 V and off. Never raises; may be called twice."""
+        ...
+
+
+@dataclass(slots=True)
+class CostMeter:
+    """Adds up costs by kind of operation ("Read", "Multiply", "Multiply transposed", "Program", "Nudge", "Wait")."""
+
+    by_op: dict[str, Cost] = field(default_factory=dict[str, Cost])
+
+    def add(self, kind: str, cost: Cost) -> None:
+        """Add one operation's cost."""
+        before = self.by_op.get(kind)
+        self.by_op[kind] = cost if before is None else before + cost
+
+    @property
+    def total(self) -> Cost:
+        """The sum over all operations."""
+        return sum(self.by_op.values(), Cost())

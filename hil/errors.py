@@ -1,0 +1,59 @@
+"""Every error this project raises on purpose, in one tree.
+
+A message says what was asked, what happened or is allowed, what was made safe, and what to do.
+"""
+
+
+class HilError(Exception):
+    """Root of the tree: catch this to catch everything the project raises on purpose."""
+
+
+class ConfigError(HilError):
+    """A bench, experiment or data file is wrong. Raised before anything is connected or started."""
+
+
+class DataError(ConfigError):
+    """A data set is missing, short, corrupt or mislabelled."""
+
+
+class LimitError(HilError):
+    """A schedule asks for more than the bench, the run or a device's dose budget allows. Nothing was output."""
+
+
+class ScheduleError(HilError):
+    """A schedule does not fit the arrays it names: shape, index, sign or unit of an operation. Nothing was output."""
+
+
+class StoreError(HilError):
+    """A run folder cannot be written or read, or is not one of ours."""
+
+
+class BenchError(HilError):
+    """The bench failed while executing a schedule; it was made safe before this was raised."""
+
+
+class InstrumentError(BenchError):
+    """An instrument reported an error of its own.
+
+    ``code`` is the number in the instrument's error queue, or None where it gives none.
+    """
+
+    def __init__(self, message: str, code: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class TimeoutError_(BenchError):  # noqa: N801, N818 - the trailing underscore keeps it apart from the builtin
+    """No answer within the time allowed. The session is desynchronised until it is reopened and identified."""
+
+
+class DesyncError(BenchError):
+    """Answers no longer match questions, or an answer cannot be parsed."""
+
+
+class ComplianceError(BenchError):
+    """A source reached its compliance where the run's policy says stop."""
+
+
+class InterlockError(BenchError):
+    """The instrument's interlock is open: outputs cannot be, and were not, switched on."""

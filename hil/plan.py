@@ -1,0 +1,105 @@
+"""How protocols and calibrations are written: generators that yield schedules and are sent what came of them.
+
+Plans compose with ``yield from``, are tested without any bench by sending answers, and meet a bench in :func:`run` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Protocol, TypeAlias, TypeVar
+
+from hil.bench import Bench, Execution
+from hil.errors import BenchError
+from hil.schedule import Schedule, merge
+
+T = TypeVar("T")
+
+Plan: TypeAlias = Generator[Schedule, Execution, T]
+
+
+class Recorder(Protocol):
+    """Told of every schedule before and after it runs; a run store is one.
+
+    On a durable bench ``before`` must have committed the intent when it returns: only then is anything output.
+    """
+
+    def before(self, schedule: Schedule, *, durable: bool) -> None:
+        """A schedule is about to run."""
+        ...
+
+    def after(self, schedule: Schedule, execution: Execution) -> None:
+        """It ran, and this came of it. Not called when it failed."""
+        ...
+
+
+def run(plan: Plan[T], bench: Bench, record: Recorder | None = None) -> T:
+    """Drive a plan on a bench to its end and return its result. The only loop that touches a bench.
+
+    Whatever ends it, Ctrl-C included, the bench is made safe before the result or the error travels on, and the plan is
+    closed so that its own ``finally`` clauses run.
+
+    Raises
+    ------
+    BenchError, LimitError, ScheduleError
+        What the bench raised. A StopIteration out of a driver becomes a BenchError: it would otherwise end
+        the plan as if it had succeeded.
+    """
+    durable = bench.durable
+    try:
+        try:
+            schedule = next(plan)
+            while True:
+                execution = _execute(schedule, bench, record, durable=durable)
+                schedule = plan.send(execution)
+        except StopIteration as stop:
+            return stop.value
+    finally:
+        bench.make_safe()
+        plan.close()
+
+
+def _execute(schedule: Schedule, bench: Bench, record: Recorder | None, *, durable: bool) -> Execution:
+    try:
+        if record is None:
+            return bench.execute(schedule)
+        record.before(schedule, durable=durable)
+        execution = bench.execute(schedule)
+        record.after(schedule, execution)
+    except StopIteration as stop:
+        raise BenchError(
+            f"a StopIteration escaped from {type(bench).__name__} or its record; outputs were set to 0 V; "
+            "this is a fault of the driver"
+        ) from stop
+    return execution
+
+
+def together(plans: Sequence[Plan[T]]) -> Plan[list[T]]:
+    """Run independent plans in step, their schedules merged into one per round; returns their results in order.
+
+    Use it where nothing of one plan depends on the answers of another: four layers' updates become one transaction.
+    Plans that take more rounds than others go on alone.
+    """
+    results: dict[int, T] = {}
+    waiting: dict[int, Schedule] = {}
+    try:
+        for number, plan in enumerate(plans):
+            try:
+                waiting[number] = next(plan)
+            except StopIteration as stop:
+                results[number] = stop.value
+        while waiting:
+            execution = yield merge(list(waiting.values()))
+            start = 0
+            for number, schedule in list(waiting.items()):
+                stop_at = start + len(schedule)
+                part = Execution(execution.answers[start:stop_at], execution.costs[start:stop_at])
+                start = stop_at
+                try:
+                    waiting[number] = plans[number].send(part)
+                except StopIteration as stop:
+                    del waiting[number]
+                    results[number] = stop.value
+    finally:
+        for plan in plans:
+            plan.close()
+    return [results[number] for number in range(len(plans))]

@@ -1,0 +1,339 @@
+"""What may be asked of an array: five operations on a region, each a frozen value, and nothing else.
+
+A schedule is a tuple of operations with no decision of the host in between, so that a bench with a command
+buffer runs it in one transaction. Quantities are SI floats; arrays are [row, col].
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hil.errors import ScheduleError
+
+Floats: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
+Index: TypeAlias = NDArray[np.int64]
+Counts: TypeAlias = NDArray[np.int16]
+NudgeKind: TypeAlias = Literal["gate", "current", "pulse"]
+
+MAX_COUNT = int(np.iinfo(np.int16).max)
+
+
+def _lines(name: str, lines: ArrayLike) -> Index:
+    index = np.asarray(lines)
+    if index.ndim != 1 or (index.size and index.dtype.kind not in "iu"):
+        raise ScheduleError(f"{name}: asked for {lines!r}; a one-dimensional array of line numbers is needed")
+    index = np.array(index, dtype=np.int64)
+    if index.size and index.min() < 0:
+        raise ScheduleError(f"{name}: asked for line {index.min()}; lines are counted from 0")
+    if np.unique(index).size != index.size:
+        raise ScheduleError(f"{name}: a line is named twice in {lines!r}")
+    return index
+
+
+def _contiguous_start(index: Index) -> int:
+    """First line if the lines follow one another without a gap, else -1."""
+    if index.size == 0 or np.any(np.diff(index) != 1):
+        return -1
+    return int(index[0])
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Region:
+    """Some lines of one array: the crosspoints of ``rows`` and ``cols``.
+
+    Parameters
+    ----------
+    array
+        Name of the array on the bench.
+    rows, cols
+        Line numbers, int64 [r] and [c], each line once, in the order in which answers are wanted.
+
+    Raises
+    ------
+    ScheduleError
+        When a line is negative or named twice.
+    """
+
+    array: str
+    rows: Index
+    cols: Index
+    col_start: int = -1
+    """First column when the columns are contiguous, else -1: benches and kernels take the short way then."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rows", _lines(f"rows of {self.array}", self.rows))
+        object.__setattr__(self, "cols", _lines(f"columns of {self.array}", self.cols))
+        object.__setattr__(self, "col_start", _contiguous_start(self.cols))
+
+    @classmethod
+    def block(cls, array: str, rows: range, cols: range) -> Region:
+        """A rectangle of neighbouring lines, for example ``Region.block("main", range(4), range(8))``."""
+        return cls(array, np.arange(rows.start, rows.stop), np.arange(cols.start, cols.stop))
+
+    def with_rows(self, positions: Index) -> Region:
+        """The same columns on some of the rows; ``positions`` int64 [k] index ``rows`` and are not checked again."""
+        part = object.__new__(Region)
+        set_ = object.__setattr__
+        set_(part, "array", self.array)
+        set_(part, "rows", self.rows[positions])
+        set_(part, "cols", self.cols)
+        set_(part, "col_start", self.col_start)
+        return part
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(number of rows, number of columns)."""
+        return self.rows.size, self.cols.size
+
+    def __repr__(self) -> str:
+        return f"Region({self.array!r}, {self.rows.size} rows x {self.cols.size} cols)"
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """One rectangular programming pulse: amplitude in volts (its sign included), width and following gap in seconds."""
+
+    amplitude_v: float
+    width_s: float
+    gap_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.amplitude_v) and self.amplitude_v != 0):
+            raise ScheduleError(f"pulse amplitude: asked for {self.amplitude_v!r} V; a finite voltage other than 0 is needed")
+        if not (math.isfinite(self.width_s) and self.width_s > 0):
+            raise ScheduleError(f"pulse width: asked for {self.width_s!r} s; a finite time above 0 is needed")
+        if not (math.isfinite(self.gap_s) and self.gap_s >= 0):
+            raise ScheduleError(f"pulse gap: asked for {self.gap_s!r} s; a finite time of 0 or more is needed")
+
+
+def _positive_time(name: str, seconds: float) -> None:
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise ScheduleError(f"{name}: asked for {seconds!r} s; a finite time above 0 is needed")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Read:
+    """Measure the crosspoints of a region one by one (or as the bench can). Answered by :class:`ReadAnswer`."""
+
+    region: Region
+    voltage_v: float
+    integration_s: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.voltage_v) and self.voltage_v != 0):
+            raise ScheduleError(f"read voltage: asked for {self.voltage_v!r} V; a finite voltage other than 0 is needed")
+        _positive_time("read integration", self.integration_s)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Variants:
+    """k times the vectors of a Multiply, each with the volts of one driven line replaced.
+
+    ``lines`` int64 [k]: positions in the driven lines of the region; ``volts`` [k, n]: what that line is driven with
+    instead, for each of the n vectors.
+    """
+
+    lines: Index
+    volts: Floats
+
+    def __post_init__(self) -> None:
+        if self.lines.ndim != 1 or self.volts.ndim != 2 or self.volts.shape[0] != self.lines.shape[0]:
+            raise ScheduleError(
+                f"variants: lines {self.lines.shape} and volts {self.volts.shape} do not fit; [k] and [k, n] are needed"
+            )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Multiply:
+    """Drive all lines of one side with each of n voltage vectors and sense the other side: i = v G.
+
+    Parameters
+    ----------
+    region
+        The crosspoints that take part; other columns are not sensed and other rows stay at 0 V.
+    volts
+        [n, rows], or [n, cols] when ``transpose``; volts.
+    integration_s
+        Integration time of one vector.
+    transpose
+        Drive the columns and sense the rows instead.
+    variants
+        With variants the answer is that of every vector with one line replaced, [k, n, others], instead of [n, others].
+    """
+
+    region: Region
+    volts: Floats
+    integration_s: float
+    transpose: bool = False
+    variants: Variants | None = None
+
+    def __post_init__(self) -> None:
+        driven = self.region.cols if self.transpose else self.region.rows
+        if self.volts.ndim != 2 or self.volts.shape[1] != driven.size:
+            raise ScheduleError(
+                f"multiply on {self.region.array}: volts have shape {self.volts.shape}; [n, {driven.size}] is needed, "
+                f"one value for each driven {'column' if self.transpose else 'row'}"
+            )
+        if self.variants is not None and self.variants.volts.shape[1] != self.volts.shape[0]:
+            raise ScheduleError(
+                f"multiply on {self.region.array}: variants are for {self.variants.volts.shape[1]} vectors, "
+                f"{self.volts.shape[0]} are driven"
+            )
+        if self.variants is not None and self.variants.lines.size:
+            low, high = int(self.variants.lines.min()), int(self.variants.lines.max())
+            if low < 0 or high >= driven.size:
+                raise ScheduleError(
+                    f"multiply on {self.region.array}: variant of line {low if low < 0 else high}; "
+                    f"the driven lines are 0 to {driven.size - 1}"
+                )
+        _positive_time("multiply integration", self.integration_s)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Program:
+    """Identical pulses to the crosspoints of a region: +n is n potentiating pulses, -n is n depressing ones.
+
+    ``counts`` int16 [rows, cols]; other integer types are taken when they fit. Answered by None.
+    """
+
+    region: Region
+    counts: Counts
+    potentiate: Pulse
+    depress: Pulse
+
+    def __post_init__(self) -> None:
+        counts = self.counts
+        if counts.shape != self.region.shape:
+            raise ScheduleError(
+                f"program on {self.region.array}: counts have shape {counts.shape}; {self.region.shape} is needed, "
+                "one signed pulse count for each crosspoint"
+            )
+        if counts.dtype != np.int16:
+            if counts.dtype.kind not in "iu":
+                raise ScheduleError(
+                    f"program on {self.region.array}: counts are {counts.dtype}; whole numbers of pulses are needed"
+                )
+            largest = int(np.abs(counts.astype(np.int64)).max(initial=0))
+            if largest > MAX_COUNT:
+                raise ScheduleError(
+                    f"program on {self.region.array}: {largest} pulses for one device in one operation; "
+                    f"{MAX_COUNT} is the most"
+                )
+            object.__setattr__(self, "counts", counts.astype(np.int16))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Nudge:
+    """One crosspoint after the other: change it temporarily, drive the vectors, sense its own column, undo.
+
+    Parameters
+    ----------
+    points
+        int64 [k, 2]: positions (row, col) within the region's lines.
+    kind, size
+        ``gate``: relative shift of the device's conductance (0.05 is +5 %); ``current``: extra conductance in siemens,
+        as a current at the column; ``pulse``: number of potentiating pulses (depressing when negative), put back
+        with as many of the other kind. Answers carry the true change in siemens.
+    volts
+        [n, rows]; volts.
+    potentiate, depress
+        The pulses of kind ``pulse``.
+    """
+
+    region: Region
+    points: Index
+    kind: NudgeKind
+    size: float
+    volts: Floats
+    integration_s: float
+    potentiate: Pulse | None = None
+    depress: Pulse | None = None
+
+    def __post_init__(self) -> None:
+        rows, cols = self.region.shape
+        if self.points.ndim != 2 or self.points.shape[1] != 2:
+            raise ScheduleError(f"nudge on {self.region.array}: points have shape {self.points.shape}; [k, 2] is needed")
+        if self.points.size and (
+            self.points.min() < 0 or self.points[:, 0].max() >= rows or self.points[:, 1].max() >= cols
+        ):
+            raise ScheduleError(f"nudge on {self.region.array}: a point lies outside the region of {rows} x {cols}")
+        if self.volts.ndim != 2 or self.volts.shape[1] != rows:
+            raise ScheduleError(
+                f"nudge on {self.region.array}: volts have shape {self.volts.shape}; [n, {rows}] is needed"
+            )
+        if not (math.isfinite(self.size) and self.size != 0):
+            raise ScheduleError(f"nudge size: asked for {self.size!r}; a finite value other than 0 is needed")
+        if self.kind == "pulse":
+            if self.potentiate is None or self.depress is None:
+                raise ScheduleError("nudge of kind pulse: both pulses, potentiate and depress, are needed")
+            if self.size != round(self.size) or abs(self.size) > MAX_COUNT:
+                raise ScheduleError(f"nudge of kind pulse: {self.size!r} pulses asked for; a whole number is needed")
+        _positive_time("nudge integration", self.integration_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Leave the arrays alone for a while (retention, relaxation)."""
+
+    seconds: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.seconds) and self.seconds >= 0):
+            raise ScheduleError(f"wait: asked for {self.seconds!r} s; a finite time of 0 or more is needed")
+
+
+Op: TypeAlias = Read | Multiply | Program | Nudge | Wait
+Schedule: TypeAlias = tuple[Op, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadAnswer:
+    """Raw currents of a Read.
+
+    ``amperes`` [rows, cols]; ``clipped`` bool [rows, cols], True where the value is only a bound (compliance, overflow);
+    ``voltage_v`` the voltage they were read at.
+    """
+
+    amperes: Floats
+    clipped: NDArray[np.bool_]
+    voltage_v: float
+
+    @property
+    def siemens(self) -> Floats:
+        """Conductances [rows, cols]; NaN where the reading is only a bound, so that none enters a mean unseen."""
+        return np.where(self.clipped, np.nan, self.amperes / self.voltage_v).astype(self.amperes.dtype)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MultiplyAnswer:
+    """Raw currents of a Multiply: ``amperes`` and ``clipped`` [n, others], or [k, n, others] with variants.
+
+    ``emulated`` says that the bench put the sums together from single readings.
+    """
+
+    amperes: Floats
+    clipped: NDArray[np.bool_]
+    emulated: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NudgeAnswer:
+    """Raw currents of a Nudge: ``amperes`` and ``clipped`` [k, n], and the true change ``siemens`` [k]."""
+
+    amperes: Floats
+    clipped: NDArray[np.bool_]
+    siemens: Floats
+
+
+Answer: TypeAlias = ReadAnswer | MultiplyAnswer | NudgeAnswer | None
+
+
+def merge(schedules: Sequence[Schedule]) -> Schedule:
+    """Several schedules as one, in their order."""
+    return tuple(op for schedule in schedules for op in schedule)
