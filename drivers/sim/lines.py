@@ -60,14 +60,15 @@ def transfer(
     g
         Conductances [rows, cols] in siemens, zero (open) or more.
     r_row_ohm, r_col_ohm
-        One wire segment along a row, along a column; zero is allowed for either or both, where T becomes g.T.
+        One wire segment along a row, along a column; zero or more. With all four zero, T is g.T.
     r_source_ohm, r_sense_ohm
         Between the driver and the first row segment, between the last column segment and virtual ground.
 
     Raises
     ------
     ConfigError
-        A conductance or resistance is negative or not finite, or g is not a matrix.
+        A conductance or resistance is negative or not finite, or g is not a matrix; or resistances so large
+        (1e15 times the devices') that double precision fails.
 
     Notes
     -----
