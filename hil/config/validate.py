@@ -1,0 +1,233 @@
+"""Check a document against a pydantic model and say every problem at once, by file, line and key.
+
+Pydantic's own report names Python types and union branches; a bench's owner needs the line and what to write.
+"""
+
+import copy
+import difflib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal, NamedTuple, TypeVar, cast, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, ErrorDetails
+
+from hil.config.yaml import Document, KeyPath, describe, dotted, load_value
+from hil.errors import ConfigError
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+class Config(BaseModel):
+    """Base of everything read from a file: frozen, no unknown key, no NaN, no silent conversion.
+
+    Strict: 3 is a float, but 3.0, "3" and true are no integers. From a file a list makes a tuple, and text a
+    Path or an Enum; from Python the exact types are needed. Defaults are SI values and are not validated: by
+    a file's rules they would be refused for want of a unit.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Show defaults as a file writes them: "100 ns", not 1e-07."""
+        schema = handler(core_schema)
+        written = cls.model_construct().model_dump(mode="json", by_alias=True)
+        for name, about in handler.resolve_ref_schema(schema)["properties"].items():
+            if "default" in about:
+                about["default"] = written[name]
+        return schema
+
+
+def validate(model: type[ModelT], document: Document, overrides: Sequence[str] = ()) -> ModelT:
+    """Build ``model`` from a document, with ``key.path=value`` overrides put in first.
+
+    Raises ConfigError with one line for each problem, e.g.
+    "bench.yaml:12: arrays.main.rows: asked for -3; must be greater than 0".
+    """
+    document = override(document, overrides)
+    try:
+        # JSON is pydantic's mode for data from outside: strict about numbers, while lists still make tuples;
+        # and by it a quantity knows that a bare number came from a file.
+        return model.model_validate_json(json.dumps(document.data))
+    except ValidationError as error:
+        raise ConfigError("\n".join(_report(model, document, error))) from error
+
+
+def override(document: Document, overrides: Sequence[str]) -> Document:
+    """Put ``key.path=value`` into a copy of the document; list items go by number: ``layers.0.size=10``.
+
+    Raises ConfigError if one is malformed or leads through something that is neither mapping nor list. An
+    unknown key is left for `validate` to name.
+    """
+    if not overrides:
+        return document
+    data, origins = copy.deepcopy(document.data), dict(document.origins)
+    for asked in overrides:
+        origin = f"--set {asked}"
+        target, equals, text = asked.partition("=")
+        keys = target.strip().split(".")
+        if not equals or not all(keys) or not text.strip():
+            raise ConfigError(f"{origin}: not of the form key.path=value; write e.g. --set training.epochs=3")
+        value = load_value(text, origin).data
+        path = document.path + _put(data, keys, value, origin)
+        # What stood below is gone, and so are its positions: the nearest place left is this override.
+        origins = {old: text for old, text in origins.items() if old[: len(path)] != path}
+        origins[path] = origin
+    keep = [path for path in document.values if not any(path[: len(new)] == new for new in origins)]
+    return Document(
+        document.name,
+        data,
+        {path: document.keys[path] for path in keep if path in document.keys},
+        {path: document.values[path] for path in keep},
+        origins,
+        document.path,
+    )
+
+
+def did_you_mean(word: str, allowed: Iterable[str]) -> str:
+    """Complete a message about an unknown name: "did you mean 'epochs'? allowed: batch, epochs"."""
+    names = sorted(allowed)
+    same = [name for name in names if name.casefold() == word.casefold()]
+    near = same or difflib.get_close_matches(word, names, n=1)
+    every = f"allowed: {', '.join(names) or 'none'}"
+    return f"did you mean {near[0]!r}? {every}" if near else every
+
+
+def _put(data: Any, keys: Sequence[str], value: Any, origin: str) -> KeyPath:
+    path: list[str | int] = []
+    for depth, key in enumerate(keys, start=1):
+        step: str | int = key
+        is_list, is_mapping = isinstance(data, list), isinstance(data, dict)
+        here = dotted(tuple(path))
+        if is_list and not (key.isascii() and key.isdigit() and int(key) < len(data)):
+            raise ConfigError(
+                f"{origin}: {here} has {len(data)} items, counted from 0; {key!r} is none of them"
+            )
+        if is_list:
+            step = int(key)
+        elif not is_mapping:
+            raise ConfigError(f"{origin}: {here} is {describe(data)}, not a mapping; set {here} itself")
+        path.append(step)
+        if depth == len(keys):
+            data[step] = value
+        else:
+            data = data[step] if is_list else data.setdefault(step, {})
+    return tuple(path)
+
+
+def _report(model: type[BaseModel], document: Document, error: ValidationError) -> list[str]:
+    problems: dict[KeyPath, list[_Problem]] = {}
+    branches: set[KeyPath] = set()
+    for detail in error.errors(include_url=False):
+        place = _find(detail, model, document.data)
+        problem = _explain(detail, place)
+        if place.is_branch:
+            branches.add(place.path)
+        found = problems.setdefault(problem.path, [])
+        if problem not in found:
+            found.append(problem)
+    lines: list[str] = []
+    for path, found in problems.items():
+        # The other branches of a union complain about the whole where one already names the part at fault.
+        if path in branches and any(other != path and other[: len(path)] == path for other in problems):
+            continue
+        rule = ", or ".join(problem.rule for problem in found)
+        asked = f"asked for {describe(found[0].value)}; " if found[0].names_value else ""
+        full = document.path + path
+        lines.append(": ".join(part for part in (document.where(full), dotted(full), asked + rule) if part))
+    return lines
+
+
+class _Place(NamedTuple):
+    path: KeyPath  # in the data, without the branch names pydantic puts between
+    value: Any
+    models: list[type[BaseModel]]  # those that may stand there
+    is_branch: bool  # the complaint is of one branch of a union about the whole value
+
+
+class _Problem(NamedTuple):
+    path: KeyPath
+    value: Any
+    rule: str
+    names_value: bool = True
+
+
+def _find(detail: ErrorDetails, model: type[BaseModel], data: Any) -> _Place:
+    path: list[str | int] = []
+    models = [model]
+    parents = models
+    is_branch = False
+    for depth, step in enumerate(detail["loc"], start=1):
+        is_key = isinstance(data, dict) and step in data
+        is_missing = detail["type"] == "missing" and depth == len(detail["loc"])
+        if is_key or is_missing or (isinstance(data, list) and isinstance(step, int)):
+            path.append(step)
+            data = None if is_missing else cast(Any, data)[step]
+            parents = models
+            fields = [parent.model_fields[step] for parent in models if step in parent.model_fields]
+            models = [found for field in fields for found in _models_in(field.annotation)] or models
+            is_branch = False
+        else:
+            models = [known for known in models if step == known.__name__ or step in _tags(known)] or models
+            is_branch = True
+    return _Place(tuple(path), data, parents if detail["type"] == "extra_forbidden" else models, is_branch)
+
+
+def _explain(detail: ErrorDetails, place: _Place) -> _Problem:
+    """Say in the file's words what pydantic says in Python's."""
+    kind, context = detail["type"], detail.get("ctx", {})
+    path, value = place.path, place.value
+    if kind == "missing":
+        return _Problem(path, value, "missing; add this key", names_value=False)
+    if kind == "extra_forbidden":
+        names = {name for model in place.models for name in model.model_fields}
+        word = str(path[-1])
+        return _Problem(path, value, f"unknown key {word!r}; {did_you_mean(word, names)}", names_value=False)
+    if kind in {"union_tag_invalid", "union_tag_not_found"}:
+        key = str(context["discriminator"]).strip("'")
+        tags = {str(tag) for model in place.models for tag in _tags(model, key)}
+        if kind == "union_tag_not_found":
+            return _Problem((*path, key), None, f"missing; {did_you_mean('', tags)}", names_value=False)
+        return _Problem((*path, key), context["tag"], did_you_mean(str(context["tag"]), tags))
+    if kind in _RULES:
+        return _Problem(path, value, _RULES[kind])
+    message = detail["msg"].removeprefix("Value error, ").replace("Input should", "must")
+    if kind in {"literal_error", "enum"} and isinstance(value, str):
+        near = difflib.get_close_matches(value, re.findall(r"'([^']*)'", context["expected"]), n=1)
+        message += f"; did you mean {near[0]!r}?" if near else ""
+    return _Problem(path, value, message, names_value=message.startswith("must "))
+
+
+_RULES = {
+    **dict.fromkeys(
+        ("int_type", "int_parsing", "int_from_float"), "must be a whole number (no quotes, no point)"
+    ),
+    **dict.fromkeys(("float_type", "float_parsing"), "must be a number (no quotes)"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "must be true or false"),
+    **dict.fromkeys(
+        ("dict_type", "model_type", "model_attributes_type", "dataclass_type"), "must be a mapping"
+    ),
+    **dict.fromkeys(("list_type", "tuple_type", "set_type", "frozen_set_type"), "must be a list"),
+    "string_type": "must be text (in quotes)",
+    "none_required": "must be null",
+}
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models_in(part)]
+
+
+def _tags(model: type[BaseModel], key: str | None = None) -> list[Any]:
+    fields = [field for name, field in model.model_fields.items() if key in {None, name}]
+    return [
+        tag
+        for field in fields
+        if get_origin(field.annotation) is Literal
+        for tag in get_args(field.annotation)
+    ]
