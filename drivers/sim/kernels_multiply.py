@@ -1,0 +1,317 @@
+"""Many volts in, currents out: i = v G with white read noise, forward and transposed, with variants and with nudges.
+
+Every reading v_i g_ij carries its own relative noise, so a sum of readings carries one Gaussian of variance
+sigma² sum (v_i g_ij)²: one draw for each answer is exact. Rows at 0 V are never looked at.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.sim.noise import bits, normal, words
+from drivers.sim.state import Devices, TableDevices
+from hil.jit import kernel
+from hil.schedule import Index
+
+Array = NDArray[np.float32]
+_ROWS = 32
+_COLS = 256
+
+
+class Multiplied(NamedTuple):
+    """``amperes`` float32 as the caller's docstring says; ``power_w`` float64, watts of each vector while it is driven."""
+
+    amperes: Array
+    power_w: NDArray[np.float64]
+
+
+def multiply(
+    devices: Devices | TableDevices, rows: Index, cols: Index, col_start: int, volts: Array,
+    sigma_rel: float, key: int, *, transpose: bool = False,
+) -> Multiplied:  # fmt: skip
+    """Drive one side of a region with n vectors and sense the other: amperes [n, c] and power_w [n].
+
+    Parameters
+    ----------
+    devices
+        The array's devices; not changed.
+    rows, cols, col_start
+        Lines of the region, int64 [r] and [c], inside the array (not checked again), and its first column where they are
+        contiguous, else -1.
+    volts
+        float32 [n, r], or [n, c] when ``transpose``, which drives the columns and answers amperes [n, r].
+    sigma_rel
+        Standard deviation of one reading relative to itself.
+    key
+        Of this operation's noise, 0 <= key < 2^63.
+    """
+    sums = _sums(devices.g, rows, cols, col_start, np.ascontiguousarray(volts), sigma_rel > 0, transpose)
+    _add_noise(sums[0], sums[1], float(sigma_rel), key)
+    return Multiplied(sums[0], sums[2])
+
+
+def multiply_variants(
+    devices: Devices | TableDevices, rows: Index, cols: Index, col_start: int, volts: Array,
+    lines: Index, line_volts: Array, sigma_rel: float, key: int, *, transpose: bool = False,
+) -> Multiplied:  # fmt: skip
+    """Every vector k times, each time with one driven line replaced: amperes [k, n, others] and power_w [k, n].
+
+    ``lines`` int64 [k] are positions in the driven lines, ``line_volts`` float32 [k, n] what that line is driven with;
+    the rest as :func:`multiply`. The sums are rank one in the change; every reading has noise of its own.
+    """
+    volts = np.ascontiguousarray(volts)
+    base = _sums(devices.g, rows, cols, col_start, volts, sigma_rel > 0, transpose)
+    amperes, power_w = _variants(
+        devices.g, rows, cols, volts, lines, np.ascontiguousarray(line_volts), transpose,
+        base[0], base[1], base[2], float(sigma_rel), key,
+    )  # fmt: skip
+    return Multiplied(amperes, power_w)
+
+
+def multiply_nudged(
+    devices: Devices | TableDevices, rows: Index, cols: Index, col_start: int, volts: Array,
+    points: Index, change_s: Array, sigma_rel: float, key: int,
+) -> Multiplied:  # fmt: skip
+    """Sense each point's own column with that point's conductance changed alone: amperes [k, n] and power_w [k, n].
+
+    ``points`` int64 [k, 2] are positions (row, col) in the region's lines, ``change_s`` float32 [k] the change in siemens,
+    ``volts`` float32 [n, r]; the rest as :func:`multiply`. Every reading has noise of its own.
+    """
+    volts = np.ascontiguousarray(volts)
+    base = _sums(devices.g, rows, cols, col_start, volts, sigma_rel > 0, False)
+    amperes, power_w = _nudged(
+        devices.g, rows, cols, volts, np.ascontiguousarray(points), np.ascontiguousarray(change_s),
+        base[0], base[1], base[2], float(sigma_rel), key,
+    )  # fmt: skip
+    return Multiplied(amperes, power_w)
+
+
+@kernel
+def _sum(values: Array) -> Any:
+    total = np.float32(0)
+    for j in range(values.size):
+        total += values[j]
+    return total
+
+
+@kernel
+def _axpy4(out: Array, var: Array, g0: Array, g1: Array, g2: Array, g3: Array, v: Array, noisy: bool) -> None:
+    """Add four rows, each times its volts, to the sums of currents and, when noisy, of their squares."""
+    v0, v1, v2, v3 = v[0], v[1], v[2], v[3]
+    if noisy:
+        for j in range(out.size):
+            t0 = v0 * g0[j]
+            t1 = v1 * g1[j]
+            t2 = v2 * g2[j]
+            t3 = v3 * g3[j]
+            out[j] += (t0 + t1) + (t2 + t3)
+            var[j] += (t0 * t0 + t1 * t1) + (t2 * t2 + t3 * t3)
+    else:
+        for j in range(out.size):
+            out[j] += (v0 * g0[j] + v1 * g1[j]) + (v2 * g2[j] + v3 * g3[j])
+
+
+@kernel
+def _forward(g: Array, rows: Index, c0: int, c: int, volts: Array, noisy: bool, out: Array, var: Array,
+             power: NDArray[np.float64]) -> None:  # fmt: skip
+    """Blocks of rows by blocks of columns stay in the first cache while all n vectors pass over them."""
+    n, r = volts.shape
+    line = np.zeros((n, _ROWS + 4), np.int64)
+    volt = np.zeros((n, _ROWS + 4), np.float32)
+    driven = np.zeros(n, np.int64)
+    row_sum = np.zeros(_ROWS)
+    for first in range(0, r, _ROWS):
+        size = min(_ROWS, r - first)
+        row_sum[:] = -1.0
+        for s in range(n):
+            m = 0
+            for i in range(size):
+                v = volts[s, first + i]
+                line[s, m] = i
+                volt[s, m] = v
+                m += v != 0
+            for q in range(m):
+                i = line[s, q]
+                if row_sum[i] < 0:
+                    row_sum[i] = _sum(g[rows[first + i], c0 : c0 + c])
+                power[s] += np.float64(volt[s, q]) * volt[s, q] * row_sum[i]
+                line[s, q] = rows[first + i]
+            for q in range(m, m + 4):  # whole groups of four: the rest at 0 V
+                volt[s, q] = 0
+                line[s, q] = line[s, 0]
+            driven[s] = m
+        for left in range(0, c, _COLS):
+            right = min(left + _COLS, c)
+            a, b = c0 + left, c0 + right
+            for s in range(n):
+                o = out[s, left:right]
+                w = var[s, left:right] if noisy else o
+                for q in range(0, driven[s], 4):
+                    _axpy4(
+                        o, w, g[line[s, q], a:b], g[line[s, q + 1], a:b], g[line[s, q + 2], a:b],
+                        g[line[s, q + 3], a:b], volt[s, q : q + 4], noisy,
+                    )  # fmt: skip
+
+
+@kernel
+def _dot(row: Array, volts: Array, noisy: bool) -> tuple[Any, Any]:
+    """Sum of the currents and, when noisy, of their squares."""
+    total = np.float32(0)
+    squares = np.float32(0)
+    if noisy:
+        for j in range(row.size):
+            t = row[j] * volts[j]
+            total += t
+            squares += t * t
+    else:
+        for j in range(row.size):
+            total += row[j] * volts[j]
+    return total, squares
+
+
+@kernel
+def _transposed(g: Array, rows: Index, cols: Index, col_start: int, volts: Array, noisy: bool, out: Array, var: Array,
+                power: NDArray[np.float64]) -> None:  # fmt: skip
+    n, c = volts.shape
+    live = np.empty(c, np.int64)
+    m = 0
+    for j in range(c):
+        some = False
+        for s in range(n):
+            some = some or volts[s, j] != 0
+        if some:
+            live[m] = j
+            m += 1
+    gathers = col_start < 0 or 4 * m < c
+    if not gathers:
+        m = c
+    driven = volts
+    row = np.empty(m, np.float32)
+    if gathers:
+        driven = np.empty((n, m), np.float32)
+        for s in range(n):
+            for q in range(m):
+                driven[s, q] = volts[s, live[q]]
+    col_sum = np.zeros(m, np.float32)
+    for i in range(rows.size):
+        if gathers:
+            for q in range(m):
+                row[q] = g[rows[i], cols[live[q]]]
+        else:
+            row = g[rows[i], col_start : col_start + c]
+        for q in range(m):
+            col_sum[q] += row[q]
+        for s in range(n):
+            total, squares = _dot(row, driven[s], noisy)
+            out[s, i] = total
+            if noisy:
+                var[s, i] = squares
+    for s in range(n):
+        for q in range(m):
+            power[s] += np.float64(driven[s, q]) * driven[s, q] * col_sum[q]
+
+
+@kernel
+def _sums(
+    g: Array, rows: Index, cols: Index, col_start: int, volts: Array, noisy: bool, transpose: bool
+) -> tuple[Array, Array, NDArray[np.float64]]:
+    """Sums of currents [n, others], of their squares (empty unless noisy), and watts [n]."""
+    n = volts.shape[0]
+    others = rows.size if transpose else cols.size
+    out = np.zeros((n, others), np.float32)
+    var = np.zeros((n if noisy else 0, others), np.float32)
+    power = np.zeros(n)
+    if transpose:
+        _transposed(g, rows, cols, col_start, volts, noisy, out, var, power)
+    elif col_start >= 0:
+        _forward(g, rows, col_start, cols.size, volts, noisy, out, var, power)
+    else:
+        tile = np.empty((rows.size, cols.size), np.float32)
+        for i in range(rows.size):
+            some = False
+            for s in range(n):
+                some = some or volts[s, i] != 0
+            if some:
+                for j in range(cols.size):
+                    tile[i, j] = g[rows[i], cols[j]]
+        _forward(tile, np.arange(rows.size), 0, cols.size, volts, noisy, out, var, power)
+    return out, var, power
+
+
+@kernel
+def _add_noise(amperes: Array, var: Array, sigma: float, key: int) -> None:
+    """One normal for each answer, counted along the answers. ``var`` empty: no noise."""
+    if var.size == 0:
+        return
+    low, high = words(key)
+    sigma32 = np.float32(sigma)
+    out = amperes.reshape(-1)
+    squares = var.reshape(-1)
+    for j in range(out.size):
+        out[j] += sigma32 * np.float32(math.sqrt(squares[j])) * normal(bits(low, high, np.uint32(j)))
+
+
+@kernel
+def _variants(
+    g: Array, rows: Index, cols: Index, volts: Array, lines: Index, line_volts: Array, transpose: bool,
+    base: Array, base_var: Array, base_power: NDArray[np.float64], sigma: float, key: int,
+) -> tuple[Array, NDArray[np.float64]]:  # fmt: skip
+    low, high = words(key)
+    sigma32 = np.float32(sigma)
+    k = lines.size
+    n, others = base.shape
+    out = np.empty((k, n, others), np.float32)
+    power = np.empty((k, n))
+    line = np.empty(others, np.float32)
+    for q in range(k):
+        x = lines[q]
+        for j in range(others):
+            line[j] = g[rows[j], cols[x]] if transpose else g[rows[x], cols[j]]
+        line_sum = _sum(line)
+        for s in range(n):
+            v, w = volts[s, x], line_volts[q, s]
+            dv = w - v
+            dv2 = w * w - v * v
+            o, b = out[q, s], base[s]
+            for j in range(others):
+                o[j] = b[j] + dv * line[j]
+            if base_var.size:
+                bv = base_var[s]
+                first = np.uint32((q * n + s) * others)
+                for j in range(others):
+                    squares = max(bv[j] + dv2 * line[j] * line[j], np.float32(0))
+                    z = normal(bits(low, high, np.uint32(first + np.uint32(j))))
+                    o[j] += sigma32 * np.float32(math.sqrt(squares)) * z
+            power[q, s] = base_power[s] + np.float64(dv2) * line_sum
+    return out, power
+
+
+@kernel
+def _nudged(
+    g: Array, rows: Index, cols: Index, volts: Array, points: Index, change: Array,
+    base: Array, base_var: Array, base_power: NDArray[np.float64], sigma: float, key: int,
+) -> tuple[Array, NDArray[np.float64]]:  # fmt: skip
+    low, high = words(key)
+    sigma32 = np.float32(sigma)
+    n = volts.shape[0]
+    k = points.shape[0]
+    out = np.empty((k, n), np.float32)
+    power = np.empty((k, n))
+    for q in range(k):
+        i, j = points[q, 0], points[q, 1]
+        was = g[rows[i], cols[j]]
+        dg = change[q]
+        dg2 = dg * (dg + np.float32(2) * was)
+        for s in range(n):
+            v = volts[s, i]
+            out[q, s] = base[s, j] + v * dg
+            if base_var.size:
+                squares = max(base_var[s, j] + v * v * dg2, np.float32(0))
+                z = normal(bits(low, high, np.uint32(q * n + s)))
+                out[q, s] += sigma32 * np.float32(math.sqrt(squares)) * z
+            power[q, s] = base_power[s] + np.float64(v) * v * dg
+    return out, power
