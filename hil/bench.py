@@ -1,7 +1,7 @@
 """The seam of the house: what a bench is, what it says of itself, and what it answers.
 
-A bench has one working verb. Limits, dose, record and fault injection are wrappers around it; simulation is another
-object behind the same contract, never a flag.
+A bench has one working verb. Limits, dose, record and fault injection are wrappers around it; simulation is
+another object behind the same contract, never a flag.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class StepCurve:
     siemens
         Conductances [k], rising, at least two.
     up_s, down_s
-        Change of one potentiating pulse (0 or more) and of one depressing pulse (0 or less), siemens [k]; linear between.
-        An exponential device is affine in g, so two points give it exactly.
+        Change of one potentiating pulse (0 or more) and of one depressing pulse (0 or less), siemens [k];
+        linear between. An exponential device is affine in g, so two points give it exactly.
     """
 
     siemens: NDArray[np.float64]
@@ -36,18 +36,27 @@ class StepCurve:
 
     def __post_init__(self) -> None:
         same = self.siemens.shape == self.up_s.shape == self.down_s.shape
-        if not same or self.siemens.ndim != 1 or self.siemens.size < 2 or not np.all(np.diff(self.siemens) > 0):
-            raise ConfigError("step curve: siemens, up_s and down_s must be of one length, two or more, siemens rising")
+        if (
+            not same
+            or self.siemens.ndim != 1
+            or self.siemens.size < 2
+            or not np.all(np.diff(self.siemens) > 0)
+        ):
+            raise ConfigError(
+                "step curve: siemens, up_s and down_s must be of one length, two or more, siemens rising"
+            )
         if not (np.all(self.up_s >= 0) and np.all(self.down_s <= 0)):
-            raise ConfigError("step curve: potentiating steps must be 0 or more and depressing steps 0 or less")
+            raise ConfigError(
+                "step curve: potentiating steps must be 0 or more and depressing steps 0 or less"
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceSheet:
     """What is known of an array's devices before they are measured: the data sheet of its typical device.
 
-    ``step_up_s`` and ``step_down_s`` are the nominal changes of one pulse (siemens, both positive), the range divided by
-    the number of levels; ``curve`` tells how the step depends on the state.
+    ``step_up_s`` and ``step_down_s`` are the nominal changes of one pulse (siemens, both positive), the range
+    divided by the number of levels; ``curve`` tells how the step depends on the state.
     """
 
     g_min_s: float
@@ -65,7 +74,8 @@ class DeviceSheet:
 class ArrayInfo:
     """One array of a bench: its size, its typical device, and what the bench can do with it natively.
 
-    ``emulated`` names the operations ("multiply", "transpose", "nudge", …) that are put together from simpler ones.
+    ``emulated`` names the operations ("multiply", "transpose", "nudge", …) that are put together from simpler
+    ones.
     """
 
     name: str
@@ -88,8 +98,8 @@ class ArrayInfo:
 class Cost:
     """What something took. ``seconds`` are on the bench's own clock: real on hardware, virtual in simulation.
 
-    ``pulses`` counts device-pulses asked for, ``half_selects`` the pulses that half-selected devices saw, ``reads``
-    single current readings, ``transactions`` exchanges with instruments.
+    ``pulses`` counts device-pulses asked for, ``half_selects`` the pulses that half-selected devices saw,
+    ``reads`` single current readings, ``transactions`` exchanges with instruments.
     """
 
     pulses: int = 0
@@ -145,7 +155,9 @@ class Bench(Protocol):
 
     @property
     def identity(self) -> Mapping[str, str]:
-        """Role to identity of everything that takes part (model, serial, firmware; a simulator's version and seed)."""
+        """Role to identity of everything that takes part (model, serial, firmware; a simulator's version and
+        seed).
+        """
         ...
 
     def execute(self, schedule: Schedule) -> Execution:
@@ -169,7 +181,9 @@ class Bench(Protocol):
 
 @dataclass(slots=True)
 class CostMeter:
-    """Adds up costs by kind of operation ("Read", "Multiply", "Multiply transposed", "Program", "Nudge", "Wait")."""
+    """Adds up costs by kind of operation ("Read", "Multiply", "Multiply transposed", "Program", "Nudge",
+    "Wait").
+    """
 
     by_op: dict[str, Cost] = field(default_factory=dict[str, Cost])
 

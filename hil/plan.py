@@ -1,6 +1,7 @@
 """How protocols and calibrations are written: generators that yield schedules and are sent what came of them.
 
-Plans compose with ``yield from``, are tested without any bench by sending answers, and meet a bench in :func:`run` alone.
+Plans compose with ``yield from``, are tested without any bench by sending answers, and meet a bench in
+:func:`run` alone.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ Plan: TypeAlias = Generator[Schedule, Execution, T]
 class Recorder(Protocol):
     """Told of every schedule before and after it runs; a run store is one.
 
-    On a durable bench ``before`` must have committed the intent when it returns: only then is anything output.
+    On a durable bench ``before`` must have committed the intent when it returns: only then is anything
+    output.
     """
 
     def before(self, schedule: Schedule, *, durable: bool) -> None:
@@ -35,8 +37,8 @@ class Recorder(Protocol):
 def run(plan: Plan[T], bench: Bench, record: Recorder | None = None) -> T:
     """Drive a plan on a bench to its end and return its result. The only loop that touches a bench.
 
-    Whatever ends it, Ctrl-C included, the bench is made safe before the result or the error travels on, and the plan is
-    closed so that its own ``finally`` clauses run.
+    Whatever ends it, Ctrl-C included, the bench is made safe before the result or the error travels on, and
+    the plan is closed so that its own ``finally`` clauses run.
 
     Raises
     ------
@@ -74,10 +76,11 @@ def _execute(schedule: Schedule, bench: Bench, record: Recorder | None, *, durab
 
 
 def together(plans: Sequence[Plan[T]]) -> Plan[list[T]]:
-    """Run independent plans in step, their schedules merged into one per round; returns their results in order.
+    """Run independent plans in step, their schedules merged into one per round; returns their results in
+    order.
 
-    Use it where nothing of one plan depends on the answers of another: four layers' updates become one transaction.
-    Plans that take more rounds than others go on alone.
+    Use it where nothing of one plan depends on the answers of another: four layers' updates become one
+    transaction. Plans that take more rounds than others go on alone.
     """
     results: dict[int, T] = {}
     waiting: dict[int, Schedule] = {}

@@ -77,7 +77,9 @@ class Region:
         return cls(array, np.arange(rows.start, rows.stop), np.arange(cols.start, cols.stop))
 
     def with_rows(self, positions: Index) -> Region:
-        """The same columns on some of the rows; ``positions`` int64 [k] index ``rows`` and are not checked again."""
+        """The same columns on some of the rows; ``positions`` int64 [k] index ``rows`` and are not checked
+        again.
+        """
         part = object.__new__(Region)
         set_ = object.__setattr__
         set_(part, "array", self.array)
@@ -97,7 +99,9 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Pulse:
-    """One rectangular programming pulse: amplitude in volts (its sign included), width and following gap in seconds."""
+    """One rectangular programming pulse: amplitude in volts (its sign included), width and following gap in
+    seconds.
+    """
 
     amplitude_v: float
     width_s: float
@@ -105,11 +109,15 @@ class Pulse:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.amplitude_v) and self.amplitude_v != 0):
-            raise ScheduleError(f"pulse amplitude: asked for {self.amplitude_v!r} V; a finite voltage other than 0 is needed")
+            raise ScheduleError(
+                f"pulse amplitude: asked for {self.amplitude_v!r} V; a finite voltage other than 0 is needed"
+            )
         if not (math.isfinite(self.width_s) and self.width_s > 0):
             raise ScheduleError(f"pulse width: asked for {self.width_s!r} s; a finite time above 0 is needed")
         if not (math.isfinite(self.gap_s) and self.gap_s >= 0):
-            raise ScheduleError(f"pulse gap: asked for {self.gap_s!r} s; a finite time of 0 or more is needed")
+            raise ScheduleError(
+                f"pulse gap: asked for {self.gap_s!r} s; a finite time of 0 or more is needed"
+            )
 
 
 def _positive_time(name: str, seconds: float) -> None:
@@ -127,7 +135,9 @@ class Read:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.voltage_v) and self.voltage_v != 0):
-            raise ScheduleError(f"read voltage: asked for {self.voltage_v!r} V; a finite voltage other than 0 is needed")
+            raise ScheduleError(
+                f"read voltage: asked for {self.voltage_v!r} V; a finite voltage other than 0 is needed"
+            )
         _positive_time("read integration", self.integration_s)
 
 
@@ -135,8 +145,8 @@ class Read:
 class Variants:
     """k times the vectors of a Multiply, each with the volts of one driven line replaced.
 
-    ``lines`` int64 [k]: positions in the driven lines of the region; ``volts`` [k, n]: what that line is driven with
-    instead, for each of the n vectors.
+    ``lines`` int64 [k]: positions in the driven lines of the region; ``volts`` [k, n]: what that line is
+    driven with instead, for each of the n vectors.
     """
 
     lines: Index
@@ -164,7 +174,8 @@ class Multiply:
     transpose
         Drive the columns and sense the rows instead.
     variants
-        With variants the answer is that of every vector with one line replaced, [k, n, others], instead of [n, others].
+        With variants the answer is that of every vector with one line replaced, [k, n, others], instead of
+        [n, others].
     """
 
     region: Region
@@ -237,9 +248,9 @@ class Nudge:
     points
         int64 [k, 2]: positions (row, col) within the region's lines.
     kind, size
-        ``gate``: relative shift of the device's conductance (0.05 is +5 %); ``current``: extra conductance in siemens,
-        as a current at the column; ``pulse``: number of potentiating pulses (depressing when negative), put back
-        with as many of the other kind. Answers carry the true change in siemens.
+        ``gate``: relative shift of the device's conductance (0.05 is +5 %); ``current``: extra conductance in
+        siemens, as a current at the column; ``pulse``: number of potentiating pulses (depressing when
+        negative), put back with as many of the other kind. Answers carry the true change in siemens.
     volts
         [n, rows]; volts.
     potentiate, depress
@@ -258,11 +269,15 @@ class Nudge:
     def __post_init__(self) -> None:
         rows, cols = self.region.shape
         if self.points.ndim != 2 or self.points.shape[1] != 2:
-            raise ScheduleError(f"nudge on {self.region.array}: points have shape {self.points.shape}; [k, 2] is needed")
+            raise ScheduleError(
+                f"nudge on {self.region.array}: points have shape {self.points.shape}; [k, 2] is needed"
+            )
         if self.points.size and (
             self.points.min() < 0 or self.points[:, 0].max() >= rows or self.points[:, 1].max() >= cols
         ):
-            raise ScheduleError(f"nudge on {self.region.array}: a point lies outside the region of {rows} x {cols}")
+            raise ScheduleError(
+                f"nudge on {self.region.array}: a point lies outside the region of {rows} x {cols}"
+            )
         if self.volts.ndim != 2 or self.volts.shape[1] != rows:
             raise ScheduleError(
                 f"nudge on {self.region.array}: volts have shape {self.volts.shape}; [n, {rows}] is needed"
@@ -273,7 +288,9 @@ class Nudge:
             if self.potentiate is None or self.depress is None:
                 raise ScheduleError("nudge of kind pulse: both pulses, potentiate and depress, are needed")
             if self.size != round(self.size) or abs(self.size) > MAX_COUNT:
-                raise ScheduleError(f"nudge of kind pulse: {self.size!r} pulses asked for; a whole number is needed")
+                raise ScheduleError(
+                    f"nudge of kind pulse: {self.size!r} pulses asked for; a whole number is needed"
+                )
         _positive_time("nudge integration", self.integration_s)
 
 
@@ -296,8 +313,8 @@ Schedule: TypeAlias = tuple[Op, ...]
 class ReadAnswer:
     """Raw currents of a Read.
 
-    ``amperes`` [rows, cols]; ``clipped`` bool [rows, cols], True where the value is only a bound (compliance, overflow);
-    ``voltage_v`` the voltage they were read at.
+    ``amperes`` [rows, cols]; ``clipped`` bool [rows, cols], True where the value is only a bound (compliance,
+    overflow); ``voltage_v`` the voltage they were read at.
     """
 
     amperes: Floats
@@ -306,7 +323,9 @@ class ReadAnswer:
 
     @property
     def siemens(self) -> Floats:
-        """Conductances [rows, cols]; NaN where the reading is only a bound, so that none enters a mean unseen."""
+        """Conductances [rows, cols]; NaN where the reading is only a bound, so that none enters a mean
+        unseen.
+        """
         return np.where(self.clipped, np.nan, self.amperes / self.voltage_v).astype(self.amperes.dtype)
 
 

@@ -1,4 +1,6 @@
-"""What a training plan tells the world while it runs: plain rows, taken by a run store, a progress display, or both."""
+"""What a training plan tells the world while it runs: plain rows, taken by a run store, a progress display,
+or both.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +17,10 @@ from hil.schedule import Floats, Region
 class TrainingRow:
     """One window of training steps, averaged.
 
-    ``step`` and ``samples`` count from the start of the run to the end of the window; ``loss`` and ``accuracy`` (0..1) are of
-    the window's own samples, before each was learned; ``clipped`` counts readings that were only a bound; ``cosine`` is the
-    mean over steps and hidden layers that measured it, between the error the method used and the exact one, NaN if none did.
+    ``step`` and ``samples`` count from the start of the run to the end of the window; ``loss`` and
+    ``accuracy`` (0..1) are of the window's own samples, before each was learned; ``clipped`` counts readings
+    that were only a bound; ``cosine`` is the mean over steps and hidden layers that measured it, between the
+    error the method used and the exact one, NaN if none did.
     """
 
     step: int
@@ -44,10 +47,12 @@ class EvaluationRow:
 
 @dataclass(frozen=True, slots=True)
 class UpdateNoiseRow:
-    """Update noise of one layer at one step (Lee et al. 2021, arXiv 2111.07113), by reading it before and after.
+    """Update noise of one layer at one step (Lee et al. 2021, arXiv 2111.07113), by reading it before and
+    after.
 
-    ``raw`` is the mean of |dW measured - dW wanted| over the ``synapses`` whose wanted change is not 0, in weight units;
-    ``normalised`` is raw over the mean of |dW wanted|. The read noise of the two readings is in it.
+    ``raw`` is the mean of |dW measured - dW wanted| over the ``synapses`` whose wanted change is not 0, in
+    weight units; ``normalised`` is raw over the mean of |dW wanted|. The read noise of the two readings is in
+    it.
     """
 
     step: int

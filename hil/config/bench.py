@@ -1,0 +1,52 @@
+"""What every bench file says, whatever its driver: the driver's name, the bench's own name, and its limits.
+
+A driver's settings extend :class:`BenchSettings`; see ``hil.plugins.Driver``.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from hil.config.validate import Config
+from hil.limits import Limits
+from hil.units import PositiveSeconds, PositiveVolts
+
+
+class LimitSettings(Config):
+    """The most that may be asked of this bench. What asks for more is refused before the first volt, never
+    clipped.
+    """
+
+    read: PositiveVolts | None = Field(default=None, description="Largest magnitude of a read voltage.")
+    program: PositiveVolts | None = Field(
+        default=None, description="Largest magnitude of a programming pulse."
+    )
+    shortest: PositiveSeconds | None = Field(default=None, description="Shortest programming pulse.")
+    longest: PositiveSeconds | None = Field(default=None, description="Longest programming pulse.")
+    pulses_per_op: int | None = Field(
+        default=None, gt=0, description="Most pulses to one device in one operation."
+    )
+    dose: int | None = Field(default=None, gt=0, description="Most pulses to one device in a run.")
+
+    def limits(self) -> Limits:
+        """As :class:`hil.limits.LimitedBench` takes them."""
+        return Limits(
+            read_v=self.read,
+            program_v=self.program,
+            width_min_s=self.shortest,
+            width_max_s=self.longest,
+            pulses_per_op=self.pulses_per_op,
+            dose=self.dose,
+        )
+
+
+class BenchSettings(Config):
+    """Keys that every bench file has."""
+
+    driver: str = Field(description="Name of an installed driver; see `hil list drivers`.")
+    name: str = Field(
+        default="bench", pattern=r"^[a-z0-9_-]{1,64}$", description="Of the bench: a-z, 0-9, - and _."
+    )
+    limits: LimitSettings = Field(
+        default=LimitSettings(), description="The most that may be asked of this bench."
+    )

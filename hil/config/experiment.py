@@ -1,0 +1,164 @@
+"""What an experiment file may say: data, network, initial weights, gradient, update, training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, create_model, model_validator
+
+from hil.config.validate import Config
+from hil.data.spec import DataSpec
+from hil.network.activations import ActivationName, Loss, LossName
+from hil.network.placement import Pairs
+
+NAME = r"^[a-z0-9_-]{1,64}$"
+
+
+class LayerSettings(Config):
+    """One dense layer."""
+
+    outputs: int = Field(gt=0, description="Number of neurons.")
+    activation: ActivationName = Field(default="tanh", description="Activation of its neurons.")
+    bias: bool = Field(default=True, description="Add a bias line, driven with the full read voltage.")
+    w_max: float = Field(
+        default=1.0,
+        gt=0,
+        description="Largest weight a pair of devices holds: (g_max - g_min) / w_max is a weight of 1.",
+    )
+
+
+class NeuronSettings(Config):
+    """Neuron circuits that differ, a = f(gain z + offset), fixed per neuron, for studies of variation."""
+
+    gain_spread: float = Field(
+        default=0.0, ge=0, description="Standard deviation of the gain, whose mean is 1."
+    )
+    offset_spread: float = Field(
+        default=0.0, ge=0, description="Standard deviation of the offset, whose mean is 0."
+    )
+
+
+class NetworkSettings(Config):
+    """Layers, loss, and how weights are put on devices."""
+
+    layers: tuple[LayerSettings, ...] = Field(min_length=1, description="From first to last.")
+    loss: LossName = Field(default="cross-entropy", description="Cost at the output.")
+    pairs: Pairs = Field(
+        default="columns",
+        description="columns: plus and minus columns side by side on one array; arrays: on two arrays of equal lines.",
+    )
+    neurons: NeuronSettings = Field(default=NeuronSettings(), description="Spread of the neuron circuits.")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        for layer in self.layers[:-1]:
+            if layer.activation == "softmax":
+                raise ValueError("softmax can only be the activation of the last layer")
+        try:
+            Loss(self.loss, self.layers[-1].activation)
+        except Exception as error:
+            raise ValueError(str(error)) from error
+        return self
+
+
+class InitialSettings(Config):
+    """The weights that training starts from."""
+
+    kind: Literal["write-verify", "random", "keep"] = Field(
+        default="write-verify",
+        description=(
+            "write-verify: random weights, pulsed and read until within tolerance; random: the same, pulsed once without reading; "
+            "keep: the devices as they are."
+        ),
+    )
+    gain: float = Field(
+        default=1.0, gt=0, description="Weights are uniform within gain sqrt(6 / (inputs + outputs))."
+    )
+    tolerance: float = Field(
+        default=0.02, gt=0, lt=1, description="Of write-verify, as a fraction of g_max - g_min."
+    )
+    rounds: int = Field(default=8, ge=1, description="Most rounds of write-verify.")
+
+
+class EarlyStop(Config):
+    """Stop when the test accuracy no longer rises."""
+
+    patience: int = Field(default=3, ge=1, description="Evaluations without a new best before stopping.")
+    min_rise: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Smallest rise of the accuracy (0 to 1) that counts as a new best.",
+    )
+
+
+class TrainingSettings(Config):
+    """Epochs, batches and what is measured on the way."""
+
+    epochs: int = Field(default=1, ge=1, description="Passes over the training samples.")
+    batch: int = Field(default=1, ge=1, description="Samples a step.")
+    rate: float = Field(
+        default=0.05, gt=0, description="Learning rate, for the gradient's mean over the batch."
+    )
+    rate_decay: float = Field(
+        default=1.0, gt=0, le=1, description="The rate is multiplied by this after every epoch."
+    )
+    evaluations: int = Field(
+        default=1, ge=1, description="Evaluations on the test samples in each epoch, evenly spread."
+    )
+    report_every: int = Field(default=500, ge=1, description="Training samples in one row of the record.")
+    update_noise_every: int = Field(
+        default=0,
+        ge=0,
+        description="Steps between two measurements of the update noise (0: never); each reads every device twice.",
+    )
+    early_stop: EarlyStop | None = Field(
+        default=None, description="Stop when the test accuracy no longer rises."
+    )
+    target_accuracy: float | None = Field(
+        default=None, gt=0, le=1, description="Stop when the test accuracy reaches this."
+    )
+
+
+class Experiment(Config):
+    """An experiment without its two plugins; :func:`experiment_model` adds ``gradient`` and ``update``."""
+
+    name: str = Field(default="run", pattern=NAME, description="Of the run: a-z, 0-9, - and _, at most 64.")
+    seed: int = Field(default=1, ge=0, le=2**63 - 1, description="All chance of a run comes from it.")
+    data: DataSpec = Field(description="The samples to learn.")
+    network: NetworkSettings = Field(description="The network to train.")
+    initial: InitialSettings = Field(
+        default=InitialSettings(), description="The weights that training starts from."
+    )
+    training: TrainingSettings = Field(
+        default=TrainingSettings(), description="Epochs, batches and what is measured."
+    )
+    gradient: Any
+    update: Any
+
+
+def _by_name(value: object) -> object:
+    """``gradient: backprop`` is short for ``gradient: {name: backprop}``."""
+    return {"name": value} if isinstance(value, str) else value
+
+
+def experiment_model(
+    gradients: Mapping[str, type[Config]], updates: Mapping[str, type[Config]]
+) -> type[Experiment]:
+    """The model of an experiment file with the gradients and updates that are installed, by their names."""
+
+    def choice(plugins: Mapping[str, type[Config]], what: str) -> tuple[Any, Any]:
+        union: Any = reduce(or_, plugins.values())
+        named = Annotated[union, Field(discriminator="name")] if len(plugins) > 1 else union
+        return Annotated[named, BeforeValidator(_by_name)], Field(description=what)
+
+    return create_model(
+        "Experiment",
+        __base__=Experiment,
+        __doc__="An experiment: what is learned, by which network, which method and which update.",
+        gradient=choice(gradients, "What weight change is wanted: a name, or a name with its settings."),
+        update=choice(updates, "How it becomes pulses: a name, or a name with its settings."),
+    )

@@ -1,0 +1,27 @@
+"""Networks whose weights live in the devices: tiles on arrays, layers, placement."""
+
+from hil.network.activations import ActivationName, Loss, LossName
+from hil.network.network import Layer, Network, Neurons, OutputError, Trace, without_bounds
+from hil.network.placement import MatrixSize, Pairs, place, wanted_arrays
+from hil.network.tile import Block, Signal, Tile, TileReading, Wanted
+
+__all__ = [
+    "ActivationName",
+    "Block",
+    "Layer",
+    "Loss",
+    "LossName",
+    "MatrixSize",
+    "Network",
+    "Neurons",
+    "OutputError",
+    "Pairs",
+    "Signal",
+    "Tile",
+    "TileReading",
+    "Trace",
+    "Wanted",
+    "place",
+    "wanted_arrays",
+    "without_bounds",
+]

@@ -1,0 +1,285 @@
+"""A weight matrix in the devices: where it lies, how it is driven and sensed, how weight changes map onto
+pulses.
+
+w[out, in] = (g[in, plus_out] - g[in, minus_out]) / scale; rows of the array are inputs, columns outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hil.bench import DeviceSheet
+from hil.errors import BenchError
+from hil.plan import Plan
+from hil.schedule import Counts, Index, Multiply, MultiplyAnswer, Program, Read, ReadAnswer, Region
+
+F32: TypeAlias = NDArray[np.float32]
+Side: TypeAlias = Literal["pair", "plus", "minus"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """A rectangle of a weight matrix on one array.
+
+    ``region``'s rows are the inputs ``first_in`` and on; its columns the outputs ``first_out`` and on: all
+    plus columns, then all minus columns (side "pair"), or only one of the two kinds (side "plus" or "minus").
+    """
+
+    region: Region
+    first_in: int
+    first_out: int
+    side: Side = "pair"
+
+    @property
+    def n_in(self) -> int:
+        """Number of inputs."""
+        return self.region.rows.size
+
+    @property
+    def n_out(self) -> int:
+        """Number of outputs."""
+        return self.region.cols.size // 2 if self.side == "pair" else self.region.cols.size
+
+    @property
+    def inputs(self) -> slice:
+        """Which inputs of the tile."""
+        return slice(self.first_in, self.first_in + self.n_in)
+
+    @property
+    def outputs(self) -> slice:
+        """Which outputs of the tile."""
+        return slice(self.first_out, self.first_out + self.n_out)
+
+    def side_of(self, counts: Counts) -> Counts:
+        """From counts of all plus, then all minus devices, int16 [r, 2 n_out], those that this block holds."""
+        if self.side == "pair":
+            return counts
+        half = counts[:, : self.n_out] if self.side == "plus" else counts[:, self.n_out :]
+        return np.ascontiguousarray(half)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Signal:
+    """Sums sensed from a tile: ``values`` float32 [n, lines] and ``clipped`` bool [n, lines] where they are
+    only bounds.
+    """
+
+    values: F32
+    clipped: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TileReading:
+    """Conductances of a tile, float32 siemens [in, out] each; NaN where a reading was only a bound."""
+
+    plus: F32
+    minus: F32
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Wanted:
+    """A wanted weight change, kept in factors: dW[out, in] = factor * sum over samples of delta[s, out]
+    inputs[s, in].
+
+    ``delta`` float32 [n, out] (dC/dz) and ``inputs`` float32 [n, in]; ``factor`` is -learning rate / n.
+    """
+
+    delta: F32
+    inputs: F32
+    factor: float
+
+    def dense(self) -> F32:
+        """dW, float32 [out, in]; made only when asked."""
+        return np.float32(self.factor) * (self.delta.T @ self.inputs)
+
+    def active_inputs(self) -> Index:
+        """Inputs that are not zero in every sample, int64 [k]: the other rows have nothing to change."""
+        if self.inputs.shape[0] == 1:
+            return np.flatnonzero(self.inputs[0])
+        return np.flatnonzero(self.inputs.any(axis=0))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tile:
+    """One weight matrix [n_out, n_in] on one or several arrays.
+
+    Parameters
+    ----------
+    name
+        Of the layer it serves.
+    blocks
+        Rectangles that together hold every plus and minus device once.
+    scale_s
+        Siemens per unit of weight: (g_max - g_min) / w_max.
+    sheet
+        The typical device of its arrays: pulses, read voltage, expected steps.
+    bounded_inputs
+        Inputs never exceed 1 in magnitude; otherwise each vector is scaled to the read voltage by its own
+        maximum.
+    """
+
+    name: str
+    n_in: int
+    n_out: int
+    blocks: tuple[Block, ...]
+    scale_s: float
+    sheet: DeviceSheet
+    bounded_inputs: bool = True
+
+    @property
+    def w_max(self) -> float:
+        """Largest weight that a pair can hold."""
+        return (self.sheet.g_max_s - self.sheet.g_min_s) / self.scale_s
+
+    def forward(self, inputs: F32) -> Plan[Signal]:
+        """W inputs: [n, in] to [n, out], the rows driven with inputs times the read voltage."""
+        peak = None if self.bounded_inputs else _peak(inputs, at_least=1.0)
+        volts = (
+            inputs * np.float32(self.sheet.read_voltage_v)
+            if peak is None
+            else _volts(inputs, peak, self.sheet)
+        )
+        ops = tuple(Multiply(b.region, _part(volts, b.inputs), self.sheet.integration_s) for b in self.blocks)
+        execution = yield ops
+        if len(ops) == 1 and self.blocks[0].side == "pair":
+            answer = _multiplied(execution.answers[0])
+            amperes, clipped, m = answer.amperes, answer.clipped, self.n_out
+            values = (amperes[:, :m] - amperes[:, m:]) * np.float32(1 / self._siemens_volts)
+            signal = Signal(values if peak is None else values * peak, clipped[:, :m] | clipped[:, m:])
+        else:
+            signal = self._sum_forward(tuple(_multiplied(a) for a in execution.answers), peak)
+        return signal
+
+    def backward(self, delta: F32) -> Plan[Signal]:
+        """The same weights read the other way, delta W: [n, out] to [n, in]; +delta on the plus columns,
+        -delta on the minus ones.
+        """
+        peak = _peak(delta, at_least=0.0)
+        volts = _volts(delta, peak, self.sheet)
+        ops = tuple(
+            Multiply(
+                b.region, _signed(_part(volts, b.outputs), b.side), self.sheet.integration_s, transpose=True
+            )
+            for b in self.blocks
+        )
+        execution = yield ops
+        values = np.zeros((delta.shape[0], self.n_in), np.float32)
+        clipped = np.zeros(values.shape, np.bool_)
+        for block, raw in zip(self.blocks, execution.answers, strict=True):
+            answer = _multiplied(raw)
+            values[:, block.inputs] += answer.amperes
+            clipped[:, block.inputs] |= answer.clipped
+        values *= peak * np.float32(1 / self._siemens_volts)
+        return Signal(values, clipped)
+
+    def read(self) -> Plan[TileReading]:
+        """Every conductance of the tile, by single readings at the read voltage."""
+        execution = yield tuple(
+            Read(b.region, self.sheet.read_voltage_v, self.sheet.integration_s) for b in self.blocks
+        )
+        plus = np.full((self.n_in, self.n_out), np.nan, np.float32)
+        minus = plus.copy()
+        for block, answer in zip(self.blocks, execution.answers, strict=True):
+            if not isinstance(answer, ReadAnswer):
+                raise BenchError(
+                    f"a Read was answered by {type(answer).__name__}; this is a fault of the bench"
+                )
+            siemens, m = answer.siemens, block.n_out
+            if block.side != "minus":
+                plus[block.inputs, block.outputs] = siemens[:, :m]
+            if block.side != "plus":
+                minus[block.inputs, block.outputs] = siemens[:, -m:]
+        return TileReading(plus, minus)
+
+    def weights(self, reading: TileReading) -> F32:
+        """The weights [out, in] that a reading stands for."""
+        return ((reading.plus - reading.minus) * np.float32(1 / self.scale_s)).T
+
+    def program(self, plus: Counts, minus: Counts) -> tuple[Program, ...]:
+        """Operations that give every device its pulses; ``plus`` and ``minus`` int16 [in, out]."""
+        ops: list[Program] = []
+        for block in self.blocks:
+            parts = [plus] if block.side == "plus" else [minus] if block.side == "minus" else [plus, minus]
+            counts = np.concatenate([part[block.inputs, block.outputs] for part in parts], axis=1)
+            if counts.any():
+                ops.append(self.program_block(block.region, counts))
+        return tuple(ops)
+
+    def program_block(self, region: Region, counts: Counts) -> Program:
+        """One operation on lines of one block, counts int16 in the region's own order."""
+        return Program(region, counts, self.sheet.potentiate, self.sheet.depress)
+
+    def active(self, wanted: Wanted) -> Iterator[tuple[Block, Index, Region]]:
+        """The blocks that a wanted change touches, each with its active inputs (positions in the tile, int64
+        [r]) and their rows.
+        """
+        rows = wanted.active_inputs()
+        for block in self.blocks:
+            inside = rows
+            if block.n_in != self.n_in:
+                low, high = np.searchsorted(rows, (block.first_in, block.first_in + block.n_in))
+                inside = rows[low:high]
+            if inside.size:
+                yield (
+                    block,
+                    inside,
+                    block.region.with_rows(inside - block.first_in if block.first_in else inside),
+                )
+
+    @property
+    def _siemens_volts(self) -> float:
+        return self.scale_s * self.sheet.read_voltage_v
+
+    def _sum_forward(self, answers: tuple[MultiplyAnswer, ...], peak: F32 | None) -> Signal:
+        n = answers[0].amperes.shape[0]
+        values = np.zeros((n, self.n_out), np.float32)
+        clipped = np.zeros(values.shape, np.bool_)
+        for block, answer in zip(self.blocks, answers, strict=True):
+            m = block.n_out
+            if block.side != "minus":
+                values[:, block.outputs] += answer.amperes[:, :m]
+                clipped[:, block.outputs] |= answer.clipped[:, :m]
+            if block.side != "plus":
+                values[:, block.outputs] -= answer.amperes[:, -m:]
+                clipped[:, block.outputs] |= answer.clipped[:, -m:]
+        values *= np.float32(1 / self._siemens_volts)
+        return Signal(values if peak is None else values * peak, clipped)
+
+    def __repr__(self) -> str:
+        places = ", ".join(f"{b.region.array} {b.side} {b.n_in}x{b.n_out}" for b in self.blocks)
+        return f"Tile({self.name!r}, w[{self.n_out}, {self.n_in}], |w| <= {self.w_max:g}, on {places})"
+
+
+def _peak(values: F32, *, at_least: float) -> F32:
+    """Largest magnitude of each vector, [n, 1]; 1 where a vector is all zero."""
+    peak = np.maximum(values.max(axis=1, keepdims=True), -values.min(axis=1, keepdims=True))
+    if at_least:
+        return np.maximum(peak, np.float32(at_least))
+    return np.where(peak > 0, peak, np.float32(1))
+
+
+def _volts(values: F32, peak: F32, sheet: DeviceSheet) -> F32:
+    return values * (np.float32(sheet.read_voltage_v) / peak)
+
+
+def _part(values: F32, part: slice) -> F32:
+    if part.start == 0 and part.stop == values.shape[1]:
+        return values
+    return np.ascontiguousarray(values[:, part])
+
+
+def _signed(volts: F32, side: Side) -> F32:
+    if side == "pair":
+        return np.concatenate((volts, -volts), axis=1)
+    return volts if side == "plus" else -volts
+
+
+def _multiplied(answer: object) -> MultiplyAnswer:
+    if not isinstance(answer, MultiplyAnswer):
+        raise BenchError(f"a Multiply was answered by {type(answer).__name__}; this is a fault of the bench")
+    return answer

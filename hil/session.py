@@ -1,0 +1,178 @@
+"""One training run from beginning to end: build, run, record, summarise."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from hil import setup
+from hil.config.bench import BenchSettings
+from hil.config.experiment import Experiment
+from hil.limits import LimitedBench
+from hil.network import Network
+from hil.plan import run
+from hil.store import Run, RunWriter, open_run
+from hil.training.controller import Outcome, Training, train
+from hil.training.events import EvaluationRow, Journal, Snapshot, TrainingRow, UpdateNoiseRow
+
+RUNS = Path("runs")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A run that is ready to start: everything was checked, nothing has been output."""
+
+    experiment: Experiment
+    bench: LimitedBench
+    network: Network
+    training: Training
+    header: dict[str, Any]
+
+
+def prepare(
+    experiment: Path | None = None,
+    bench: Path | None = None,
+    overrides: Sequence[str] = (),
+    bench_overrides: Sequence[str] = (),
+    data_dir: Path | None = None,
+) -> Prepared:
+    """Read and check the files, load the data, open the bench and place the network.
+
+    Raises
+    ------
+    ConfigError, DataError, BenchError
+        With file, line and key, before any output.
+    """
+    spec, spec_given = setup.load_experiment(experiment, overrides)
+    settings, settings_given = setup.load_bench(bench, bench_overrides)
+    data = setup.load_data(spec, data_dir)
+    opened = setup.bench_for(spec, data, settings)
+    network = setup.build_network(spec, data, opened)
+    training = Training(network, data, spec.gradient, spec.update, spec.training, spec.initial, spec.seed)
+    header = {
+        "name": spec.name,
+        "seed": spec.seed,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "experiment": _as_given(spec_given, spec),
+        "bench": _as_given(settings_given, settings),
+        "data": {"name": data.name, "source": data.source, "sha256": data.sha256},
+        "arrays": {name: list(info.shape) for name, info in opened.arrays.items()},
+        "network": {"layers": [repr(layer) for layer in network.layers], "weights": network.weights},
+        "identity": dict(opened.identity),
+        "versions": _versions(),
+        "git": _git_revision(),
+        "command": list(sys.argv),
+    }
+    return Prepared(spec, opened, network, training, header)
+
+
+def execute(
+    prepared: Prepared,
+    root: Path = RUNS,
+    progress: Journal | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> Run:
+    """Train, record everything under ``root``, and return the run as it can be read."""
+    with RunWriter.create(root, prepared.header) as writer:
+        journal: Journal = writer if progress is None else Tee((writer, progress))
+        outcome = run(train(prepared.training, journal, stop), prepared.bench, writer)
+        status = "stopped" if outcome.reason == "stopped" else "finished"
+        writer.finish(status, summary(prepared, outcome, writer), prepared.bench.doses)
+        path = writer.path
+    return open_run(path)
+
+
+def summary(prepared: Prepared, outcome: Outcome, writer: RunWriter) -> dict[str, Any]:
+    """The figures that a run comes to, in SI units."""
+    cost, wear, last = writer.costs.total, prepared.bench.wear, outcome.evaluation
+    return {
+        "reason": outcome.reason,
+        "epochs": outcome.epochs,
+        "steps": outcome.steps,
+        "samples": outcome.samples,
+        "accuracy": None if last is None else last.accuracy,
+        "loss": None if last is None else last.loss,
+        "pulses": cost.pulses,
+        "half_selects": cost.half_selects,
+        "reads": cost.reads,
+        "transactions": cost.transactions,
+        "seconds": cost.seconds,
+        "joules": cost.joules,
+        "wear": 0 if wear is None else wear.pulses,
+        "wear_device": None if wear is None else f"{wear.array}[{wear.row}, {wear.col}]",
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Tee:
+    """Several journals that all take the same rows."""
+
+    journals: tuple[Journal, ...]
+
+    def training(self, row: TrainingRow) -> None:
+        """A window of steps is over."""
+        for journal in self.journals:
+            journal.training(row)
+
+    def evaluation(self, row: EvaluationRow) -> None:
+        """The network was evaluated."""
+        for journal in self.journals:
+            journal.evaluation(row)
+
+    def update_noise(self, row: UpdateNoiseRow) -> None:
+        """The update noise of a layer was measured."""
+        for journal in self.journals:
+            journal.update_noise(row)
+
+    def snapshot(self, snapshot: Snapshot) -> None:
+        """A region was read for the record."""
+        for journal in self.journals:
+            journal.snapshot(snapshot)
+
+    def event(self, kind: str, text: str) -> None:
+        """Something worth a line."""
+        for journal in self.journals:
+            journal.event(kind, text)
+
+
+def _as_given(given: setup.Given, settings: Experiment | BenchSettings) -> dict[str, Any]:
+    return {
+        "file": given.path.name,
+        "given": given.text,
+        "set": list(given.overrides),
+        "resolved": settings.model_dump(mode="json"),
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in ("synapse-hil", "numpy", "numba", "scipy", "pydantic"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def _git_revision() -> str | None:
+    """Revision of the working copy this code runs from, or None; a tree with changes is marked with +."""
+    here = Path(__file__).parent
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--abbrev=12"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return described.stdout.strip()

@@ -1,0 +1,180 @@
+"""From files to objects: an experiment, a bench, the data, and the network on the bench's arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hil import builtin, plugins
+from hil.config.bench import BenchSettings
+from hil.config.experiment import Experiment, LayerSettings, experiment_model
+from hil.config.validate import did_you_mean, override, validate
+from hil.config.yaml import Document, load_yaml
+from hil.data import Dataset, load_dataset
+from hil.errors import ConfigError
+from hil.limits import LimitedBench
+from hil.network import Layer, Loss, MatrixSize, Network, Neurons, Tile, place, wanted_arrays
+from hil.network.activations import bounded
+
+_PURPOSE_NEURONS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A file as it was given: where it is, its text, the ``--set`` on top of it."""
+
+    path: Path
+    text: str
+    overrides: tuple[str, ...] = ()
+
+
+def load_experiment(path: Path | None = None, overrides: Sequence[str] = ()) -> tuple[Experiment, Given]:
+    """Read an experiment file, or the built-in one, with ``key.path=value`` overrides put in.
+
+    Raises
+    ------
+    ConfigError
+        One line for each problem, with file, line and key.
+    """
+    path = builtin.EXPERIMENT if path is None else path
+    document = load_yaml(path)
+    model = experiment_model(plugins.load_all("gradients"), plugins.load_all("updates"))
+    experiment = validate(model, _data_beside(document, path), overrides)
+    return experiment, Given(path, path.read_text(encoding="utf-8"), tuple(overrides))
+
+
+def load_bench(path: Path | None = None, overrides: Sequence[str] = ()) -> tuple[BenchSettings, Given]:
+    """Read a bench file, or the built-in one, by the settings of the driver it names.
+
+    Raises
+    ------
+    ConfigError
+        One line for each problem, with file, line and key.
+    """
+    path = builtin.BENCH if path is None else path
+    document = override(load_yaml(path), overrides)
+    settings: type[BenchSettings] = _driver(document).settings
+    return validate(settings, document), Given(path, path.read_text(encoding="utf-8"), tuple(overrides))
+
+
+def open_bench(
+    settings: BenchSettings | None = None, sizes: dict[str, tuple[int, int]] | None = None, seed: int = 0
+) -> LimitedBench:
+    """Open a bench within its limits; no output changes. ``sizes`` and ``seed`` are for benches that are
+    simulated.
+
+    Raises
+    ------
+    ConfigError, BenchError
+        When it is not there, or not what the settings say.
+    """
+    settings = load_bench()[0] if settings is None else settings
+    driver: plugins.Driver = plugins.load("drivers", settings.driver)
+    return LimitedBench(driver.open(settings, sizes or {}, seed), settings.limits.limits())
+
+
+def matrices(experiment: Experiment, data: Dataset) -> tuple[MatrixSize, ...]:
+    """Sizes of the weight matrices that an experiment puts on arrays.
+
+    Raises
+    ------
+    ConfigError
+        When the last layer has not one output a class.
+    """
+    last = experiment.network.layers[-1]
+    if last.outputs != data.classes:
+        raise ConfigError(
+            f"network.layers.{len(experiment.network.layers) - 1}.outputs: asked for {last.outputs}; {data.name} has "
+            f"{data.classes} classes, and the last layer needs one output for each"
+        )
+    sizes: list[MatrixSize] = []
+    inputs = data.inputs
+    for number, layer in enumerate(experiment.network.layers, start=1):
+        sizes.append(MatrixSize(f"layer{number}", inputs + layer.bias, layer.outputs))
+        inputs = layer.outputs
+    return tuple(sizes)
+
+
+def build_network(experiment: Experiment, data: Dataset, bench: LimitedBench) -> Network:
+    """Place the layers of an experiment on a bench's arrays.
+
+    Raises
+    ------
+    ConfigError
+        When they do not fit, when initial weights could exceed a layer's w_max, or the data its read voltage.
+    """
+    settings = experiment.network
+    sizes = matrices(experiment, data)
+    rng = np.random.default_rng([experiment.seed, _PURPOSE_NEURONS])
+    layers: list[Layer] = []
+    bounded_inputs = bool(
+        np.abs(data.train_x).max(initial=0) <= 1 and np.abs(data.test_x).max(initial=0) <= 1
+    )
+    placed = place(sizes, bench.arrays, settings.pairs)
+    for number, (size, blocks, layer) in enumerate(zip(sizes, placed, settings.layers, strict=True)):
+        sheet = bench.arrays[blocks[0].region.array].device
+        _check_initial(experiment, number, size, layer)
+        scale = (sheet.g_max_s - sheet.g_min_s) / layer.w_max
+        tile = Tile(size.name, size.n_in, size.n_out, blocks, scale, sheet, bounded_inputs)
+        spread = settings.neurons
+        neurons = Neurons.drawn(layer.outputs, spread.gain_spread, spread.offset_spread, rng)
+        layers.append(Layer(tile, layer.activation, layer.bias, neurons))
+        bounded_inputs = bounded(layer.activation)
+    return Network(tuple(layers), Loss(settings.loss, settings.layers[-1].activation))
+
+
+def bench_for(experiment: Experiment, data: Dataset, settings: BenchSettings) -> LimitedBench:
+    """Open the bench of an experiment, its simulated arrays sized to the network unless the bench file says
+    otherwise.
+    """
+    return open_bench(
+        settings, wanted_arrays(matrices(experiment, data), experiment.network.pairs), experiment.seed
+    )
+
+
+def load_data(experiment: Experiment, data_dir: Path | None = None) -> Dataset:
+    """The data set of an experiment."""
+    return load_dataset(experiment.data, data_dir, experiment.seed)
+
+
+def _check_initial(experiment: Experiment, number: int, size: MatrixSize, layer: LayerSettings) -> None:
+    limit = experiment.initial.gain * float(np.sqrt(6 / (size.n_in + size.n_out)))
+    if experiment.initial.kind != "keep" and limit > layer.w_max:
+        raise ConfigError(
+            f"network.layers.{number}.w_max: {layer.w_max:g} is less than the largest initial weight, {limit:.3g} "
+            f"(initial.gain {experiment.initial.gain:g} x sqrt(6 / ({size.n_in} + {size.n_out}))); raise w_max or lower initial.gain"
+        )
+
+
+def _driver(document: Document) -> plugins.Driver:
+    asked: Any = document.data.get("driver")
+    installed = plugins.names("drivers")
+    if not isinstance(asked, str):
+        raise ConfigError(
+            f"{document.where(('driver',))}: driver: missing; name one of: {', '.join(installed)}"
+        )
+    if asked not in installed:
+        raise ConfigError(
+            f"{document.where(('driver',))}: driver: no driver {asked!r}; {did_you_mean(asked, installed)}"
+        )
+    return plugins.load("drivers", asked)
+
+
+def _data_beside(document: Document, path: Path) -> Document:
+    """A relative data.path counts from the experiment file's folder, so that a file and its data travel
+    together.
+    """
+    data = document.data.get("data")
+    if (
+        isinstance(data, dict)
+        and isinstance(where := data.get("path"), str)
+        and not Path(where).is_absolute()
+    ):
+        beside = path.parent / where
+        if beside.exists():
+            data["path"] = str(beside)
+    return document

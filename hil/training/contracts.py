@@ -1,0 +1,81 @@
+"""The two axes of training: a gradient says what weight change is wanted, an update makes pulses of it.
+
+Both are plans over the bench contract, so any pair runs on any bench. Neither hides state in itself: an
+update's state is handed in and comes back changed, so that a checkpoint is the state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias, TypeVar
+
+from hil.network import Network, Tile, Wanted
+from hil.network.network import Labels
+from hil.network.tile import F32
+from hil.plan import Plan
+
+State = TypeVar("State")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Samples of one step: ``x`` float32 [n, in], ``labels`` int64 [n]; ``rate`` the learning rate; ``step``
+    counts from 0.
+    """
+
+    x: F32
+    labels: Labels
+    rate: float
+    step: int
+
+    @property
+    def factor(self) -> float:
+        """-rate / n: the factor of a wanted change whose gradient is the mean over the batch."""
+        return -self.rate / self.labels.size
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """What a gradient step saw: summed cost and correct answers of the batch before it was learned, readings
+    that were only bounds.
+
+    ``cosine``: mean over hidden layers of the cosine between the error used and the exact one, None where it
+    was not measured.
+    """
+
+    cost: float
+    correct: int
+    clipped: int
+    cosine: float | None = None
+
+
+Change: TypeAlias = Callable[[Sequence[tuple[int, Wanted]]], Plan[None]]
+"""Called by a gradient with (layer index, wanted change) pairs that are to be pulsed now, in one transaction.
+"""
+
+
+class Gradient(Protocol):
+    """What weight change is wanted. Use an entry point of ``hil.gradients`` to add one."""
+
+    def step(self, network: Network, batch: Batch, change: Change) -> Plan[StepReport]:
+        """Measure what the batch wants and call ``yield from change(...)`` whenever a layer's change is
+        known.
+        """
+        ...
+
+    def warnings(self, network: Network) -> Sequence[str]:
+        """What a user should know before this gradient trains this network; shown once and recorded."""
+        ...
+
+
+class Update(Protocol[State]):
+    """How a wanted change becomes pulses. Use an entry point of ``hil.updates`` to add one."""
+
+    def start(self, tile: Tile, seed: int) -> Plan[State]:
+        """The state of one tile at the start of a run; chance comes from ``seed`` alone."""
+        ...
+
+    def apply(self, tile: Tile, wanted: Wanted, state: State) -> Plan[State]:
+        """Pulse the tile by the wanted change and return its next state."""
+        ...

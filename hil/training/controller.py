@@ -1,0 +1,226 @@
+"""The training plan: initial weights, epochs of steps, evaluations, snapshots, and when to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from hil.chance import derive_key
+from hil.config.experiment import InitialSettings, TrainingSettings
+from hil.data import Dataset, batches
+from hil.errors import BenchError
+from hil.network import Network, Wanted
+from hil.plan import Plan, together
+from hil.schedule import Read, ReadAnswer, Schedule
+from hil.training.contracts import Batch, Gradient, StepReport, Update
+from hil.training.evaluation import evaluate
+from hil.training.events import EvaluationRow, Journal, Snapshot, TrainingRow
+from hil.training.initial import initialise
+from hil.training.update_noise import NoiseMeter
+
+Reason: TypeAlias = Literal["finished", "early-stop", "target", "stopped"]
+
+_PURPOSE_ORDER, _PURPOSE_WEIGHTS, _PURPOSE_UPDATE = 1, 2, 3
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """Everything a training plan needs but the bench."""
+
+    network: Network
+    data: Dataset
+    gradient: Gradient
+    update: Update[Any]
+    settings: TrainingSettings
+    initial: InitialSettings
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a training ended: why, after how many steps, samples and epochs, and the last evaluation (None when
+    stopped before any).
+    """
+
+    reason: Reason
+    steps: int
+    samples: int
+    epochs: int
+    evaluation: EvaluationRow | None
+
+
+def train(training: Training, journal: Journal, stop: Callable[[], bool] = lambda: False) -> Plan[Outcome]:
+    """Train a network in the devices.
+
+    ``stop`` is asked between steps; once it says True the arrays are read for the record and the plan ends in
+    good order.
+    """
+    course = _Course(training, journal, stop)
+    for warning in training.gradient.warnings(training.network):
+        journal.event("warning", warning)
+    yield from course.start()
+    outcome = yield from course.epochs()
+    yield from _snapshot("final", outcome.steps, training.network, journal)
+    journal.event("end", f"{outcome.reason} after {outcome.samples:,} samples")
+    return outcome
+
+
+@dataclass(slots=True)
+class _Window:
+    """Sums over the steps since the last training row."""
+
+    samples: int = 0
+    cost: float = 0.0
+    correct: int = 0
+    clipped: int = 0
+    cosines: list[float] = field(default_factory=list[float])
+
+    def add(self, samples: int, report: StepReport) -> None:
+        self.samples += samples
+        self.cost += report.cost
+        self.correct += report.correct
+        self.clipped += report.clipped
+        if report.cosine is not None:
+            self.cosines.append(report.cosine)
+
+    def row(self, step: int, samples: int, epoch: int) -> TrainingRow:
+        cosine = float(np.mean(self.cosines)) if self.cosines else float("nan")
+        return TrainingRow(
+            step, samples, epoch, self.cost / self.samples, self.correct / self.samples, self.clipped, cosine
+        )
+
+
+class _Course:
+    """One training on its way: counters, the update's states, and the best evaluation so far."""
+
+    def __init__(self, training: Training, journal: Journal, stop: Callable[[], bool]) -> None:
+        self._t = training
+        self._journal = journal
+        self._stop = stop
+        self._states: list[Any] = []
+        self._noise = NoiseMeter(training.settings.update_noise_every, journal)
+        self._step = 0
+        self._samples = 0
+        self._evaluation: EvaluationRow | None = None
+        self._best = -1.0
+        self._since_best = 0
+
+    def start(self) -> Plan[None]:
+        """Write the initial weights, read them for the record, and let the update look at its tiles."""
+        t = self._t
+        rng = np.random.default_rng([t.seed, _PURPOSE_WEIGHTS])
+        for layer in t.network.layers:
+            written = yield from initialise(layer.tile, t.initial, rng)
+            if written.unreached:
+                share = written.unreached / written.devices
+                self._journal.event(
+                    "warning",
+                    f"{layer.tile.name}: {written.unreached:,} of {written.devices:,} devices ({share:.1%}) are not within "
+                    f"{t.initial.tolerance:.1%} of their initial conductance after {written.rounds} rounds",
+                )
+        yield from _snapshot("initial", 0, t.network, self._journal)
+        seeds = [int(derive_key(t.seed, _PURPOSE_UPDATE, number)) for number in range(len(t.network.layers))]
+        self._states = yield from together(
+            [t.update.start(layer.tile, seed) for layer, seed in zip(t.network.layers, seeds, strict=True)]
+        )
+
+    def epochs(self) -> Plan[Outcome]:
+        """All epochs, or as many as it takes."""
+        t = self._t
+        rng = np.random.default_rng([t.seed, _PURPOSE_ORDER])
+        rate = t.settings.rate
+        for epoch in range(1, t.settings.epochs + 1):
+            reason = yield from self._epoch(epoch, rate, rng)
+            if reason is not None:
+                return Outcome(reason, self._step, self._samples, epoch, self._evaluation)
+            rate *= t.settings.rate_decay
+        return Outcome("finished", self._step, self._samples, t.settings.epochs, self._evaluation)
+
+    def _epoch(self, epoch: int, rate: float, rng: np.random.Generator) -> Plan[Reason | None]:
+        settings, data = self._t.settings, self._t.data
+        size = len(data.train_y)
+        evaluate_at = _evenly(settings.evaluations, size)
+        next_evaluation = next(evaluate_at)
+        seen = 0
+        window = _Window()
+        for index in batches(size, settings.batch, rng):
+            if self._stop():
+                self._flush(window, epoch)
+                return "stopped"
+            batch = Batch(data.train_x[index], data.train_y[index], rate, self._step)
+            report = yield from self._t.gradient.step(self._t.network, batch, self._change)
+            if self._noise.pending:
+                yield from self._noise.finish()
+            self._step += 1
+            self._samples += index.size
+            seen += index.size
+            window.add(index.size, report)
+            if window.samples >= settings.report_every:
+                window = self._flush(window, epoch)
+            if seen >= next_evaluation:
+                window = self._flush(window, epoch)
+                next_evaluation = next(evaluate_at, size + 1)
+                reason = yield from self._evaluate(epoch)
+                if reason is not None:
+                    return reason
+        return None
+
+    def _flush(self, window: _Window, epoch: int) -> _Window:
+        if window.samples:
+            self._journal.training(window.row(self._step, self._samples, epoch))
+        return _Window()
+
+    def _evaluate(self, epoch: int) -> Plan[Reason | None]:
+        t = self._t
+        scores = yield from evaluate(t.network, t.data.test_x, t.data.test_y)
+        row = EvaluationRow(
+            self._step, self._samples, epoch, scores.loss, scores.accuracy, scores.images, scores.clipped
+        )
+        self._evaluation = row
+        self._journal.evaluation(row)
+        if t.settings.target_accuracy is not None and row.accuracy >= t.settings.target_accuracy:
+            return "target"
+        early = t.settings.early_stop
+        if row.accuracy > self._best + (early.min_rise if early else 0.0):
+            self._best, self._since_best = row.accuracy, 0
+        else:
+            self._since_best += 1
+        return "early-stop" if early is not None and self._since_best >= early.patience else None
+
+    def _change(self, wanted: Sequence[tuple[int, Wanted]]) -> Plan[None]:
+        """Pulse layers by their wanted changes, all in one transaction, and keep the states that come back."""
+        layers, states, update = self._t.network.layers, self._states, self._t.update
+        if self._noise.due(self._step):
+            yield from self._noise.before(
+                [(number, layers[number].tile, want) for number, want in wanted], self._step
+            )
+        if len(wanted) == 1:
+            number, want = wanted[0]
+            states[number] = yield from update.apply(layers[number].tile, want, states[number])
+            return
+        after = yield from together([update.apply(layers[n].tile, want, states[n]) for n, want in wanted])
+        for (number, _), state in zip(wanted, after, strict=True):
+            states[number] = state
+
+
+def _evenly(times: int, size: int) -> Iterator[int]:
+    """Sample counts within an epoch after which to evaluate; the last is the epoch's end."""
+    return (size * k // times for k in range(1, times + 1))
+
+
+def _snapshot(moment: str, step: int, network: Network, journal: Journal) -> Plan[None]:
+    """Read every tile for the record."""
+    blocks = [(layer.tile.sheet, block) for layer in network.layers for block in layer.tile.blocks]
+    schedule: Schedule = tuple(
+        Read(b.region, sheet.read_voltage_v, sheet.integration_s) for sheet, b in blocks
+    )
+    execution = yield schedule
+    for (_, block), answer in zip(blocks, execution.answers, strict=True):
+        if not isinstance(answer, ReadAnswer):
+            raise BenchError(f"a Read was answered by {type(answer).__name__}; this is a fault of the bench")
+        journal.snapshot(
+            Snapshot(moment, step, block.region, answer.amperes, answer.clipped, answer.voltage_v)
+        )

@@ -1,0 +1,1 @@
+"""Training protocols: gradients say what weight change is wanted, updates make pulses of it."""

@@ -1,0 +1,1 @@
+"""What weight change is wanted: one method a file."""

@@ -1,0 +1,1 @@
+"""How a wanted change becomes pulses: one scheme a file."""

@@ -1,0 +1,123 @@
+"""Bidirectional update: both devices of a pair move, G+ up and G- down for a rise and the reverse for a fall.
+
+Counts are the wanted change over the expected step of one pulse, rounded stochastically. The expected step is
+that of the data sheet ("nominal"), or what its curve says at each device's last sensed conductance
+("compensated").
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from hil.bench import DeviceSheet
+from hil.chance import derive_key
+from hil.config.validate import Config
+from hil.network.tile import F32, Block, Tile, TileReading, Wanted
+from hil.plan import Plan
+from hil.schedule import Op
+from protocols.updates.kernels import graded_counts
+
+_GOLDEN = 0x9E3779B9
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BidirectionalState:
+    """``key`` and ``step`` make the rounding's chance; ``up_per_w``, ``down_per_w`` float32 [1 or in, 2 out]
+    the pulses per unit of weight that each device is expected to need; ``held`` counts the pulses beyond
+    ``max_pulses`` that were not given.
+    """
+
+    key: int
+    step: int
+    up_per_w: F32
+    down_per_w: F32
+    held: int = 0
+
+
+class Bidirectional(Config):
+    """Both devices of a pair share a wanted change, half each, as identical pulses."""
+
+    name: Literal["bidirectional"] = "bidirectional"
+    compensated: bool = Field(
+        default=False,
+        description="Take the expected step from the device's curve at its sensed conductance instead of the nominal step.",
+    )
+    sense_every: int = Field(
+        default=200,
+        ge=1,
+        description="With compensated: steps between two readings of all conductances (stale in between).",
+    )
+    max_pulses: int = Field(
+        default=31, ge=1, le=32_767, description="Most pulses one device gets in one step."
+    )
+    smallest_step: float = Field(
+        default=0.1,
+        gt=0,
+        le=1,
+        description="With compensated: an expected step counts as at least this fraction of the nominal one; near the end of its range a device hardly moves.",
+    )
+
+    def start(self, tile: Tile, seed: int) -> Plan[BidirectionalState]:
+        """Nominal steps at first; a compensated rule senses the tile before its first change."""
+        up = np.full((1, 2 * tile.n_out), tile.scale_s / (2 * tile.sheet.step_up_s), np.float32)
+        down = np.full((1, 2 * tile.n_out), tile.scale_s / (2 * tile.sheet.step_down_s), np.float32)
+        state = BidirectionalState(int(derive_key(seed)), 0, up, down)
+        if self.compensated:
+            state = self._sensed(tile, (yield from tile.read()), state)
+        return state
+
+    def apply(self, tile: Tile, wanted: Wanted, state: BidirectionalState) -> Plan[BidirectionalState]:
+        """Pulse both devices of every pair that the wanted change touches."""
+        if self.compensated and state.step and state.step % self.sense_every == 0:
+            state = self._sensed(tile, (yield from tile.read()), state)
+        key = np.uint32((state.key + state.step * _GOLDEN) & 0xFFFF_FFFF)
+        ops: list[Op] = []
+        held = state.held
+        for block, inputs, region in tile.active(wanted):
+            counts, over = graded_counts(
+                wanted.delta,
+                wanted.inputs,
+                np.float32(wanted.factor),
+                inputs,
+                block.first_out,
+                block.n_out,
+                _of_block(state.up_per_w, block, tile),
+                _of_block(state.down_per_w, block, tile),
+                np.float32(self.max_pulses),
+                key,
+            )
+            held += over
+            ops.append(tile.program_block(region, block.side_of(counts)))
+        if ops:
+            yield tuple(ops)
+        return replace(state, step=state.step + 1, held=held)
+
+    def _sensed(self, tile: Tile, reading: TileReading, state: BidirectionalState) -> BidirectionalState:
+        g = np.concatenate((reading.plus, reading.minus), axis=1)
+        up, down = _expected_steps(g, tile.sheet, self.smallest_step)
+        half = np.float32(tile.scale_s / 2)
+        return replace(state, up_per_w=half / up, down_per_w=half / down)
+
+
+def _expected_steps(g: F32, sheet: DeviceSheet, smallest: float) -> tuple[F32, F32]:
+    """Expected potentiating and depressing steps (both positive, siemens) at conductances g; nominal where g
+    is not known.
+    """
+    curve = sheet.curve
+    up = np.interp(g, curve.siemens, curve.up_s)
+    down = -np.interp(g, curve.siemens, curve.down_s)
+    up = np.where(np.isnan(g), sheet.step_up_s, np.maximum(up, smallest * sheet.step_up_s))
+    down = np.where(np.isnan(g), sheet.step_down_s, np.maximum(down, smallest * sheet.step_down_s))
+    return up.astype(np.float32), down.astype(np.float32)
+
+
+def _of_block(per_w: F32, block: Block, tile: Tile) -> F32:
+    """The columns of a block's outputs, plus then minus; the whole array when the block has all outputs."""
+    if block.n_out == tile.n_out:
+        return per_w
+    m, first, last = tile.n_out, block.outputs.start, block.outputs.stop
+    return np.concatenate((per_w[:, first:last], per_w[:, m + first : m + last]), axis=1)

@@ -1,0 +1,61 @@
+"""Manhattan rule: one pulse by the sign of the wanted change, whatever its size.
+
+Zamanidoost et al., "Manhattan rule training for memristive crossbar circuit pattern classifiers", WISP 2015,
+10.1109/WISP.2015.7139171.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from hil.config.validate import Config
+from hil.network.tile import Tile, Wanted
+from hil.plan import Plan
+from hil.schedule import Op
+from protocols.updates.kernels import sign_counts
+
+
+@dataclass(frozen=True, slots=True)
+class ManhattanState:
+    """Nothing is carried from step to step but their number."""
+
+    step: int = 0
+
+
+class Manhattan(Config):
+    """G+ one pulse up and G- one pulse down for a wanted rise, the reverse for a fall."""
+
+    name: Literal["manhattan"] = "manhattan"
+    threshold: float = Field(
+        default=0.0,
+        ge=0,
+        description="Smallest wanted change, as a fraction of the weight change of one pulse on both devices, that gets a pulse.",
+    )
+
+    def start(self, tile: Tile, seed: int) -> Plan[ManhattanState]:
+        """There is nothing to measure and no chance in this rule."""
+        yield from ()
+        return ManhattanState()
+
+    def apply(self, tile: Tile, wanted: Wanted, state: ManhattanState) -> Plan[ManhattanState]:
+        """One pulse for every pair whose wanted change exceeds the threshold."""
+        pair_step = (tile.sheet.step_up_s + tile.sheet.step_down_s) / tile.scale_s
+        ops: list[Op] = []
+        for block, inputs, region in tile.active(wanted):
+            counts = sign_counts(
+                wanted.delta,
+                wanted.inputs,
+                np.float32(wanted.factor),
+                inputs,
+                block.first_out,
+                block.n_out,
+                np.float32(self.threshold * pair_step),
+            )
+            ops.append(tile.program_block(region, block.side_of(counts)))
+        if ops:
+            yield tuple(ops)
+        return ManhattanState(state.step + 1)
