@@ -17,11 +17,15 @@ class DataError(ConfigError):
 
 
 class LimitError(HilError):
-    """A schedule asks for more than the bench, the run or a device's dose budget allows. Nothing was output."""
+    """A schedule asks for more than the bench, the run or a device's dose budget allows.
+    Nothing was output.
+    """
 
 
 class ScheduleError(HilError):
-    """A schedule does not fit the arrays it names: shape, index, sign or unit of an operation. Nothing was output."""
+    """A schedule does not fit the arrays it names: shape, index, sign or unit of an operation. Nothing was
+    output.
+    """
 
 
 class StoreError(HilError):
@@ -44,7 +48,9 @@ class InstrumentError(BenchError):
 
 
 class TimeoutError_(BenchError):  # noqa: N801, N818 - the trailing underscore keeps it apart from the builtin
-    """No answer within the time allowed. The session is desynchronised until it is reopened and identified."""
+    """No answer within the time allowed.
+    The session is desynchronised until it is reopened and identified.
+    """
 
 
 class DesyncError(BenchError):

@@ -127,7 +127,9 @@ def _positive_time(name: str, seconds: float) -> None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Read:
-    """Measure the crosspoints of a region one by one (or as the bench can). Answered by :class:`ReadAnswer`."""
+    """Measure the crosspoints of a region one by one (or as the bench can).
+    Answered by :class:`ReadAnswer`.
+    """
 
     region: Region
     voltage_v: float
@@ -155,7 +157,8 @@ class Variants:
     def __post_init__(self) -> None:
         if self.lines.ndim != 1 or self.volts.ndim != 2 or self.volts.shape[0] != self.lines.shape[0]:
             raise ScheduleError(
-                f"variants: lines {self.lines.shape} and volts {self.volts.shape} do not fit; [k] and [k, n] are needed"
+                f"variants: lines {self.lines.shape} and volts {self.volts.shape} do not fit; [k] and "
+                "[k, n] are needed"
             )
 
 
@@ -188,7 +191,8 @@ class Multiply:
         driven = self.region.cols if self.transpose else self.region.rows
         if self.volts.ndim != 2 or self.volts.shape[1] != driven.size:
             raise ScheduleError(
-                f"multiply on {self.region.array}: volts have shape {self.volts.shape}; [n, {driven.size}] is needed, "
+                f"multiply on {self.region.array}: volts have shape {self.volts.shape}; [n, "
+                f"{driven.size}] is needed, "
                 f"one value for each driven {'column' if self.transpose else 'row'}"
             )
         if self.variants is not None and self.variants.volts.shape[1] != self.volts.shape[0]:
@@ -222,13 +226,15 @@ class Program:
         counts = self.counts
         if counts.shape != self.region.shape:
             raise ScheduleError(
-                f"program on {self.region.array}: counts have shape {counts.shape}; {self.region.shape} is needed, "
+                f"program on {self.region.array}: counts have shape {counts.shape}; "
+                f"{self.region.shape} is needed, "
                 "one signed pulse count for each crosspoint"
             )
         if counts.dtype != np.int16:
             if counts.dtype.kind not in "iu":
                 raise ScheduleError(
-                    f"program on {self.region.array}: counts are {counts.dtype}; whole numbers of pulses are needed"
+                    f"program on {self.region.array}: counts are {counts.dtype}; whole numbers of "
+                    "pulses are needed"
                 )
             largest = int(np.abs(counts.astype(np.int64)).max(initial=0))
             if largest > MAX_COUNT:
@@ -326,7 +332,9 @@ class ReadAnswer:
         """Conductances [rows, cols]; NaN where the reading is only a bound, so that none enters a mean
         unseen.
         """
-        return np.where(self.clipped, np.nan, self.amperes / self.voltage_v).astype(self.amperes.dtype)
+        siemens = self.amperes / self.voltage_v
+        siemens[self.clipped] = np.nan
+        return siemens
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -88,7 +88,8 @@ def matrices(experiment: Experiment, data: Dataset) -> tuple[MatrixSize, ...]:
     last = experiment.network.layers[-1]
     if last.outputs != data.classes:
         raise ConfigError(
-            f"network.layers.{len(experiment.network.layers) - 1}.outputs: asked for {last.outputs}; {data.name} has "
+            f"network.layers.{len(experiment.network.layers) - 1}.outputs: asked for {last.outputs}; "
+            f"{data.name} has "
             f"{data.classes} classes, and the last layer needs one output for each"
         )
     sizes: list[MatrixSize] = []
@@ -145,8 +146,10 @@ def _check_initial(experiment: Experiment, number: int, size: MatrixSize, layer:
     limit = experiment.initial.gain * float(np.sqrt(6 / (size.n_in + size.n_out)))
     if experiment.initial.kind != "keep" and limit > layer.w_max:
         raise ConfigError(
-            f"network.layers.{number}.w_max: {layer.w_max:g} is less than the largest initial weight, {limit:.3g} "
-            f"(initial.gain {experiment.initial.gain:g} x sqrt(6 / ({size.n_in} + {size.n_out}))); raise w_max or lower initial.gain"
+            f"network.layers.{number}.w_max: {layer.w_max:g} is less than the largest initial weight, "
+            f"{limit:.3g} "
+            f"(initial.gain {experiment.initial.gain:g} x sqrt(6 / ({size.n_in} + {size.n_out}))); "
+            "raise w_max or lower initial.gain"
         )
 
 
@@ -168,13 +171,8 @@ def _data_beside(document: Document, path: Path) -> Document:
     """A relative data.path counts from the experiment file's folder, so that a file and its data travel
     together.
     """
-    data = document.data.get("data")
-    if (
-        isinstance(data, dict)
-        and isinstance(where := data.get("path"), str)
-        and not Path(where).is_absolute()
-    ):
-        beside = path.parent / where
-        if beside.exists():
-            data["path"] = str(beside)
+    data: Any = document.data.get("data")
+    where: Any = cast(dict[str, Any], data).get("path") if isinstance(data, dict) else None
+    if isinstance(where, str) and not Path(where).is_absolute() and (path.parent / where).exists():
+        data["path"] = str(path.parent / where)
     return document

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import reduce
-from operator import or_
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, Union
 
 from pydantic import BeforeValidator, Field, create_model, model_validator
 
@@ -48,7 +46,9 @@ class NetworkSettings(Config):
     loss: LossName = Field(default="cross-entropy", description="Cost at the output.")
     pairs: Pairs = Field(
         default="columns",
-        description="columns: plus and minus columns side by side on one array; arrays: on two arrays of equal lines.",
+        description=(
+            "columns: plus and minus columns side by side on one array; arrays: on two arrays of equal lines."
+        ),
     )
     neurons: NeuronSettings = Field(default=NeuronSettings(), description="Spread of the neuron circuits.")
 
@@ -70,7 +70,8 @@ class InitialSettings(Config):
     kind: Literal["write-verify", "random", "keep"] = Field(
         default="write-verify",
         description=(
-            "write-verify: random weights, pulsed and read until within tolerance; random: the same, pulsed once without reading; "
+            "write-verify: random weights, pulsed and read until within tolerance; random: the same, "
+            "pulsed once without reading; "
             "keep: the devices as they are."
         ),
     )
@@ -113,7 +114,9 @@ class TrainingSettings(Config):
     update_noise_every: int = Field(
         default=0,
         ge=0,
-        description="Steps between two measurements of the update noise (0: never); each reads every device twice.",
+        description=(
+            "Steps between two measurements of the update noise (0: never); each reads every device twice."
+        ),
     )
     early_stop: EarlyStop | None = Field(
         default=None, description="Stop when the test accuracy no longer rises."
@@ -151,7 +154,7 @@ def experiment_model(
     """The model of an experiment file with the gradients and updates that are installed, by their names."""
 
     def choice(plugins: Mapping[str, type[Config]], what: str) -> tuple[Any, Any]:
-        union: Any = reduce(or_, plugins.values())
+        union: Any = Union[tuple(plugins.values())]  # noqa: UP007 - its members are known only now
         named = Annotated[union, Field(discriminator="name")] if len(plugins) > 1 else union
         return Annotated[named, BeforeValidator(_by_name)], Field(description=what)
 

@@ -45,7 +45,9 @@ def slope(name: ActivationName, z: F32) -> F32:
 
 
 def slope_from_output(name: ActivationName, a: F32) -> F32:
-    """f'(z) written in a = f(z), for neurons without spread: the same as :func:`slope`, without a second exp."""
+    """f'(z) written in a = f(z), for neurons without spread:
+    the same as :func:`slope`, without a second exp.
+    """
     if name == "tanh":
         return 1 - a * a
     if name == "sigmoid":
@@ -78,7 +80,8 @@ class Loss:
     def __post_init__(self) -> None:
         if self.name == "cross-entropy" and self.activation not in ("softmax", "sigmoid"):
             raise ConfigError(
-                f"loss cross-entropy goes with a softmax or sigmoid output, the last layer is {self.activation}; "
+                "loss cross-entropy goes with a softmax or sigmoid output, the last layer is "
+                f"{self.activation}; "
                 "use loss: mse, or another last activation"
             )
 

@@ -91,7 +91,10 @@ class Layer:
 
     def __repr__(self) -> str:
         spread = "" if self.neurons is None else ", neurons spread"
-        return f"Layer({self.tile.n_in - self.bias} -> {self.tile.n_out} {self.activation}{spread}, {self.tile!r})"
+        return (
+            f"Layer({self.tile.n_in - self.bias} -> {self.tile.n_out} {self.activation}{spread}, "
+            f"{self.tile!r})"
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,4 +1,6 @@
-"""Where the weight matrices lie: which lines of which arrays, split into blocks where an array is too small."""
+"""Where the weight matrices lie:
+which lines of which arrays, split into blocks where an array is too small.
+"""
 
 from __future__ import annotations
 
@@ -126,6 +128,7 @@ def _no_room(matrix: MatrixSize, floors: Sequence[_Floor], devices: int) -> str:
     pairs = "columns" if devices == 2 else "columns on each of two arrays"
     return (
         f"{matrix.name} needs {matrix.n_in} rows x {devices * matrix.n_out} {pairs} "
-        f"({matrix.n_in} inputs with bias, {matrix.n_out} outputs, two devices a weight); the bench has {have}; "
+        f"({matrix.n_in} inputs with bias, {matrix.n_out} outputs, two devices a weight); the bench "
+        f"has {have}; "
         "make the arrays larger, add arrays, or shrink the layer"
     )

@@ -56,7 +56,9 @@ class Block:
         return slice(self.first_out, self.first_out + self.n_out)
 
     def side_of(self, counts: Counts) -> Counts:
-        """From counts of all plus, then all minus devices, int16 [r, 2 n_out], those that this block holds."""
+        """From counts of all plus, then all minus devices, int16 [r, 2 n_out],
+        those that this block holds.
+        """
         if self.side == "pair":
             return counts
         half = counts[:, : self.n_out] if self.side == "plus" else counts[:, self.n_out :]
@@ -264,7 +266,8 @@ def _peak(values: F32, *, at_least: float) -> F32:
 
 
 def _volts(values: F32, peak: F32, sheet: DeviceSheet) -> F32:
-    return values * (np.float32(sheet.read_voltage_v) / peak)
+    scale: F32 = np.float32(sheet.read_voltage_v) / peak
+    return values * scale
 
 
 def _part(values: F32, part: slice) -> F32:

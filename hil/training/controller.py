@@ -118,7 +118,8 @@ class _Course:
                 share = written.unreached / written.devices
                 self._journal.event(
                     "warning",
-                    f"{layer.tile.name}: {written.unreached:,} of {written.devices:,} devices ({share:.1%}) are not within "
+                    f"{layer.tile.name}: {written.unreached:,} of {written.devices:,} devices "
+                    f"({share:.1%}) are not within "
                     f"{t.initial.tolerance:.1%} of their initial conductance after {written.rounds} rounds",
                 )
         yield from _snapshot("initial", 0, t.network, self._journal)
@@ -191,7 +192,9 @@ class _Course:
         return "early-stop" if early is not None and self._since_best >= early.patience else None
 
     def _change(self, wanted: Sequence[tuple[int, Wanted]]) -> Plan[None]:
-        """Pulse layers by their wanted changes, all in one transaction, and keep the states that come back."""
+        """Pulse layers by their wanted changes, all in one transaction,
+        and keep the states that come back.
+        """
         layers, states, update = self._t.network.layers, self._states, self._t.update
         if self._noise.due(self._step):
             yield from self._noise.before(

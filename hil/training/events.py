@@ -64,7 +64,9 @@ class UpdateNoiseRow:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """Raw currents of a region at a named moment ("initial", "final"); amperes and clipped are [rows, cols]."""
+    """Raw currents of a region at a named moment ("initial", "final");
+    amperes and clipped are [rows, cols].
+    """
 
     moment: str
     step: int

@@ -29,14 +29,19 @@ class ProgressiveBp(Config):
     order: Order = Field(
         default="update-first",
         description=(
-            "update-first: the error goes back through the weights just updated. error-first: it is read before they are pulsed "
-            "(with one sample a step this is SGD exactly). re-measure: update-first, and the layers are driven forward again after each update."
+            "update-first: the error goes back through the weights just updated. error-first: it is "
+            "read before they are pulsed "
+            "(with one sample a step this is SGD exactly). re-measure: update-first, and the layers "
+            "are driven forward again after each update."
         ),
     )
     cosine_every: int = Field(
         default=100,
         ge=0,
-        description="Steps between two measurements of the cosine between the error used and the exact one (0: never); one more reading each.",
+        description=(
+            "Steps between two measurements of the cosine between the error used and the exact one (0: "
+            "never); one more reading each."
+        ),
     )
 
     def step(self, network: Network, batch: Batch, change: Change) -> Plan[StepReport]:
@@ -74,8 +79,10 @@ class ProgressiveBp(Config):
         if self.order == "error-first" or not hidden - {"tanh"}:
             return ()
         return (
-            f"progressive-bp with order {self.order} on hidden {', '.join(sorted(hidden - {'tanh'}))}: the error goes back through "
-            "weights that were just updated, which adds -rate |delta|^2 a f' to it; in our runs ReLU diverged or lost 30 points and sigmoid "
+            f"progressive-bp with order {self.order} on hidden "
+            f"{', '.join(sorted(hidden - {'tanh'}))}: the error goes back through "
+            "weights that were just updated, which adds -rate |delta|^2 a f' to it; in our runs ReLU "
+            "diverged or lost 30 points and sigmoid "
             "lost 4. Use activation: tanh, a smaller rate, or order: error-first.",
         )
 
@@ -94,7 +101,9 @@ def _measured_again(network: Network, batch: Batch, number: int) -> Plan[tuple[l
 
 
 def _cosine(used: F32, exact: F32) -> float:
-    """Mean over samples of the cosine between two errors [n, lines]; samples without an error do not count."""
+    """Mean over samples of the cosine between two errors [n, lines];
+    samples without an error do not count.
+    """
     lengths = np.linalg.norm(used, axis=1) * np.linalg.norm(exact, axis=1)
     known = lengths > 0
     return float(((used * exact).sum(axis=1)[known] / lengths[known]).mean()) if known.any() else 1.0

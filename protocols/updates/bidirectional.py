@@ -44,7 +44,10 @@ class Bidirectional(Config):
     name: Literal["bidirectional"] = "bidirectional"
     compensated: bool = Field(
         default=False,
-        description="Take the expected step from the device's curve at its sensed conductance instead of the nominal step.",
+        description=(
+            "Take the expected step from the device's curve at its sensed conductance instead of the "
+            "nominal step."
+        ),
     )
     sense_every: int = Field(
         default=200,
@@ -58,7 +61,10 @@ class Bidirectional(Config):
         default=0.1,
         gt=0,
         le=1,
-        description="With compensated: an expected step counts as at least this fraction of the nominal one; near the end of its range a device hardly moves.",
+        description=(
+            "With compensated: an expected step counts as at least this fraction of the nominal one; "
+            "near the end of its range a device hardly moves."
+        ),
     )
 
     def start(self, tile: Tile, seed: int) -> Plan[BidirectionalState]:

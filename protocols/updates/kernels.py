@@ -80,7 +80,7 @@ def graded_counts(
             out[j] = np.int16(plus if rises else -plus)
             out[j + m] = np.int16(-minus if rises else minus)
         held += over
-    return counts, held
+    return counts, int(held)
 
 
 @kernel

@@ -33,7 +33,10 @@ class Manhattan(Config):
     threshold: float = Field(
         default=0.0,
         ge=0,
-        description="Smallest wanted change, as a fraction of the weight change of one pulse on both devices, that gets a pulse.",
+        description=(
+            "Smallest wanted change, as a fraction of the weight change of one pulse on both devices, "
+            "that gets a pulse."
+        ),
     )
 
     def start(self, tile: Tile, seed: int) -> Plan[ManhattanState]:
