@@ -1,0 +1,92 @@
+"""From wanted changes to counts: exact in expectation, signed as physics wants it, held where told."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from protocols.updates.kernels import graded_counts, sign_counts
+
+RNG = np.random.default_rng(5)
+DELTA = RNG.standard_normal((3, 9)).astype(np.float32)
+INPUTS = np.where(RNG.random((3, 20)) < 0.4, 0, RNG.standard_normal((3, 20))).astype(np.float32)
+ROWS = np.flatnonzero(INPUTS.any(axis=0))
+WANTED = -0.1 * (INPUTS.astype(float).T @ DELTA.astype(float))[ROWS]
+UP = np.linspace(2, 6, 18, dtype=np.float32)[None, :]
+DOWN = np.linspace(3, 1, 18, dtype=np.float32)[None, :]
+
+
+def counts_of(key: int, most: float = 100.0) -> tuple[np.ndarray, int]:
+    return graded_counts(
+        DELTA, INPUTS, np.float32(-0.1), ROWS, 0, 9, UP, DOWN, np.float32(most), np.uint32(key)
+    )
+
+
+def expected() -> np.ndarray:
+    """Plus devices rise with a wanted rise, by their own pulses per weight; minus devices do the opposite."""
+    plus = np.where(WANTED > 0, WANTED * UP[0, :9], WANTED * DOWN[0, :9])
+    minus = np.where(WANTED > 0, -WANTED * DOWN[0, 9:], -WANTED * UP[0, 9:])
+    return np.concatenate((plus, minus), axis=1)
+
+
+def test_the_mean_count_is_the_wanted_number_of_pulses_and_its_spread_that_of_one_rounding() -> None:
+    trials = 4000
+    counts = np.stack([counts_of(key)[0] for key in range(trials)]).astype(float)
+    part = np.abs(expected()) % 1
+    spread = np.sqrt(part * (1 - part))
+    assert (np.abs(counts.mean(axis=0) - expected()) < 5 * spread / np.sqrt(trials) + 1e-3).all()
+    assert np.abs(counts.std(axis=0) - spread).max() < 0.05
+    assert (np.abs(counts - expected()) < 1 + 1e-5).all()
+
+
+def test_the_two_devices_of_a_pair_are_rounded_independently() -> None:
+    counts = np.stack([counts_of(key)[0] for key in range(4000)]).astype(float)
+    plus, minus = counts[:, :, :9], -counts[:, :, 9:]
+    moving = (plus.std(axis=0) > 0.1) & (minus.std(axis=0) > 0.1)
+    correlations = [
+        np.corrcoef(plus[:, i, j], minus[:, i, j])[0, 1] for i, j in zip(*np.nonzero(moving), strict=True)
+    ]
+    assert np.abs(correlations).max() < 0.1
+
+
+def test_the_same_key_gives_the_same_counts_and_another_key_others() -> None:
+    assert (counts_of(7)[0] == counts_of(7)[0]).all()
+    assert (counts_of(7)[0] != counts_of(8)[0]).any()
+
+
+def test_counts_beyond_the_most_are_held_and_counted() -> None:
+    free, none_held = counts_of(3)
+    counts, held = counts_of(3, most=1.0)
+    assert none_held == 0
+    assert held == np.count_nonzero(np.abs(free) > 1)
+    assert (counts == np.clip(free, -1, 1)).all()
+
+
+def test_steps_of_each_device_are_taken_from_its_own_row() -> None:
+    up, down = np.tile(UP, (20, 1)), np.tile(DOWN, (20, 1))
+    together, _ = counts_of(1)
+    alone, _ = graded_counts(
+        DELTA, INPUTS, np.float32(-0.1), ROWS, 0, 9, up, down, np.float32(100), np.uint32(1)
+    )
+    assert (together == alone).all()
+    up[ROWS[0]] = 0
+    down[ROWS[0]] = 0
+    alone, _ = graded_counts(
+        DELTA, INPUTS, np.float32(-0.1), ROWS, 0, 9, up, down, np.float32(100), np.uint32(1)
+    )
+    assert (alone[0] == 0).all()
+    assert (alone[1:] == together[1:]).all()
+
+
+def test_a_part_of_the_outputs_is_that_part_of_the_whole_change() -> None:
+    signs = sign_counts(DELTA, INPUTS, np.float32(-0.1), ROWS, 0, 9, np.float32(0))
+    part = sign_counts(DELTA, INPUTS, np.float32(-0.1), ROWS, 4, 3, np.float32(0))
+    assert (part == np.concatenate((signs[:, 4:7], signs[:, 13:16]), axis=1)).all()
+
+
+def test_the_sign_rule_gives_one_pulse_where_the_change_exceeds_the_threshold() -> None:
+    threshold = float(np.median(np.abs(WANTED)))
+    counts = sign_counts(DELTA, INPUTS, np.float32(-0.1), ROWS, 0, 9, np.float32(threshold))
+    wanted = np.where(np.abs(WANTED) > threshold * (1 + 1e-5), np.sign(WANTED), 0)
+    unsure = np.abs(np.abs(WANTED) - threshold) < 1e-6
+    assert ((counts[:, :9] == wanted) | unsure).all()
+    assert (counts[:, 9:] == -counts[:, :9]).all()
