@@ -1,4 +1,7 @@
-"""Compiled loops of the contracts themselves. Importing this imports numba: do it when the first pulse is asked for."""
+"""Compiled loops of the contracts themselves.
+
+Importing this imports numba, so it is done when the first pulse is asked for.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +29,8 @@ def add_counts(
 
     Returns
     -------
-    The most pulses that one device was given, and the most that a device given any has had by now. (-1, -1), and
-    nothing is added, when a line lies outside the array.
+    The most pulses that one device was given, and the most that a device given any has had by now; (-1, -1),
+    and nothing is added, when a line lies outside the array.
     """
     n = cols.size
     for i in range(rows.size):
@@ -62,4 +65,4 @@ def add_counts(
                     row[cols[j]] = total
                     most = max(most, pulses)
                     highest = max(highest, total)
-    return most, highest
+    return most, highest  # pyright: ignore[reportReturnType] - Python ints once they leave compiled code

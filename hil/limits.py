@@ -1,6 +1,6 @@
-"""What may be asked of a bench, checked on whole schedules before the first volt; and the wear of every device.
+"""What may be asked of a bench, checked on whole schedules before the first volt; and every device's wear.
 
-Wrap any bench in :class:`LimitedBench`. A limit refuses, it never clips: a lowered voltage is another experiment.
+A limit refuses, it never clips: a lowered voltage is another experiment.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from types import MappingProxyType
-from typing import NoReturn
+from typing import Any, NoReturn, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,18 +28,20 @@ from hil.schedule import (
     Program,
     Pulse,
     Read,
-    Region,
     Schedule,
     Wait,
 )
 
+T = TypeVar("T", int, float)
+Doses: TypeAlias = NDArray[np.integer[Any]]
+
 MAX_DOSE = 2**31
-"""Pulses to one device at which its counter is full, whatever the budget: far beyond any endurance known to us."""
+"""The largest dose that is counted: a further pulse is refused, whatever the budget."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The most that may be asked; None leaves a quantity unbounded. Combine limits of different origin with ``&``.
+    """The most that may be asked; None leaves a quantity unbounded. ``&`` joins limits of different origin.
 
     Only what is exact before any output is here. A current depends on the conductances, so its bound is the
     instrument's compliance, not a limit.
@@ -47,8 +49,8 @@ class Limits:
     Parameters
     ----------
     read_v
-        Magnitude of every voltage of Read, Multiply and Nudge, compared in the precision of the volts (a float32
-        0.2 passes a limit of 0.2).
+        Magnitude of every voltage of Read, Multiply and Nudge, compared in the precision of the volts
+        (a float32 0.2 passes a limit of 0.2).
     program_v
         Magnitude of every programming pulse, used or not.
     width_min_s, width_max_s
@@ -81,7 +83,7 @@ class Limits:
             raise ConfigError(f"limits: width_min_s {low:g} s is above width_max_s {high:g} s")
 
     def __and__(self, other: Limits) -> Limits:
-        """What both allow: hardware & bench & run."""
+        """Allow only what both allow: hardware & bench & run."""
         return Limits(
             read_v=_tighter(self.read_v, other.read_v, min),
             program_v=_tighter(self.program_v, other.program_v, min),
@@ -92,7 +94,246 @@ class Limits:
         )
 
 
-def _tighter[T: float](one: T | None, other: T | None, choose: Callable[[T, T], T]) -> T | None:
+def _tighter(one: T | None, other: T | None, choose: Callable[[T, T], T]) -> T | None:
     if one is None or other is None:
         return other if one is None else one
     return choose(one, other)
+
+
+@dataclass(frozen=True, slots=True)
+class Wear:
+    """The most pulsed device: its array, row and column, and its pulses."""
+
+    array: str
+    row: int
+    col: int
+    pulses: int
+
+
+class LimitedBench:
+    """A bench that refuses what is over its limits, a whole schedule at a time, and counts every pulse.
+
+    Parameters
+    ----------
+    bench
+        The bench that is asked for everything else.
+    limits
+        The bounds.
+    doses
+        Pulses that devices had before, whole numbers [rows, cols] by array name (copied); other arrays start
+        at 0.
+
+    Raises
+    ------
+    ConfigError
+        Doses are for an array that the bench has not, or of another shape, or not counts.
+
+    Notes
+    -----
+    Pulses are counted as asked for, before they are output. A schedule that fails or is interrupted half-way
+    counts as spent in full, so a dose is never too low. A schedule refused with LimitError or ScheduleError,
+    here or by the bench, put nothing out and counts nothing.
+    """
+
+    def __init__(self, bench: Bench, limits: Limits, doses: Mapping[str, Doses] | None = None) -> None:
+        self.limits = limits
+        self._bench = bench
+        self._read_v = None if limits.read_v is None else float(limits.read_v)
+        most, dose = limits.pulses_per_op, limits.dose
+        self._most = MAX_COUNT if most is None else most
+        self._dose = MAX_DOSE if dose is None else min(dose, MAX_DOSE)
+        self._doses = {name: np.zeros(info.shape, np.uint32) for name, info in bench.arrays.items()}
+        for name, before in (doses or {}).items():
+            self._doses[name] = _earlier(name, before, bench.arrays)
+
+    @property
+    def arrays(self) -> Mapping[str, ArrayInfo]:
+        """The arrays by name."""
+        return self._bench.arrays
+
+    @property
+    def durable(self) -> bool:
+        """Whether device state outlives this process."""
+        return self._bench.durable
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        """Role to identity of everything that takes part."""
+        return self._bench.identity
+
+    @property
+    def doses(self) -> Mapping[str, NDArray[np.uint32]]:
+        """Pulses of every device [rows, cols] by array name: a live, read-only view; copy it to keep it."""
+        views = {name: dose.view() for name, dose in self._doses.items()}
+        for view in views.values():
+            view.setflags(write=False)
+        return MappingProxyType(views)
+
+    @property
+    def wear(self) -> Wear | None:
+        """The most pulsed device, the first of equals; None on a bench without devices."""
+        worst: Wear | None = None
+        for name, dose in self._doses.items():
+            if dose.size:
+                row, col = divmod(int(dose.argmax()), dose.shape[1])
+                if worst is None or dose[row, col] > worst.pulses:
+                    worst = Wear(name, row, col, int(dose[row, col]))
+        return worst
+
+    def make_safe(self) -> None:
+        """All outputs at 0 V and off. Never raises; may be called twice."""
+        self._bench.make_safe()
+
+    def execute(self, schedule: Schedule) -> Execution:
+        """Check every operation, count its pulses, then have the bench run the schedule.
+
+        Raises
+        ------
+        LimitError
+            An operation asks for more than allowed or for a voltage that is not finite. Nothing was output.
+        ScheduleError, BenchError
+            As from any bench.
+        """
+        admitted = 0
+        try:
+            for op in schedule:
+                self._admit(op, admitted)
+                admitted += 1
+            return self._bench.execute(schedule)
+        except (LimitError, ScheduleError):
+            for op in schedule[:admitted]:
+                self._take_back(op)
+            raise
+
+    def _admit(self, op: Op, number: int) -> None:
+        if isinstance(op, Multiply):
+            self._check_volts(op.volts, op, number)
+            if op.variants is not None:
+                self._check_volts(op.variants.volts, op, number)
+        elif isinstance(op, Program):
+            self._check_pulse(op.potentiate, op, number)
+            self._check_pulse(op.depress, op, number)
+            self._count(op, number)
+        elif isinstance(op, Nudge):
+            self._check_volts(op.volts, op, number)
+            if op.kind == "pulse":
+                for pulse in (op.potentiate, op.depress):
+                    if pulse is not None:
+                        self._check_pulse(pulse, op, number)
+                self._count_nudge(op, number)
+        elif isinstance(op, Read):
+            if self._read_v is not None and not abs(op.voltage_v) <= self._read_v:
+                _refuse(op, number, f"asked to read at {op.voltage_v:g} V; {self._read_v:g} V is allowed")
+        elif not isinstance(op, Wait):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ScheduleError(f"operation {number}: {op!r} is none of the five operations")
+
+    def _check_volts(self, volts: Floats, op: Multiply | Nudge, number: int) -> None:
+        if volts.dtype.char not in "fd":
+            raise ScheduleError(f"operation {number}: volts are {volts.dtype}; float32 or float64 is needed")
+        largest = np.abs(volts).max(initial=0)  # NaN stays NaN and compares False below
+        bound = self._read_v
+        if largest < math.inf if bound is None else largest <= bound:
+            return
+        fits = np.isfinite(volts) if bound is None else np.abs(volts) <= bound
+        place = np.argwhere(~fits)[0].tolist()
+        allowed = "a finite voltage is needed" if bound is None else f"{bound:g} V is allowed"
+        _refuse(op, number, f"asked for {volts[tuple(place)]:.9g} V at volts{place}; {allowed}")
+
+    def _check_pulse(self, pulse: Pulse, op: Program | Nudge, number: int) -> None:
+        highest, shortest, longest = self.limits.program_v, self.limits.width_min_s, self.limits.width_max_s
+        volts, width = pulse.amplitude_v, pulse.width_s
+        if highest is not None and not abs(volts) <= highest:
+            _refuse(op, number, f"asked for a pulse of {volts:.9g} V; {highest:g} V is allowed")
+        if shortest is not None and not width >= shortest:
+            _refuse(op, number, f"asked for a pulse of {width:.9g} s; {shortest:g} s is the shortest allowed")
+        if longest is not None and not width <= longest:
+            _refuse(op, number, f"asked for a pulse of {width:.9g} s; {longest:g} s is the longest allowed")
+
+    def _count(self, op: Program, number: int) -> None:
+        region = op.region
+        dose, counts = self._dose_of(op, number), np.ascontiguousarray(op.counts)
+        most, highest = _add_counts()(dose, region.rows, region.cols, region.col_start, counts)
+        if most < 0:
+            _outside(op, number, self.arrays)
+        if most > self._most or highest > self._dose:
+            self._take_back(op)
+            self._refuse_pulses(op, number)
+
+    def _count_nudge(self, op: Nudge, number: int) -> None:
+        dose = self._dose_of(op, number)
+        region = op.region
+        if region.rows.max(initial=-1) >= dose.shape[0] or region.cols.max(initial=-1) >= dose.shape[1]:
+            _outside(op, number, self.arrays)
+        given = _given(op)
+        devices = np.ix_(region.rows, region.cols)
+        total = dose[devices] + given
+        if np.any(given > self._most) or np.any((total > self._dose) & (given > 0)):
+            self._refuse_pulses(op, number)
+        dose[devices] = total
+
+    def _dose_of(self, op: Program | Nudge, number: int) -> NDArray[np.uint32]:
+        dose = self._doses.get(op.region.array)
+        if dose is None:
+            known = ", ".join(self._doses)
+            raise ScheduleError(
+                f"operation {number}: there is no array {op.region.array!r}; this bench has {known}"
+            )
+        return dose
+
+    def _take_back(self, op: Op) -> None:
+        if isinstance(op, Program) or (isinstance(op, Nudge) and op.kind == "pulse"):
+            devices = np.ix_(op.region.rows, op.region.cols)
+            self._doses[op.region.array][devices] -= _given(op).astype(np.uint32)
+
+    def _refuse_pulses(self, op: Program | Nudge, number: int) -> NoReturn:
+        region, given = op.region, _given(op)
+        before = self._doses[region.array][np.ix_(region.rows, region.cols)]
+        over = (given > self._most) | ((before + given > self._dose) & (given > 0))
+        row, col = np.argwhere(over)[0]
+        device = f"the device at row {region.rows[row]}, column {region.cols[col]}"
+        asked = f"asked for {given[row, col]} pulses to {device}"
+        if given[row, col] > self._most:
+            _refuse(op, number, f"{asked}; {self._most} in one operation are allowed")
+        _refuse(op, number, f"{asked}, which had {before[row, col]} before; its dose is {self._dose}")
+
+
+def _given(op: Program | Nudge) -> NDArray[np.int64]:
+    """Pulses to each device of the region, int64 [rows, cols]."""
+    if isinstance(op, Program):
+        return np.abs(op.counts.astype(np.int64))
+    given = np.zeros(op.region.shape, np.int64)
+    np.add.at(given, (op.points[:, 0], op.points[:, 1]), 2 * abs(int(op.size)))
+    return given
+
+
+def _refuse(op: Read | Multiply | Program | Nudge, number: int, reason: str) -> NoReturn:
+    where = f"operation {number}, {type(op).__name__} on {op.region.array!r}"
+    raise LimitError(f"{where}: {reason}; nothing was output")
+
+
+def _outside(op: Program | Nudge, number: int, arrays: Mapping[str, ArrayInfo]) -> NoReturn:
+    rows, cols = arrays[op.region.array].shape
+    asked = f"row {op.region.rows.max()} and column {op.region.cols.max()}"
+    raise ScheduleError(
+        f"operation {number}, {type(op).__name__} on {op.region.array!r}: asked for lines up to {asked}; "
+        f"the array has {rows} x {cols}; nothing was output"
+    )
+
+
+def _earlier(name: str, before: Doses, arrays: Mapping[str, ArrayInfo]) -> NDArray[np.uint32]:
+    """Doses of an earlier life, checked and copied."""
+    if name not in arrays:
+        raise ConfigError(f"doses: there is no array {name!r} on this bench; it has {', '.join(arrays)}")
+    if before.shape != arrays[name].shape:
+        raise ConfigError(f"doses of {name!r}: shape {before.shape}; the array has {arrays[name].shape}")
+    if before.dtype.kind not in "iu" or np.any(before < 0) or np.any(before > MAX_DOSE):
+        raise ConfigError(f"doses of {name!r}: whole numbers from 0 to {MAX_DOSE} are needed")
+    return before.astype(np.uint32, order="C")
+
+
+@cache
+def _add_counts() -> Callable[[NDArray[np.uint32], Index, Index, int, Counts], tuple[int, int]]:
+    """Import the compiled loop, and numba with it, at the first pulse."""
+    from hil.kernels import add_counts
+
+    return add_counts

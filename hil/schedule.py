@@ -236,7 +236,7 @@ class Program:
                     f"program on {self.region.array}: counts are {counts.dtype}; whole numbers of "
                     "pulses are needed"
                 )
-            largest = int(np.abs(counts.astype(np.int64)).max(initial=0))
+            largest = max(int(counts.max(initial=0)), -int(counts.min(initial=0)))
             if largest > MAX_COUNT:
                 raise ScheduleError(
                     f"program on {self.region.array}: {largest} pulses for one device in one operation; "
