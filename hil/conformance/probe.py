@@ -141,9 +141,10 @@ class Probe:
         )
 
     def nudge_size(self, kind: NudgeKind) -> float:
-        """Size that changes a device by about a tenth of its value or range."""
+        """Size that changes a device by up to a tenth of its value or range; pulses back count as well."""
         sheet = self.info.device
-        return {"gate": 0.1, "current": 0.05 * (sheet.g_max_s - sheet.g_min_s), "pulse": self.pulses}[kind]
+        pulses = max(1, min(self.pulses, self.settings.most_pulses // 2))
+        return {"gate": 0.1, "current": 0.05 * (sheet.g_max_s - sheet.g_min_s), "pulse": pulses}[kind]
 
     def driven(self, n: int, lines: int) -> NDArray[np.float64]:
         """Random vectors within the read voltage, [n, lines]."""
