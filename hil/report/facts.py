@@ -1,0 +1,149 @@
+"""What a page says in words: the run's header and figures as text, whatever the header may lack."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from hil.bench import Cost
+from hil.store import Run
+from hil.store.folder import JSON
+from hil.units import Unit, format_quantity
+
+ABSENT = "not recorded"
+LONG = 60
+
+
+def quantity(value: float, unit: Unit, digits: int = 3) -> str:
+    """Write an SI value as people do: 1.2e-6 S is "1.2 µS", 7200 s is "2 h"."""
+    if unit == "s" and abs(value) >= 60:
+        size, name = next((s, n) for s, n in ((86400, "d"), (3600, "h"), (60, "min")) if abs(value) >= s)
+        return f"{value / size:.{digits}g} {name}"
+    return format_quantity(value, unit, digits).replace(" u", " µ")
+
+
+def count(number: float) -> str:
+    """Write a count so that it can be read: 12,345 or 1.23 times 10⁹."""
+    if abs(number) < 1e7:
+        return f"{number:,.0f}"
+    digits, power = f"{number:.2e}".split("e")
+    raised = str(int(power)).translate(str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"))
+    return f"{digits} × 10{raised}"  # noqa: RUF001
+
+
+def look(data: JSON, *path: str) -> JSON:
+    """Give what stands at a path in nested mappings, or None."""
+    for key in path:
+        if not isinstance(data, Mapping):
+            return None
+        data = data.get(key)
+    return data
+
+
+def about(header: Mapping[str, JSON]) -> dict[str, str]:
+    """Say what was done, in one line each: data, network, device, method, seed, start."""
+    experiment, bench = look(header, "experiment", "resolved"), look(header, "bench", "resolved")
+    gradient, update = _named(look(experiment, "gradient")), _named(look(experiment, "update"))
+    return {
+        "Data": _named(look(header, "data")) or ABSENT,
+        "Network": _network(header) or ABSENT,
+        "Bench": _named(bench) or ABSENT,
+        "Device": _device(look(bench, "device")) or ABSENT,
+        "Method": f"{gradient} × {update}" if gradient and update else ABSENT,  # noqa: RUF001
+        "Seed": str(header.get("seed", ABSENT)),
+        "Started": str(header.get("created", ABSENT)).replace("T", " "),
+    }
+
+
+def key_figures(run: Run) -> dict[str, tuple[str, str]]:
+    """Label to (figure, remark): what the run came to and what it took."""
+    evaluations, training, cost = run.evaluations, run.training, run.cost
+    last = evaluations if evaluations.size else training
+    remark = f"test, {evaluations['images'][-1]:,} images" if evaluations.size else "training window"
+    figures = {"Accuracy": (ABSENT, ""), "Loss": (ABSENT, "")}
+    if last.size:
+        figures["Accuracy"] = f"{100 * last['accuracy'][-1]:.2f} %", remark
+        figures["Loss"] = f"{last['loss'][-1]:.4g}", remark
+    figures["Samples learned"] = "0", ""
+    if training.size:
+        figures["Samples learned"] = count(training["samples"][-1]), f"{count(training['step'][-1])} steps"
+    figures["Bench time"] = quantity(cost.seconds, "s"), "on the bench's own clock"
+    figures["Pulses"] = count(cost.pulses), f"{count(cost.half_selects)} half-selects"
+    figures["Most pulsed device"] = _most_pulsed(run)
+    figures["Energy"] = quantity(cost.joules, "J"), ""
+    figures["Readings"] = count(cost.reads), f"{count(cost.transactions)} transactions"
+    return figures
+
+
+def cost_rows(costs: Mapping[str, Cost]) -> list[list[str]]:
+    """Rows of the table of costs: operation, time, energy, pulses, half-selects, readings, transactions."""
+    rows = [*costs.items(), ("All", sum(costs.values(), Cost()))]
+    return [
+        [
+            name,
+            quantity(cost.seconds, "s"),
+            quantity(cost.joules, "J"),
+            *(count(number) for number in (cost.pulses, cost.half_selects, cost.reads, cost.transactions)),
+        ]
+        for name, cost in rows
+    ]
+
+
+def flat(data: JSON, path: str = "") -> Iterator[tuple[str, str]]:
+    """Give every setting under its dotted path, in the order of the file."""
+    if isinstance(data, Mapping) and data:
+        for key, value in data.items():
+            yield from flat(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(data, list) and (len(str(data)) > LONG or any(map(_nested, data))):
+        for number, value in enumerate(data):
+            yield from flat(value, f"{path}.{number}")
+    elif isinstance(data, list):
+        yield path, ", ".join(map(str, data)) or "none"
+    elif data is None or isinstance(data, bool):
+        yield path, "none" if data is None else "yes" if data else "no"
+    else:
+        yield path, str(data)
+
+
+def _nested(value: JSON) -> bool:
+    return isinstance(value, Mapping | list)
+
+
+def _named(value: JSON) -> str | None:
+    if isinstance(value, str):
+        return value
+    name = look(value, "name")
+    return name if isinstance(name, str) else None
+
+
+def _device(device: JSON) -> str | None:
+    model, kind = _named(device), look(device, "model")
+    name = model or look(device, "preset") or look(device, "table")
+    return ", ".join(str(part) for part in (name, kind) if part) or None
+
+
+def _network(header: Mapping[str, JSON]) -> str | None:
+    layers = look(header, "network", "layers")
+    if isinstance(layers, list):
+        found = [re.search(r"(\d+) -> (\d+)(?: (\w+))?", str(layer)) for layer in layers]
+        sizes = [match for match in found if match]
+        if sizes and len(sizes) == len(layers):
+            kinds = dict.fromkeys(match[3] for match in sizes if match[3])
+            return f"{sizes[0][1]}-{'-'.join(match[2] for match in sizes)} ({', '.join(kinds)})"
+    return None
+
+
+def _most_pulsed(run: Run) -> tuple[str, str]:
+    worst = max(
+        (
+            (int(dose.max()), name, divmod(int(dose.argmax()), dose.shape[1]))
+            for name, dose in run.doses.items()
+            if dose.size
+        ),
+        default=None,
+        key=lambda found: found[0],
+    )
+    if worst is None:
+        return ABSENT, "doses are written when a run ends"
+    pulses, name, (row, col) = worst
+    return f"{count(pulses)} pulses", f"{name}, row {row}, column {col}"

@@ -1,0 +1,248 @@
+"""Puts a run on one page: everything inside the file, nothing loaded, nothing executed, all text escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hil.report.facts import about, cost_rows, flat, key_figures, look
+from hil.report.style import PAGE
+from hil.store import Run
+from hil.store.folder import JSON, write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MOST_ARRAYS = 8
+MOST_EVENTS = 200
+
+Maps = Mapping[str, NDArray[np.float64]]
+
+
+def write_report(run: Run, path: Path | None = None) -> Path:
+    """Write the report of a run as one HTML file and return its path.
+
+    A run that was stopped early or is going on gives a page too; it says what is missing.
+
+    Parameters
+    ----------
+    run
+        From :func:`hil.store.open_run`.
+    path
+        Where to; report.html in the run's folder by default.
+
+    Raises
+    ------
+    StoreError
+        The run is damaged, or the page cannot be written.
+    """
+    from hil.report.canvas import styled
+
+    path = run.path / "report.html" if path is None else path
+    with styled():
+        page = _Page().build(run)
+    write_whole(path, page.encode())
+    return path
+
+
+class _Page:
+    """A page that grows from top to bottom and counts its figures."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._figures = 0
+
+    def build(self, run: Run) -> str:
+        self._head(run)
+        self._learning(run)
+        self._costs(run)
+        self._arrays(run)
+        self._noise(run)
+        self._events(run)
+        self._settings(run.header)
+        self._python(run)
+        title = escape(f"{run.name}: run report")
+        return (
+            f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
+            '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+            f"<style>{PAGE}</style>\n</head>\n<body>\n" + "\n".join(self._parts) + "\n</body>\n</html>\n"
+        )
+
+    def _head(self, run: Run) -> None:
+        status = run.status
+        self._add(
+            f'<h1>{escape(run.name)}<span class="status {escape(status)}">{escape(status)}</span></h1>',
+            f'<p class="lead">{escape(run.path.name)}</p>',
+        )
+        reason = look(run.summary, "error") or look(run.summary, "reason")
+        if isinstance(reason, str) and reason != status:
+            self._add(f"<p>Ended with: {escape(reason)}</p>")
+        facts = "".join(
+            f"<div><dt>{escape(label)}</dt><dd>{escape(text)}<small>{escape(remark)}</small></dd></div>"
+            for label, (text, remark) in key_figures(run).items()
+        )
+        self._add(f'<dl class="facts">{facts}</dl>', _table(about(run.header).items()))
+        doubt = sum(intent.in_doubt for intent in run.intents)
+        if doubt:
+            self._add(
+                f"<p><b>{doubt} schedule(s) in doubt:</b> it is not known whether their pulses were given. "
+                "Read the devices before building on them.</p>"
+            )
+
+    def _learning(self, run: Run) -> None:
+        from hil.report.curves import learning
+
+        self._add("<h2>Learning</h2>")
+        caption = (
+            "Loss and accuracy against training samples: mean over windows of samples, each "
+            "before it was learned, and over the test images."
+        )
+        if np.isfinite(run.training["cosine"]).any():
+            caption += (
+                " Cosine between the error that the method used and the exact one, mean of hidden layers."
+            )
+        self._figure(learning(run), caption, "No training window and no evaluation was recorded.")
+        if not run.evaluations.size:
+            self._missing("The network was never evaluated on test images.")
+
+    def _costs(self, run: Run) -> None:
+        from hil.report.curves import cost_by_operation, cost_over_time
+
+        self._add("<h2>What it took</h2>")
+        costs = run.costs
+        self._figure(
+            cost_by_operation(costs),
+            "Time on the bench's own clock and energy, by kind of operation.",
+            "No costs were recorded.",
+        )
+        if costs:
+            head = ("Operation", "Time", "Energy", "Pulses", "Half-selects", "Readings", "Transactions")
+            self._add(_columns(head, cost_rows(costs)))
+        self._figure(
+            cost_over_time(run),
+            "Pulses and single readings since the start; accuracy for the time and energy spent.",
+            "No training window was recorded, so cost over time is not known.",
+        )
+
+    def _arrays(self, run: Run) -> None:
+        from hil.report.maps import conductances, distribution_and_wear
+
+        self._add("<h2>Arrays</h2>")
+        first, last, doses = _end_maps(run, "initial"), _end_maps(run, "final"), run.doses
+        names = list(dict.fromkeys([*first, *last, *doses]))
+        if not names:
+            self._missing("No array was read for the record, and no doses were recorded.")
+        for absent, maps in (("before training", first), ("after training", last)):
+            if names and not maps:
+                self._missing(f"The arrays were not read {absent}.")
+        for name in names[:MOST_ARRAYS]:
+            before, after, dose = first.get(name), last.get(name), doses.get(name)
+            shape = next(part.shape for part in (before, after, dose) if part is not None)
+            self._add(f"<h3>{escape(name)}, {shape[0]} × {shape[1]}</h3>")  # noqa: RUF001
+            self._figure(
+                conductances(before, after),
+                f"Conductances G of {name} before and after training on one scale, and their change. "
+                "Scales span 99.6 % of the devices. Grey: not read, or the reading is only a bound.",
+                f"The conductances of {name} were not recorded.",
+            )
+            self._figure(
+                distribution_and_wear(before, after, dose),
+                f"{name}: distribution of conductances; pulses each device has seen, white where none; share "
+                "of devices with at least as many. The outermost bins hold what lies beyond.",
+                f"Neither conductances nor doses of {name} were recorded.",
+            )
+        if len(names) > MOST_ARRAYS:
+            self._missing(f"Not drawn: {', '.join(names[MOST_ARRAYS:])}.")
+
+    def _noise(self, run: Run) -> None:
+        from hil.report.curves import update_noise
+
+        self._add("<h2>Update noise</h2>")
+        self._figure(
+            update_noise(run),
+            "Mean of |ΔW measured - ΔW wanted| over the synapses that were to change, in weight units and "
+            "relative to the mean wanted change (Lee et al. 2021, arXiv 2111.07113). The noise of both "
+            "readings is in it.",
+            "Update noise was not measured.",
+        )
+
+    def _events(self, run: Run) -> None:
+        self._add("<h2>Events</h2>")
+        events = run.events
+        if not events:
+            self._missing("None.")
+            return
+        rows = [[f"{step:,}", kind, text] for step, kind, text in events[:MOST_EVENTS]]
+        self._add(_columns(("Step", "Kind", "Text"), rows, "events"))
+        if len(events) > MOST_EVENTS:
+            self._missing(f"{len(events) - MOST_EVENTS:,} more are in the journal.")
+
+    def _settings(self, header: Mapping[str, JSON]) -> None:
+        for part in ("experiment", "bench"):
+            self._add(f"<h2>{part.capitalize()}</h2>")
+            resolved, given = look(header, part, "resolved"), look(header, part, "given")
+            if resolved:
+                self._add(_table(flat(resolved), "settings"))
+            else:
+                self._missing("Its settings were not recorded.")
+            if isinstance(given, str) and given.strip():
+                self._add(f"<h3>As given</h3><pre>{escape(given.strip())}</pre>")
+        rest = [
+            (path, text)
+            for path, text in flat(header)
+            if not path.startswith(
+                ("experiment.resolved", "experiment.given", "bench.resolved", "bench.given")
+            )
+        ]
+        self._add("<h2>Provenance</h2>", _table(rest, "settings"))
+
+    def _python(self, run: Run) -> None:
+        code = (
+            "import hil\n\n"
+            f"run = hil.open_run({run.path.name!r})\n"
+            'run.training["loss"]      # windows of training\n'
+            "run.evaluations           # on test images\n"
+            "run.cost_history          # cost up to each window\n"
+            'run.snapshot("final")     # array name to siemens [rows, cols]\n'
+        )
+        self._add("<h2>Open it in Python</h2>", f"<pre>{escape(code)}</pre>")
+
+    def _add(self, *parts: str) -> None:
+        self._parts.extend(parts)
+
+    def _missing(self, text: str) -> None:
+        self._add(f'<p class="missing">{escape(text)}</p>')
+
+    def _figure(self, figure: Figure | None, caption: str, otherwise: str) -> None:
+        from hil.report.canvas import svg
+
+        if figure is None:
+            self._missing(otherwise)
+            return
+        self._figures += 1
+        number = self._figures
+        label = f"<b>Figure {number}.</b> {escape(caption)}"
+        self._add(f"<figure>{svg(figure, f'f{number}')}<figcaption>{label}</figcaption></figure>")
+
+
+def _end_maps(run: Run, moment: str) -> Maps:
+    return run.snapshot(moment) if moment in run.moments else {}
+
+
+def _table(rows: Iterable[tuple[str, str]], style: str = "") -> str:
+    body = "".join(f"<tr><th>{escape(key)}</th><td>{escape(text)}</td></tr>" for key, text in rows)
+    return f'<table class="{style}">{body}</table>'
+
+
+def _columns(head: Sequence[str], rows: Iterable[Sequence[str]], style: str = "number") -> str:
+    top = "".join(f"<th>{escape(text)}</th>" for text in head)
+    body = "".join(
+        f"<tr><th>{escape(row[0])}</th>{''.join(f'<td>{escape(text)}</td>' for text in row[1:])}</tr>"
+        for row in rows
+    )
+    return f'<table class="{style}"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>'
