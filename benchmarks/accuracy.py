@@ -2,8 +2,8 @@
 
     python benchmarks/accuracy.py --data-dir FOLDER
 
-FOLDER holds the four official files (without it they are taken from HIL_DATA or downloaded). Every run is recorded as any other
-under --runs; one that is there and finished is not run again, so an interrupted table goes on where it was.
+FOLDER holds the four official files (without it they are taken from HIL_DATA or downloaded). Every run is
+recorded under --runs; one that is finished is not run again, so an interrupted table goes on where it was.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
-import numpy as np
+import numpy as np  # noqa: E402 - after the number of threads is set
 
 UPDATES = {
     "bidirectional": ["update=bidirectional"],
@@ -62,11 +62,8 @@ def main() -> int:
         for done, job in enumerate(as_completed(jobs), start=1):
             minutes = (time.monotonic() - started) / 60
             left = minutes / done * (len(missing) - done)
-            print(
-                f"{done}/{len(missing)}  {jobs[job]}: {job.result():.2%}   {minutes:.1f} min, {left:.1f} left",
-                file=sys.stderr,
-                flush=True,
-            )
+            told = f"{jobs[job]}: {job.result():.2%}   {minutes:.1f} min, {left:.1f} left"
+            print(f"{done}/{len(missing)}  {told}", file=sys.stderr, flush=True)
     for gradient in options.gradients:
         _print_table(gradient, [case for case in cases if case.gradient == gradient], options)
     return 0
@@ -75,14 +72,20 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     from drivers.sim.presets import preset_names
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--experiment", type=Path, default=Path("examples/experiments/mnist-full.yaml"))
     parser.add_argument("--gradients", nargs="+", choices=list(GRADIENTS), default=list(GRADIENTS))
     parser.add_argument("--updates", nargs="+", choices=list(UPDATES), default=list(UPDATES))
-    parser.add_argument("--presets", nargs="+", choices=preset_names(), default=preset_names(), metavar="PRESET")
+    parser.add_argument(
+        "--presets", nargs="+", choices=preset_names(), default=preset_names(), metavar="PRESET"
+    )
     parser.add_argument("--seeds", nargs="+", type=int, default=[1])
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="more, for every run")
-    parser.add_argument("--bench-set", nargs="*", default=[], metavar="KEY=VALUE", help="more, for every bench")
+    parser.add_argument(
+        "--bench-set", nargs="*", default=[], metavar="KEY=VALUE", help="more, for every bench"
+    )
     parser.add_argument("--runs", type=Path, default=Path("studies/accuracy"))
     parser.add_argument("--data-dir", type=Path, default=None)
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
@@ -96,7 +99,13 @@ def _cases(options: argparse.Namespace) -> Iterator[Case]:
         overrides = (*GRADIENTS[gradient], *UPDATES[update], f"seed={seed}", *options.set)
         folder = "_".join((gradient, update.replace(", ", "-"), preset, str(seed)))
         yield Case(
-            gradient, update, preset, seed, overrides, (f"device={preset}", *options.bench_set), options.runs / folder
+            gradient,
+            update,
+            preset,
+            seed,
+            overrides,
+            (f"device={preset}", *options.bench_set),
+            options.runs / folder,
         )
 
 
@@ -128,7 +137,7 @@ def _print_table(gradient: str, cases: list[Case], options: argparse.Namespace) 
             known = [_accuracy(case) for case in cases if (case.preset, case.update) == (preset, update)]
             values = 100 * np.array([value for value in known if value is not None])
             spread = f" ± {values.std(ddof=1):.1f}" if values.size > 1 else ""
-            row.append(f"{values.mean():.1f}{spread}" if values.size else "–")
+            row.append(f"{values.mean():.1f}{spread}" if values.size else "-")
         print("| " + " | ".join(row) + " |")
 
 

@@ -79,3 +79,7 @@ class Update(Protocol[State]):
     def apply(self, tile: Tile, wanted: Wanted, state: State) -> Plan[State]:
         """Pulse the tile by the wanted change and return its next state."""
         ...
+
+    def remarks(self, state: State) -> Sequence[str]:
+        """What a user should know of a tile's updates at the end of a run; recorded as warnings."""
+        ...

@@ -63,6 +63,7 @@ def train(training: Training, journal: Journal, stop: Callable[[], bool] = lambd
         journal.event("warning", warning)
     yield from course.start()
     outcome = yield from course.epochs()
+    course.remark()
     yield from _snapshot("final", outcome.steps, training.network, journal)
     journal.event("end", f"{outcome.reason} after {outcome.samples:,} samples")
     return outcome
@@ -139,6 +140,12 @@ class _Course:
                 return Outcome(reason, self._step, self._samples, epoch, self._evaluation)
             rate *= t.settings.rate_decay
         return Outcome("finished", self._step, self._samples, t.settings.epochs, self._evaluation)
+
+    def remark(self) -> None:
+        """Tell what the update has to say of its tiles."""
+        for layer, state in zip(self._t.network.layers, self._states, strict=True):
+            for remark in self._t.update.remarks(state):
+                self._journal.event("warning", f"{layer.tile.name}: {remark}")
 
     def _epoch(self, epoch: int, rate: float, rng: np.random.Generator) -> Plan[Reason | None]:
         settings, data = self._t.settings, self._t.data

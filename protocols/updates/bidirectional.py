@@ -7,6 +7,7 @@ that of the data sheet ("nominal"), or what its curve says at each device's last
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -101,6 +102,16 @@ class Bidirectional(Config):
         if ops:
             yield tuple(ops)
         return replace(state, step=state.step + 1, held=held)
+
+    def remarks(self, state: BidirectionalState) -> Sequence[str]:
+        """Whether steps asked for more pulses than a device may get."""
+        if state.held == 0:
+            return ()
+        return (
+            f"{state.held:,} times a step asked for more than max_pulses {self.max_pulses} for a "
+            "device; it got that many. "
+            "Lower training.rate, or raise update.max_pulses",
+        )
 
     def _sensed(self, tile: Tile, reading: TileReading, state: BidirectionalState) -> BidirectionalState:
         g = np.concatenate((reading.plus, reading.minus), axis=1)

@@ -6,6 +6,7 @@ Zamanidoost et al., "Manhattan rule training for memristive crossbar circuit pat
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -62,3 +63,7 @@ class Manhattan(Config):
         if ops:
             yield tuple(ops)
         return ManhattanState(state.step + 1)
+
+    def remarks(self, state: ManhattanState) -> Sequence[str]:
+        """Nothing: the rule always gives what it wants."""
+        return ()

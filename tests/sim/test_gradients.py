@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ HIDDEN: tuple[ActivationName, ...] = ("tanh", "tanh", "softmax")
 
 
 class Lab:
-    """A small network on ideal arrays of its own, whose wanted changes are noted and, if asked for, pulsed."""
+    """A small network on ideal arrays; the changes wanted of it are noted and, if asked for, pulsed."""
 
     def __init__(
         self,
@@ -32,9 +33,7 @@ class Lab:
         arrays: dict[str, tuple[int, int]] | None = None,
         pulse: bool = False,
     ) -> None:
-        matrices = [
-            MatrixSize(f"layer{k}", n + 1, m) for k, (n, m) in enumerate(zip(sizes, sizes[1:], strict=False), 1)
-        ]
+        matrices = [MatrixSize(f"layer{k}", n + 1, m) for k, (n, m) in enumerate(pairwise(sizes), 1)]
         self.bench = SimBench(IDEAL, arrays or wanted_arrays(matrices, pairs), seed=3)
         sheet = next(iter(self.bench.arrays.values())).device
         scale = (sheet.g_max_s - sheet.g_min_s) / 2
@@ -134,7 +133,7 @@ def test_backprop_changes_all_layers_at_the_end_and_progressive_one_after_the_ot
 
 @pytest.mark.parametrize("n", [1, 5])
 def test_progressive_error_first_wants_and_pulses_what_backprop_does(n: int) -> None:
-    """With one sample a step this is the reference of the method; by reading before pulsing it also holds for more."""
+    """The reference of the method with one sample a step; as errors are read first it holds for more."""
     one, other = Lab(pulse=True), Lab(pulse=True)
     for _ in range(3):
         one.step(Backprop(), n)
