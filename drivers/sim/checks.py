@@ -1,0 +1,94 @@
+"""What a simulated bench refuses, before anything of the schedule has run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hil.bench import ArrayInfo
+from hil.errors import LimitError, ScheduleError
+from hil.jit import kernel
+from hil.schedule import Floats, Multiply, Nudge, Op, Program, Read, Region, Wait
+
+_REMEMBERED = 1024
+
+
+class Checks:
+    """Holds operations against the arrays and the DAC's range; regions that passed are remembered."""
+
+    def __init__(self, arrays: Mapping[str, ArrayInfo], range_v: float) -> None:
+        self._arrays = arrays
+        self._range_v = range_v
+        self._passed: dict[int, Region] = {}  # holding them keeps their ids from being given to others
+
+    def check(self, op: Op) -> None:
+        """Refuse an operation that does not fit.
+
+        Raises
+        ------
+        ScheduleError
+            No such array, a line outside it, a voltage that is NaN, or a nudge below 0 S.
+        LimitError
+            A voltage beyond the range.
+        """
+        if isinstance(op, Wait):
+            return
+        region = op.region
+        if self._passed.get(id(region)) is not region:
+            self._check_region(region)
+        if isinstance(op, Multiply):
+            self._check_volts(op.volts, region)
+            if op.variants is not None:
+                self._check_volts(op.variants.volts, region)
+        elif isinstance(op, Nudge):
+            self._check_volts(op.volts, region)
+            if op.kind == "gate" and op.size < -1:
+                raise ScheduleError(
+                    f"nudge on {region.array}: asked for a relative change of {op.size:g}; "
+                    "-1 takes all of a conductance, so more is none"
+                )
+        elif isinstance(op, Read):
+            if not abs(op.voltage_v) <= self._range_v:
+                self._refuse(abs(op.voltage_v), region)
+        elif not isinstance(op, Program):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ScheduleError(
+                f"asked for {op!r}; Read, Multiply, Program, Nudge and Wait are what a bench does"
+            )
+
+    def _check_region(self, region: Region) -> None:
+        info = self._arrays.get(region.array)
+        if info is None:
+            raise ScheduleError(f"no array {region.array!r} here; this bench has {', '.join(self._arrays)}")
+        for name, lines, count in (("row", region.rows, info.rows), ("column", region.cols, info.cols)):
+            highest = int(lines.max(initial=-1))
+            if highest >= count:
+                raise ScheduleError(
+                    f"{region!r} asks for {name} {highest}; array {info.name!r} has {name}s 0 to {count - 1}"
+                )
+        if len(self._passed) >= _REMEMBERED:
+            self._passed.clear()
+        self._passed[id(region)] = region
+
+    def _check_volts(self, volts: Floats, region: Region) -> None:
+        if not _within(volts, self._range_v):
+            self._refuse(float(np.abs(volts).max()), region)
+
+    def _refuse(self, volts: float, region: Region) -> None:
+        if np.isnan(volts):
+            raise ScheduleError(f"volts on {region.array} hold NaN; finite voltages are needed")
+        raise LimitError(
+            f"volts on {region.array}: asked for {volts:g} V; the DAC's range is ±{self._range_v:g} V"
+        )
+
+
+@kernel
+def _within(volts: NDArray[Any], limit: float) -> bool:
+    outside = 0
+    for i in range(volts.shape[0]):
+        row = volts[i]
+        for j in range(row.size):
+            outside += 0 if abs(row[j]) <= limit else 1  # a NaN is not <= anything
+    return outside == 0

@@ -1,0 +1,281 @@
+"""What a bench file may say of a simulated bench; every value has a default: ``driver: sim`` is a bench."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+from annotated_types import Ge, Gt, Le, Lt
+from pydantic import BeforeValidator, Discriminator, Field, StrictInt, model_validator
+
+from drivers.sim.presets import DEFAULT_PRESET, complete
+from hil.config.bench import BenchSettings
+from hil.config.validate import Config
+from hil.errors import ConfigError
+from hil.units import (
+    Amperes,
+    Ohms,
+    PositiveAmperes,
+    PositiveOhms,
+    PositiveSeconds,
+    PositiveSiemens,
+    PositiveVolts,
+    Seconds,
+    Volts,
+)
+
+Spread: TypeAlias = Annotated[float, Ge(0), Lt(1)]
+Label: TypeAlias = Annotated[float, Ge(-9), Le(9)]
+Bits: TypeAlias = Annotated[int, Ge(1), Le(24)]
+Share: TypeAlias = Annotated[float, Ge(0), Le(1)]
+Crosspoint: TypeAlias = Annotated[tuple[StrictInt, StrictInt], Field(strict=False)]
+Places: TypeAlias = Share | list[Crosspoint]
+NotNegative: TypeAlias = Annotated[Seconds, Ge(0)]
+Wire: TypeAlias = Annotated[Ohms, Ge(0)]
+
+
+class UpDown(Config):
+    """One value for potentiation and one for depression."""
+
+    up: Annotated[float, Ge(0)] = Field(description="for potentiating pulses")
+    down: Annotated[float, Ge(0)] = Field(description="for depressing pulses")
+
+
+def _pair(value: object) -> object:
+    return (
+        {"up": value, "down": value}
+        if isinstance(value, int | float) and not isinstance(value, bool)
+        else value
+    )
+
+
+Pair: TypeAlias = Annotated[UpDown, BeforeValidator(_pair, json_schema_input_type=float | UpDown)]
+
+
+class PulseSettings(Config):
+    """One rectangular programming pulse."""
+
+    amplitude: Volts = Field(description="voltage with its sign; not 0")
+    width: PositiveSeconds = Field(description="duration")
+    gap: NotNegative = Field(default=0.0, description="pause after it")
+
+    @model_validator(mode="after")
+    def _is_a_pulse(self) -> PulseSettings:
+        if self.amplitude == 0:
+            raise ValueError("a pulse of 0 V does nothing; give its amplitude")
+        return self
+
+
+class SpreadSettings(Config):
+    """How devices differ from each other (d2d). Fixed when the bench is opened, drawn from the seed."""
+
+    range: Spread = Field(
+        default=0.0,
+        description="relative standard deviation of g_min and of g_max (log-normal, each on its own)",
+    )
+    step: Spread = Field(
+        default=0.0,
+        description="relative standard deviation of a device's step size, the same both ways (log-normal)",
+    )
+    asymmetry: Spread = Field(
+        default=0.0,
+        description="relative standard deviation of a device's step size each way on its own (log-normal)",
+    )
+    nonlinearity: Pair = Field(
+        default=UpDown(up=0.0, down=0.0), description="standard deviation of the nonlinearity labels (normal)"
+    )
+
+
+class FaultSettings(Config):
+    """Devices that do not work: a fraction, or [row, col] of each (the same in every array)."""
+
+    stuck: Places = Field(default=0.0, description="never moves, at a random conductance of its range")
+    stuck_low: Places = Field(default=0.0, description="never moves, at its g_min")
+    stuck_high: Places = Field(default=0.0, description="never moves, at its g_max")
+    open: Places = Field(default=0.0, description="conducts nothing")
+    shorted: Places = Field(default=0.0, description="conducts as much as short_resistance")
+    short_resistance: PositiveOhms = Field(default=100.0, description="resistance of a shorted device")
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> FaultSettings:
+        total = sum(places for _, places in self.by_kind() if isinstance(places, float))
+        if total > 1:
+            raise ValueError(f"the fractions of faulty devices add up to {total:g}; 1 is all of them")
+        return self
+
+    def by_kind(self) -> tuple[tuple[str, Places], ...]:
+        """(kind, fraction or crosspoints) in the order in which they are dealt."""
+        return (
+            ("stuck", self.stuck),
+            ("stuck_low", self.stuck_low),
+            ("stuck_high", self.stuck_high),
+            ("open", self.open),
+            ("shorted", self.shorted),
+        )
+
+
+class _Device(Config):
+    preset: str | None = Field(
+        default=None, description="name of the preset whose values stand where none is given here"
+    )
+    potentiate: PulseSettings = Field(description="the pulse that raises conductance")
+    depress: PulseSettings = Field(description="the pulse that lowers it")
+    initial: Literal["g_min", "mid", "g_max", "uniform"] = Field(
+        default="mid", description="state of each device at the start, in its own range"
+    )
+    faults: FaultSettings = Field(default=FaultSettings(), description="devices that do not work")
+
+
+class ExponentialDevice(_Device):
+    """A device whose step is affine in its conductance: NeuroSim's exponential curves, one each way."""
+
+    model: Literal["exponential"] = "exponential"
+    levels_up: Annotated[int, Gt(1), Le(1_000_000)] = Field(
+        description="potentiating pulses from g_min to g_max"
+    )
+    levels_down: Annotated[int, Gt(1), Le(1_000_000)] = Field(
+        description="depressing pulses from g_max to g_min"
+    )
+    g_min: PositiveSiemens = Field(description="lowest conductance of the typical device")
+    g_max: PositiveSiemens = Field(description="highest conductance of the typical device")
+    nl_up: Label = Field(
+        default=0.0,
+        description="nonlinearity label of potentiation; positive: the first pulses are the largest",
+    )
+    nl_down: Label = Field(
+        default=0.0,
+        description="nonlinearity label of depression; negative: the first pulses are the largest",
+    )
+    c2c: Pair = Field(
+        default=UpDown(up=0.0, down=0.0),
+        description="standard deviation of one pulse's step (cycle to cycle), in units of the range",
+    )
+    d2d: SpreadSettings = Field(default=SpreadSettings(), description="how devices differ from each other")
+
+    @model_validator(mode="after")
+    def _has_a_range(self) -> ExponentialDevice:
+        if not self.g_min < self.g_max:
+            raise ValueError(f"g_min {self.g_min:g} S must be below g_max {self.g_max:g} S")
+        return self
+
+
+class TableDevice(_Device):
+    """A device whose step, and the spread of its step, were measured against conductance."""
+
+    model: Literal["table"]
+    table: Literal["TaOx_41", "ENODe"] = Field(
+        description="which measured table; TaOx_41 deals 41 devices at random"
+    )
+
+
+def _completed(value: object) -> object:
+    try:
+        return complete(value)
+    except ConfigError as error:
+        raise ValueError(str(error)) from None
+
+
+Device: TypeAlias = Annotated[
+    Annotated[ExponentialDevice | TableDevice, Discriminator("model")],
+    BeforeValidator(_completed, json_schema_input_type=str | ExponentialDevice | TableDevice),
+]
+
+
+class ArraySize(Config):
+    """Lines of one array."""
+
+    rows: Annotated[int, Ge(1), Le(16384)] = Field(description="number of rows")
+    cols: Annotated[int, Ge(1), Le(16384)] = Field(description="number of columns")
+
+
+class ReadSettings(Config):
+    """How currents are measured."""
+
+    voltage: PositiveVolts = Field(default=0.1, description="nominal read voltage; that of the device sheet")
+    integration: PositiveSeconds = Field(
+        default=1e-6, description="nominal integration time; the one that noise is given for"
+    )
+    noise: Annotated[float, Ge(0), Lt(10)] = Field(
+        default=0.0,
+        description="relative standard deviation of one device's current at the nominal integration time; "
+        "falls with the square root of the time",
+    )
+    offset: Amperes = Field(default=0.0, description="current added to every reading")
+
+
+class DacSettings(Config):
+    """Voltages that can be driven."""
+
+    bits: Bits | None = Field(
+        default=None, description="resolution over the range of both signs; none: exact"
+    )
+    range: PositiveVolts = Field(default=10.0, description="largest voltage of either sign; more is refused")
+
+
+class AdcSettings(Config):
+    """Currents that can be told apart."""
+
+    bits: Bits | None = Field(
+        default=None, description="resolution over the range of both signs; none: exact"
+    )
+    range: PositiveAmperes | Literal["auto"] = Field(
+        default="auto",
+        description="largest current of either sign, more is clipped and flagged; auto: always enough",
+    )
+
+
+class DriftSettings(Config):
+    """Conductance loss with time since a device was last programmed: G (t/t0)^-nu."""
+
+    nu: Annotated[float, Ge(0), Lt(1)] = Field(
+        default=0.0, description="drift exponent of the typical device"
+    )
+    nu_spread: Spread = Field(
+        default=0.0, description="standard deviation of the exponent from device to device (normal)"
+    )
+    t0: PositiveSeconds = Field(default=1.0, description="time from which a device drifts")
+
+
+class DisturbSettings(Config):
+    """What a pulse does to devices that share a line with its target."""
+
+    half_select: Share = Field(
+        default=0.0, description="step of a half-selected device, in units of its full step"
+    )
+    scheme: Literal["V/2", "V/3"] = Field(default="V/2", description="how unselected lines are biased")
+
+
+class LineSettings(Config):
+    """Resistance of the wires, one segment between two crosspoints (drivers.sim.lines)."""
+
+    row: Wire = Field(default=0.0, description="one segment of a row")
+    col: Wire = Field(default=0.0, description="one segment of a column")
+
+
+class TimingSettings(Config):
+    """Where virtual time goes beside integration and pulses."""
+
+    settle: NotNegative = Field(default=0.0, description="before each driven vector")
+    transaction: NotNegative = Field(default=0.0, description="once for every schedule")
+    shot: NotNegative = Field(default=0.0, description="before each programming shot")
+
+
+class SimSettings(BenchSettings):
+    """A simulated bench."""
+
+    driver: Literal["sim"] = Field(default="sim", description="this driver")  # pyright: ignore[reportIncompatibleVariableOverride]
+    arrays: dict[str, ArraySize] | None = Field(
+        default=None, min_length=1, description="arrays by name; none: sized to what the network asks for"
+    )
+    device: Device = Field(
+        default_factory=lambda: ExponentialDevice.model_validate(complete(DEFAULT_PRESET)),
+        description="name of a preset, or its values with or without a preset below them",
+    )
+    read: ReadSettings = Field(default=ReadSettings(), description="how currents are measured")
+    dac: DacSettings = Field(default=DacSettings(), description="voltages that can be driven")
+    adc: AdcSettings = Field(default=AdcSettings(), description="currents that can be told apart")
+    drift: DriftSettings = Field(default=DriftSettings(), description="conductance loss with time")
+    disturb: DisturbSettings = Field(
+        default=DisturbSettings(), description="what pulses do to half-selected devices"
+    )
+    lines: LineSettings = Field(default=LineSettings(), description="resistance of the wires")
+    timing: TimingSettings = Field(default=TimingSettings(), description="where virtual time goes")
