@@ -43,6 +43,7 @@ def panel(
     total_w, total_h = figure.get_size_inches()
     box = (left / total_w, 1 - (top + height) / total_h, width / total_w, height / total_h)
     axes = figure.add_axes(box)
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
     if letter:
         x, y = (left - out) / total_w, 1 - (top - 0.1) / total_h
         figure.text(x, y, letter, fontweight="bold", fontsize=9, va="bottom", ha="left")

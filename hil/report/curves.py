@@ -3,6 +3,7 @@
 # pyright: reportUnknownMemberType=false
 # matplotlib leaves its keyword arguments without types.
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from hil.bench import Cost
 from hil.report.canvas import engineering, panel, sheet
+from hil.report.facts import raised
 from hil.report.style import BLUE, GREEN, LINES, ORANGE, RED
 from hil.store import Run
 
@@ -41,9 +43,10 @@ def learning(run: Run) -> Figure | None:
     figure.axes[1].legend(loc="lower right")
     if cosine:
         axes = panel(figure, _LEFT + 2 * step, _TOP, wide, height, "c")
-        axes.plot(training["samples"], training["cosine"], color=GREEN)
+        measured = training[np.isfinite(training["cosine"])]
+        axes.plot(measured["samples"], measured["cosine"], "o-", color=GREEN, markersize=2.5)
         axes.axhline(0, color="#999999", linewidth=0.5)
-        axes.set_ylim(min(0.0, float(np.nanmin(training["cosine"])) * 1.05), 1.02)
+        axes.set_ylim(min(0.0, float(measured["cosine"].min()) * 1.05), 1.02)
         axes.set_ylabel("Cosine to exact error")
         _samples(axes)
     return figure
@@ -134,20 +137,21 @@ def update_noise(run: Run) -> Figure | None:
         return None
     height, wide = 1.75, 2.8
     figure = sheet(_TOP + height + _BOTTOM)
-    for number, (field, label) in enumerate(
-        [("raw", "Update noise (weight)"), ("normalised", "Update noise / wanted change")]
-    ):
+    power = _power_of_thousand(noise["raw"])
+    columns = [
+        (
+            "raw",
+            f"Update noise (10{raised(power)} weight)" if power else "Update noise (weight)",
+            power,
+        ),
+        ("normalised", "Update noise / wanted change", 0),
+    ]
+    for number, (field, label, exponent) in enumerate(columns):
         axes = panel(figure, _LEFT + number * (wide + 0.8), _TOP, wide, height, "ab"[number])
         for layer in np.unique(noise["layer"]):
             here = noise[noise["layer"] == layer]
-            axes.plot(
-                here["step"],
-                here[field],
-                "o-",
-                markersize=3,
-                color=LINES[int(layer) % len(LINES)],
-                label=f"layer {layer}",
-            )
+            values, colour = here[field] / 10.0**exponent, LINES[int(layer) % len(LINES)]
+            axes.plot(here["step"], values, "o-", markersize=3, color=colour, label=f"layer {layer + 1}")
         axes.set_ylim(bottom=0)
         axes.set_ylabel(label)
         axes.set_xlabel("Step")
@@ -165,6 +169,11 @@ def _time_unit(longest: float) -> tuple[float, str]:
     """Seconds in the unit for a linear axis: s up to some minutes, then min, h, d."""
     units = ((86400.0, "d"), (3600.0, "h"), (60.0, "min"))
     return next(((size, name) for size, name in units if longest >= 3 * size), (1.0, "s"))
+
+
+def _power_of_thousand(values: NDArray[Any]) -> int:
+    largest = float(np.nanmax(values, initial=0.0))
+    return 3 * math.floor(math.log10(largest) / 3) if largest > 0 else 0
 
 
 def _samples(axes: Axes) -> None:

@@ -27,8 +27,12 @@ def count(number: float) -> str:
     if abs(number) < 1e7:
         return f"{number:,.0f}"
     digits, power = f"{number:.2e}".split("e")
-    raised = str(int(power)).translate(str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"))
-    return f"{digits} × 10{raised}"  # noqa: RUF001
+    return f"{digits} × 10{raised(int(power))}"  # noqa: RUF001
+
+
+def raised(power: int) -> str:
+    """Write an exponent: ⁻³."""
+    return str(power).translate(str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"))
 
 
 def look(data: JSON, *path: str) -> JSON:
@@ -146,4 +150,4 @@ def _most_pulsed(run: Run) -> tuple[str, str]:
     if worst is None:
         return ABSENT, "doses are written when a run ends"
     pulses, name, (row, col) = worst
-    return f"{count(pulses)} pulses", f"{name}, row {row}, column {col}"
+    return f"{count(pulses)} pulses", f"{name}, row {row}, col {col}"

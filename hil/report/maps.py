@@ -10,7 +10,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, MaxNLocator
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
 from hil.report.canvas import engineering, panel, sheet
@@ -102,8 +102,8 @@ def distribution_and_wear(
         _empty(rest, text)
         return figure
     pulsed = np.where(dose > 0, dose, np.nan).astype(float)
-    top = float(np.nanmax(pulsed))
-    norm = LogNorm(1, max(top, 10)) if top > 20 else Normalize(0, top)
+    least, top = float(np.nanmin(pulsed)), float(np.nanmax(pulsed))
+    norm = LogNorm(least, top) if top > 10 * least else Normalize(0, top)
     shown = _map(axes, pulsed, norm, "inferno_r", bad="#ffffff")
     _bar(figure, shown, panel(figure, 2.75 + wide + 0.08, 0.3, 0.08, height), "Pulses", counts=True)
     ordered = np.sort(dose.ravel())[::-1]
@@ -169,6 +169,9 @@ def _bar(figure: Figure, shown: Any, axes: Axes, label: str, *, counts: bool = F
         return
     bar = figure.colorbar(shown, cax=axes, label=label)
     bar.outline.set_linewidth(0.5)
+    if counts and isinstance(shown.norm, LogNorm):
+        narrow = (shown.norm.vmax or 1) < 100 * (shown.norm.vmin or 1)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if narrow else (1,), numticks=6))
     if counts:
         axes.yaxis.set_major_formatter(EngFormatter(sep=""))
         axes.minorticks_off()

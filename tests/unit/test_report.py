@@ -92,7 +92,8 @@ def synthetic_run(root: Path, rows: int = 785, cols: int = 256, header: object =
             run.after(schedule, Execution((None,) * 5, costs))
             loss = 0.32 + 1.9 * fall + rng.normal(0, 0.02)
             accuracy = 0.9 - 0.75 * fall + rng.normal(0, 0.008)
-            run.training(TrainingRow(step, step, step // 5001, loss, accuracy, 0, 0.95 - 0.4 * fall))
+            cosine = 0.95 - 0.4 * fall if step % 1500 == 0 else float("nan")
+            run.training(TrainingRow(step, step, step // 5001, loss, accuracy, 0, cosine))
             for layer in (0, 1):
                 noise = 0.004 * (1 + layer) * rng.normal(1, 0.1)
                 run.update_noise(UpdateNoiseRow(step, layer, noise, 0.6 - 0.2 * layer + noise, 4000))
@@ -171,7 +172,7 @@ def test_the_page_tells_the_figures_of_the_run(run: Run, page: str) -> None:
         f"{100 * run.accuracy:.2f} %",
         f"{run.cost.pulses:,}",
         f"{dose.max():,} pulses",
-        f"layer1, row {row}, column {col}",
+        f"layer1, row {row}, col {col}",
         "784-128-10 (tanh, softmax)",
         "progressive-bp × bidirectional",  # noqa: RUF001
         "ag-si, exponential",
