@@ -1,7 +1,7 @@
-"""The compiled core of the simulated bench, as the bench calls it; the parts lie in the files named kernels_*.
+"""The compiled core of the simulated bench, as the bench calls it; its parts lie in the files kernels_*.
 
-Every function takes the devices of one array and the lines of a region, and is deterministic: the same key gives the
-same bits. :func:`warm_up` compiles (or loads) all of it.
+Every function takes the devices of one array and the lines of a region, and is deterministic: the same key
+gives the same bits. :func:`warm_up` compiles (or loads) all of it.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from drivers.sim.kernels_convert import adc, dac, read
-from drivers.sim.kernels_multiply import Multiplied, multiply, multiply_nudged, multiply_variants
+from drivers.sim.kernels_multiply import Multiplied, multiply
 from drivers.sim.kernels_program import Programmed, program
+from drivers.sim.kernels_variants import multiply_nudged, multiply_variants
 from drivers.sim.state import Devices, TableDevices
 
 __all__ = [

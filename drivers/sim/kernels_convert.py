@@ -19,7 +19,8 @@ def read(
     devices: Devices | TableDevices, rows: Index, cols: Index, col_start: int, voltage_v: float,
     sigma_rel: float, sigma_abs_a: float, key: int,
 ) -> Array:  # fmt: skip
-    """Currents of single devices, float32 [r, c]: v g (1 + sigma_rel x1) + sigma_abs_a x2, x1 and x2 standard normals.
+    """Currents of single devices, float32 [r, c]: v g (1 + sigma_rel x1) + sigma_abs_a x2 with normal x1 and
+    x2.
 
     ``rows``, ``cols``, ``col_start`` and ``key`` as in :func:`drivers.sim.kernels.multiply`.
     """
@@ -29,10 +30,10 @@ def read(
 
 
 def adc(amperes: Array, resolution_bits: int, range_a: float) -> NDArray[np.bool_]:
-    """Convert amperes (any shape, float32, C-contiguous) in place; returns where they are only a bound, same shape.
+    """Convert amperes (float32, C-contiguous, any shape) in place; returns where they are only a bound.
 
-    2^bits - 1 codes evenly from -range_a to +range_a, one of them 0; bits 0 leaves values as they are. What lies beyond
-    the range (which may be inf at 0 bits) is put on its end and marked. NaN stays NaN, unmarked.
+    2^bits - 1 codes evenly from -range_a to +range_a, one of them 0; bits 0 leaves values as they are. What
+    lies beyond the range (which may be inf at 0 bits) is put on its end and marked. NaN stays NaN, unmarked.
     """
     clipped = np.empty(amperes.shape, np.bool_)
     _convert(amperes.reshape(-1), clipped.reshape(-1), resolution_bits, float(range_a))
@@ -42,7 +43,8 @@ def adc(amperes: Array, resolution_bits: int, range_a: float) -> NDArray[np.bool
 def dac(volts: NDArray[Any], resolution_bits: int, range_v: float) -> Array:
     """Volts [n, lines] as a converter of ``resolution_bits`` over ±range_v puts them out: a float32 copy.
 
-    Codes as in :func:`adc`; bits 0 leaves values as they are. Volts beyond the range are refused before this, by limits.
+    Codes as in :func:`adc`; bits 0 leaves values as they are. Volts beyond the range are refused before this,
+    by limits.
     """
     out = np.array(volts, dtype=np.float32, order="C")
     flat = out.reshape(-1)
@@ -64,7 +66,7 @@ def _convert(values: Array, clipped: NDArray[np.bool_], resolution_bits: int, fu
     for j in range(values.size):
         x = values[j]
         y = min(max(x, -limit), limit)
-        values[j] = y if x == x else x  # noqa: PLR0124
+        values[j] = y if x == x else x
     if resolution_bits == 0:
         return
     codes = np.float32((1 << (resolution_bits - 1)) - 1)
@@ -73,12 +75,20 @@ def _convert(values: Array, clipped: NDArray[np.bool_], resolution_bits: int, fu
     for j in range(values.size):
         x = values[j]
         y = _rounded(x * per_unit) * step
-        values[j] = y if x == x else x  # noqa: PLR0124
+        values[j] = y if x == x else x
 
 
 @kernel
-def _read(g: Array, rows: Index, cols: Index, col_start: int, voltage_v: float, sigma_rel: float, sigma_abs: float,
-          key: int) -> Array:  # fmt: skip
+def _read(
+    g: Array,
+    rows: Index,
+    cols: Index,
+    col_start: int,
+    voltage_v: float,
+    sigma_rel: float,
+    sigma_abs: float,
+    key: int,
+) -> Array:
     low, high = words(key)
     v, rel, offset = np.float32(voltage_v), np.float32(sigma_rel), np.float32(sigma_abs)
     c = cols.size

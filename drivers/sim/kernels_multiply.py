@@ -1,4 +1,5 @@
-"""Many volts in, currents out: i = v G with white read noise, forward and transposed, with variants and with nudges.
+"""Volts in, currents out: i = v G with white read noise, forward and transposed, with variants and with
+nudges.
 
 Every reading v_i g_ij carries its own relative noise, so a sum of readings carries one Gaussian of variance
 sigma² sum (v_i g_ij)²: one draw for each answer is exact. Rows at 0 V are never looked at.
@@ -23,7 +24,7 @@ _COLS = 256
 
 
 class Multiplied(NamedTuple):
-    """``amperes`` float32 as the caller's docstring says; ``power_w`` float64, watts of each vector while it is driven."""
+    """``amperes`` float32; ``power_w`` float64, watts of each vector while it is driven."""
 
     amperes: Array
     power_w: NDArray[np.float64]
@@ -40,8 +41,8 @@ def multiply(
     devices
         The array's devices; not changed.
     rows, cols, col_start
-        Lines of the region, int64 [r] and [c], inside the array (not checked again), and its first column where they are
-        contiguous, else -1.
+        Lines of the region, int64 [r] and [c], inside the array (not checked again), and its first column
+        where they are contiguous, else -1.
     volts
         float32 [n, r], or [n, c] when ``transpose``, which drives the columns and answers amperes [n, r].
     sigma_rel
@@ -49,53 +50,20 @@ def multiply(
     key
         Of this operation's noise, 0 <= key < 2^63.
     """
-    sums = _sums(devices.g, rows, cols, col_start, np.ascontiguousarray(volts), sigma_rel > 0, transpose)
+    sums = region_sums(
+        devices.g, rows, cols, col_start, np.ascontiguousarray(volts), sigma_rel > 0, transpose
+    )
     _add_noise(sums[0], sums[1], float(sigma_rel), key)
     return Multiplied(sums[0], sums[2])
 
 
-def multiply_variants(
-    devices: Devices | TableDevices, rows: Index, cols: Index, col_start: int, volts: Array,
-    lines: Index, line_volts: Array, sigma_rel: float, key: int, *, transpose: bool = False,
-) -> Multiplied:  # fmt: skip
-    """Every vector k times, each time with one driven line replaced: amperes [k, n, others] and power_w [k, n].
-
-    ``lines`` int64 [k] are positions in the driven lines, ``line_volts`` float32 [k, n] what that line is driven with;
-    the rest as :func:`multiply`. The sums are rank one in the change; every reading has noise of its own.
-    """
-    volts = np.ascontiguousarray(volts)
-    base = _sums(devices.g, rows, cols, col_start, volts, sigma_rel > 0, transpose)
-    amperes, power_w = _variants(
-        devices.g, rows, cols, volts, lines, np.ascontiguousarray(line_volts), transpose,
-        base[0], base[1], base[2], float(sigma_rel), key,
-    )  # fmt: skip
-    return Multiplied(amperes, power_w)
-
-
-def multiply_nudged(
-    devices: Devices | TableDevices, rows: Index, cols: Index, col_start: int, volts: Array,
-    points: Index, change_s: Array, sigma_rel: float, key: int,
-) -> Multiplied:  # fmt: skip
-    """Sense each point's own column with that point's conductance changed alone: amperes [k, n] and power_w [k, n].
-
-    ``points`` int64 [k, 2] are positions (row, col) in the region's lines, ``change_s`` float32 [k] the change in siemens,
-    ``volts`` float32 [n, r]; the rest as :func:`multiply`. Every reading has noise of its own.
-    """
-    volts = np.ascontiguousarray(volts)
-    base = _sums(devices.g, rows, cols, col_start, volts, sigma_rel > 0, False)
-    amperes, power_w = _nudged(
-        devices.g, rows, cols, volts, np.ascontiguousarray(points), np.ascontiguousarray(change_s),
-        base[0], base[1], base[2], float(sigma_rel), key,
-    )  # fmt: skip
-    return Multiplied(amperes, power_w)
-
-
 @kernel
-def _sum(values: Array) -> Any:
-    total = np.float32(0)
+def total(values: Array) -> Any:
+    """Sum in SIMD lanes."""
+    result = np.float32(0)
     for j in range(values.size):
-        total += values[j]
-    return total
+        result += values[j]
+    return result
 
 
 @kernel
@@ -116,8 +84,10 @@ def _axpy4(out: Array, var: Array, g0: Array, g1: Array, g2: Array, g3: Array, v
 
 
 @kernel
-def _forward(g: Array, rows: Index, c0: int, c: int, volts: Array, noisy: bool, out: Array, var: Array,
-             power: NDArray[np.float64]) -> None:  # fmt: skip
+def _forward(
+    g: Array, rows: Index, c0: Any, c: int, volts: Array, noisy: bool, out: Array, var: Array,
+    power: NDArray[np.float64],
+) -> None:  # fmt: skip
     """Blocks of rows by blocks of columns stay in the first cache while all n vectors pass over them."""
     n, r = volts.shape
     line = np.zeros((n, _ROWS + 4), np.int64)
@@ -137,7 +107,7 @@ def _forward(g: Array, rows: Index, c0: int, c: int, volts: Array, noisy: bool, 
             for q in range(m):
                 i = line[s, q]
                 if row_sum[i] < 0:
-                    row_sum[i] = _sum(g[rows[first + i], c0 : c0 + c])
+                    row_sum[i] = total(g[rows[first + i], c0 : c0 + c])
                 power[s] += np.float64(volt[s, q]) * volt[s, q] * row_sum[i]
                 line[s, q] = rows[first + i]
             for q in range(m, m + 4):  # whole groups of four: the rest at 0 V
@@ -174,8 +144,10 @@ def _dot(row: Array, volts: Array, noisy: bool) -> tuple[Any, Any]:
 
 
 @kernel
-def _transposed(g: Array, rows: Index, cols: Index, col_start: int, volts: Array, noisy: bool, out: Array, var: Array,
-                power: NDArray[np.float64]) -> None:  # fmt: skip
+def _transposed(
+    g: Array, rows: Index, cols: Index, col_start: int, volts: Array, noisy: bool, out: Array, var: Array,
+    power: NDArray[np.float64],
+) -> None:  # fmt: skip
     n, c = volts.shape
     live = np.empty(c, np.int64)
     m = 0
@@ -216,10 +188,10 @@ def _transposed(g: Array, rows: Index, cols: Index, col_start: int, volts: Array
 
 
 @kernel
-def _sums(
+def region_sums(
     g: Array, rows: Index, cols: Index, col_start: int, volts: Array, noisy: bool, transpose: bool
 ) -> tuple[Array, Array, NDArray[np.float64]]:
-    """Sums of currents [n, others], of their squares (empty unless noisy), and watts [n]."""
+    """Sum the currents [n, others] and their squares (empty unless noisy); watts [n]."""
     n = volts.shape[0]
     others = rows.size if transpose else cols.size
     out = np.zeros((n, others), np.float32)
@@ -238,7 +210,7 @@ def _sums(
             if some:
                 for j in range(cols.size):
                     tile[i, j] = g[rows[i], cols[j]]
-        _forward(tile, np.arange(rows.size), 0, cols.size, volts, noisy, out, var, power)
+        _forward(tile, np.arange(rows.size), np.int64(0), cols.size, volts, noisy, out, var, power)
     return out, var, power
 
 
@@ -253,65 +225,3 @@ def _add_noise(amperes: Array, var: Array, sigma: float, key: int) -> None:
     squares = var.reshape(-1)
     for j in range(out.size):
         out[j] += sigma32 * np.float32(math.sqrt(squares[j])) * normal(bits(low, high, np.uint32(j)))
-
-
-@kernel
-def _variants(
-    g: Array, rows: Index, cols: Index, volts: Array, lines: Index, line_volts: Array, transpose: bool,
-    base: Array, base_var: Array, base_power: NDArray[np.float64], sigma: float, key: int,
-) -> tuple[Array, NDArray[np.float64]]:  # fmt: skip
-    low, high = words(key)
-    sigma32 = np.float32(sigma)
-    k = lines.size
-    n, others = base.shape
-    out = np.empty((k, n, others), np.float32)
-    power = np.empty((k, n))
-    line = np.empty(others, np.float32)
-    for q in range(k):
-        x = lines[q]
-        for j in range(others):
-            line[j] = g[rows[j], cols[x]] if transpose else g[rows[x], cols[j]]
-        line_sum = _sum(line)
-        for s in range(n):
-            v, w = volts[s, x], line_volts[q, s]
-            dv = w - v
-            dv2 = w * w - v * v
-            o, b = out[q, s], base[s]
-            for j in range(others):
-                o[j] = b[j] + dv * line[j]
-            if base_var.size:
-                bv = base_var[s]
-                first = np.uint32((q * n + s) * others)
-                for j in range(others):
-                    squares = max(bv[j] + dv2 * line[j] * line[j], np.float32(0))
-                    z = normal(bits(low, high, np.uint32(first + np.uint32(j))))
-                    o[j] += sigma32 * np.float32(math.sqrt(squares)) * z
-            power[q, s] = base_power[s] + np.float64(dv2) * line_sum
-    return out, power
-
-
-@kernel
-def _nudged(
-    g: Array, rows: Index, cols: Index, volts: Array, points: Index, change: Array,
-    base: Array, base_var: Array, base_power: NDArray[np.float64], sigma: float, key: int,
-) -> tuple[Array, NDArray[np.float64]]:  # fmt: skip
-    low, high = words(key)
-    sigma32 = np.float32(sigma)
-    n = volts.shape[0]
-    k = points.shape[0]
-    out = np.empty((k, n), np.float32)
-    power = np.empty((k, n))
-    for q in range(k):
-        i, j = points[q, 0], points[q, 1]
-        was = g[rows[i], cols[j]]
-        dg = change[q]
-        dg2 = dg * (dg + np.float32(2) * was)
-        for s in range(n):
-            v = volts[s, i]
-            out[q, s] = base[s, j] + v * dg
-            if base_var.size:
-                squares = max(base_var[s, j] + v * v * dg2, np.float32(0))
-                z = normal(bits(low, high, np.uint32(q * n + s)))
-                out[q, s] += sigma32 * np.float32(math.sqrt(squares)) * z
-            power[q, s] = base_power[s] + np.float64(v) * v * dg
-    return out, power

@@ -1,4 +1,6 @@
-"""Programming pulses to the devices of a region, all in one compiled call whose work follows the pulses asked for."""
+"""Programming pulses to the devices of a region, all in one compiled call whose work follows the pulses asked
+for.
+"""
 
 from __future__ import annotations
 
@@ -8,22 +10,28 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.sim.noise import bits, normal, uniform, words
+from drivers.sim.kernels_table import program_table
+from drivers.sim.noise import bits, normal, words
 from drivers.sim.state import Devices, TableDevices
 from hil.jit import kernel
 from hil.schedule import Counts, Index
 
 Array = NDArray[np.float32]
 _BLOCK = 256
-_DENSE = 4
-"""A block runs over all its devices when one in this many or more is pulsed, else over a list of those that are."""
+_DENSE = 8
+"""A block runs over all its devices when one in this many or more is pulsed, else over a list of those that
+are.
+"""
+
+_BEYOND = np.float32(1e15)
+"""Steps that grow on the way (k < 0) are at the end of any range by then; kept from overflow."""
 
 
 class Programmed(NamedTuple):
     """What pulses did. Joules of one polarity are V² x width x its siemens.
 
-    ``up_pulses``, ``down_pulses``: device-pulses; ``up_siemens``, ``down_siemens``: sum over the devices of pulses x mean
-    of the conductance before and after.
+    ``up_pulses``, ``down_pulses``: device-pulses; ``up_siemens``, ``down_siemens``: sum over the devices of
+    pulses x mean of the conductance before and after.
     """
 
     up_pulses: int
@@ -42,32 +50,29 @@ def program(
     devices
         The array's devices. Results stay within each device's own range.
     rows, cols, col_start
-        Lines of the region, int64 [r] and [c], inside the array (not checked again), and its first column where they are
-        contiguous, else -1.
+        Lines of the region, int64 [r] and [c], inside the array (not checked again), and its first column
+        where they are contiguous, else -1.
     counts
         int16 [r, c]: positive for potentiating pulses, negative for depressing ones.
     key
-        Of this operation's noise, 0 <= key < 2^63. A device's draw depends on the key and its place in the array alone.
+        Of this operation's noise, 0 <= key < 2^63. A device's draw depends on the key and its place in the
+        array alone.
     """
     counts = np.ascontiguousarray(counts)
     if isinstance(devices, Devices):
         d = devices
-        return Programmed(
-            *_program_affine(
-                d.g, d.up_a, d.up_k, d.down_a, d.down_k, d.lo, d.hi,
-                float(d.c2c_up), float(d.c2c_down), rows, cols, col_start, counts, key,
-            )
-        )  # fmt: skip
+        up, down, up_s, down_s = _program_affine(
+            d.g, d.packed, float(d.c2c_up), float(d.c2c_down), rows, cols, col_start, counts, key
+        )
+        return Programmed(int(up), int(down), up_s, down_s)
     t = devices
     return Programmed(
-        *_program_table(
-            t.g, t.lo, t.hi, t.kind, t.up, t.down, t.grid_lo, t.grid_hi, rows, cols, col_start, counts, key
-        )
+        *program_table(t.g, t.lo, t.hi, t.kind, t.up, t.down, t.grid_lo, t.grid_hi, rows, cols, counts, key)
     )
 
 
 @kernel
-def _scan(counts: Counts) -> tuple[int, int]:
+def _scan(counts: Counts) -> tuple[Any, Any]:
     """How many counts are not 0, and the largest magnitude among them."""
     some = np.int32(0)
     largest = np.int32(0)
@@ -75,185 +80,195 @@ def _scan(counts: Counts) -> tuple[int, int]:
         n = np.int32(counts[j])
         some += np.int32(n != 0)
         largest = max(largest, abs(n))
-    return some, largest
+    return np.int64(some), np.int64(largest)
 
 
 @kernel
-def _closed_form(n: Array, k: Array, largest: int, phi: Array, root: Array) -> None:
-    """phi = (1 - (1 - k)^|n|) / k and root = sqrt(|n|).
+def _both(up: Array, down: Array, counts: Counts, out: Array) -> None:
+    """The parameter of each device's polarity."""
+    for j in range(out.size):
+        x, y = up[j], down[j]
+        out[j] = x if counts[j] > 0 else y
 
-    By doubling: phi(m + s) = phi(m) (1 - k)^s + phi(s), keeping k_s = 1 - (1 - k)^s rather than the power, so that
-    nothing cancels however small k is and k = 0 gives phi = |n|.
+
+@kernel
+def _closed_form(n: Array, k: Array, largest: Any, phi: Array, root: Array, phi_s: Array, k_s: Array) -> None:
+    """Compute phi = (1 - (1 - k)^|n|) / k and root = sqrt(|n|).
+
+    By doubling: phi(m + s) = phi(m) (1 - k)^s + phi(s), keeping k_s = 1 - (1 - k)^s rather than the power, so
+    that nothing cancels however small k is and k = 0 gives phi = |n|.
     """
     size = n.size
     if largest <= 1:
         for j in range(size):
             phi[j] = abs(n[j])
+        for j in range(size):
             root[j] = abs(n[j])
         return
     for j in range(size):
         root[j] = np.float32(math.sqrt(abs(n[j])))
-        phi[j] = np.float32(0)
-    phi_s = np.ones(size, np.float32)
-    k_s = k[:size].copy()
-    bit = np.int32(1)
-    while bit <= largest:
+    phi[:] = 0
+    phi_s[:] = 1
+    k_s[:] = k
+    for place in range(np.int32(math.log2(largest)) + 1):
         for j in range(size):
-            takes = (np.int32(abs(n[j])) & bit) != np.int32(0)
-            joined = phi[j] * (np.float32(1) - k_s[j]) + phi_s[j]
-            phi[j] = joined if takes else phi[j]
-            rest = np.float32(2) - k_s[j]
-            phi_s[j] = phi_s[j] * rest
-            k_s[j] = k_s[j] * rest
-        bit = np.int32(bit << 1)
+            takes = np.float32(np.int32(np.int32(abs(n[j])) >> place) & np.int32(1))
+            phi[j] = min(phi[j] + takes * (phi_s[j] - phi[j] * k_s[j]), _BEYOND)
+        for j in range(size):
+            phi_s[j] = min(phi_s[j] * (np.float32(2) - k_s[j]), _BEYOND)
+        for j in range(size):
+            k_s[j] = max(k_s[j] * (np.float32(2) - k_s[j]), -_BEYOND)
 
 
 @kernel
 def _step(
     g: Array, lo: Array, hi: Array, a: Array, k: Array, n: Array, phi: Array, root: Array,
-    counter: NDArray[np.uint32], c2c_up: Any, c2c_down: Any, low: Any, high: Any,
-) -> tuple[float, float, float, float]:  # fmt: skip
-    """n pulses to each device, in place; returns pulses and pulses x mean conductance, both by polarity."""
+    counter: NDArray[np.uint32], c2c: Array, low: Any, high: Any, total: NDArray[np.float64],
+) -> None:  # fmt: skip
+    """Give n pulses to each device, in place; add pulses and pulses x mean conductance, by polarity, to
+    ``total``.
+    """
     up_n = np.float32(0)
     all_n = np.float32(0)
     up_s = np.float32(0)
     all_s = np.float32(0)
     zero = np.float32(0)
-    noisy = c2c_up > zero or c2c_down > zero
-    if noisy:
+    c2c_up, c2c_down = c2c[0], c2c[1]
+    if c2c_up == zero and c2c_down == zero:
+        root[:] = zero
+    else:
         for j in range(g.size):
-            c2c = c2c_up if n[j] > zero else c2c_down
-            root[j] = root[j] * c2c * normal(bits(low, high, counter[j]))
+            scale = c2c_up if n[j] > zero else c2c_down
+            root[j] = root[j] * scale * normal(bits(low, high, counter[j]))
     for j in range(g.size):
         old = g[j]
-        new = old + (a[j] - k[j] * old) * phi[j]
-        if noisy:
-            new += (hi[j] - lo[j]) * root[j]
+        new = old + (a[j] - k[j] * old) * phi[j] + (hi[j] - lo[j]) * root[j]
         new = min(max(new, lo[j]), hi[j])
-        new = new if n[j] != zero else old
         g[j] = new
         size = abs(n[j])
-        both = (old + new) * size
+        up = max(n[j], zero)
         all_n += size
-        all_s += both
-        up_n += size if n[j] > zero else zero
-        up_s += both if n[j] > zero else zero
+        all_s += (old + new) * size
+        up_n += up
+        up_s += (old + new) * up
     half = np.float32(0.5)
-    return up_n, all_n - up_n, half * up_s, half * (all_s - up_s)
+    total[0] += up_n
+    total[1] += all_n - up_n
+    total[2] += half * up_s
+    total[3] += half * (all_s - up_s)
+
+
+@kernel
+def _listed(counts: Counts, place: Index) -> int:
+    """Positions of the counts that are not 0 into ``place``; returns how many.
+
+    64 at a time as the bits of one word, which SIMD lanes build, then only the set bits one by one, each
+    found as the exponent of its float.
+    """
+    m = 0
+    for first in range(0, counts.size, 64):
+        some = counts[first : first + 64]
+        mask = np.int64(0)
+        for j in range(some.size):
+            mask |= np.int64(some[j] != 0) << np.int64(j)
+        while mask != 0:
+            lowest = np.int64(mask & -mask)
+            place[m] = first + (((np.float64(lowest).view(np.int64) >> np.int64(52)) + 1) & 63)
+            m += 1
+            mask ^= lowest
+    return m
+
+
+@kernel
+def _step_dense(
+    g: Array, packed: Array, r: int, c: int, counts: Counts, largest: Any, s: Array,
+    counter: NDArray[np.uint32], c2c: Array, low: Any, high: Any, total: NDArray[np.float64],
+) -> None:  # fmt: skip
+    """Neighbours: devices of row r from column c on, ``counts`` [m]."""
+    m = counts.size
+    a, k, n = s[0, :m], s[1, :m], s[2, :m]
+    now, lo, hi = g[r, c : c + m], packed[r, 4, c : c + m], packed[r, 5, c : c + m]
+    _both(packed[r, 0, c : c + m], packed[r, 2, c : c + m], counts, a)
+    _both(packed[r, 1, c : c + m], packed[r, 3, c : c + m], counts, k)
+    first = np.uint32(r * g.shape[1] + c)
+    for j in range(m):
+        n[j] = np.float32(counts[j])
+    for j in range(m):
+        counter[j] = np.uint32(first + np.uint32(j))
+    _closed_form(n, k, largest, s[3, :m], s[4, :m], s[5, :m], s[6, :m])
+    _step(now, lo, hi, a, k, n, s[3, :m], s[4, :m], counter[:m], c2c, low, high, total)
+
+
+@kernel
+def _step_listed(
+    g: Array, packed: Array, place: Index, base: Index, n: Array, largest: Any, s: Array,
+    counter: NDArray[np.uint32], c2c: Array, low: Any, high: Any, total: NDArray[np.float64],
+) -> None:  # fmt: skip
+    """Devices anywhere: ``place`` in the flat g, ``base`` in the flat packed, ``n`` pulses, all [m]."""
+    m = place.size
+    a, k, old, lo, hi = s[0, :m], s[1, :m], s[7, :m], s[8, :m], s[9, :m]
+    flat = packed.reshape(-1)
+    now = g.reshape(-1)
+    stride = np.uint64(g.shape[1])
+    for q in range(m):
+        b = np.uint64(base[q])
+        side = b + np.uint64(n[q] < 0) * np.uint64(2) * stride
+        a[q] = flat[side]
+        k[q] = flat[side + stride]
+        lo[q] = flat[b + np.uint64(4) * stride]
+        hi[q] = flat[b + np.uint64(5) * stride]
+        old[q] = now[np.uint64(place[q])]
+    for q in range(m):
+        counter[q] = np.uint32(place[q])
+    _closed_form(n, k, largest, s[3, :m], s[4, :m], s[5, :m], s[6, :m])
+    _step(old, lo, hi, a, k, n, s[3, :m], s[4, :m], counter[:m], c2c, low, high, total)
+    for q in range(m):
+        now[np.uint64(place[q])] = old[q]
 
 
 @kernel
 def _program_affine(
-    g: Array, up_a: Array, up_k: Array, down_a: Array, down_k: Array, lo: Array, hi: Array,
-    c2c_up: float, c2c_down: float, rows: Index, cols: Index, col_start: int, counts: Counts, key: int,
-) -> tuple[int, int, float, float]:  # fmt: skip
+    g: Array, packed: Array, c2c_up: float, c2c_down: float,
+    rows: Index, cols: Index, col_start: int, counts: Counts, key: int,
+) -> tuple[float, float, float, float]:  # fmt: skip
     low, high = words(key)
-    up32 = np.float32(c2c_up)
-    down32 = np.float32(c2c_down)
-    s = np.empty((8, _BLOCK), np.float32)
-    counter = np.empty(_BLOCK, np.uint32)
-    place = np.empty(_BLOCK, np.int64)
+    c2c = np.array([c2c_up, c2c_down], np.float32)
+    s = np.empty((10, 2 * _BLOCK), np.float32)
+    pulses = np.empty(2 * _BLOCK, np.float32)
+    counter = np.empty(2 * _BLOCK, np.uint32)
+    place = np.empty(2 * _BLOCK, np.int64)
+    base = np.empty(2 * _BLOCK, np.int64)
     total = np.zeros(4)
     width = g.shape[1]
+    m = 0
+    most = np.int64(0)
     for i in range(rows.size):
         r = rows[i]
         for first in range(0, cols.size, _BLOCK):
             given = counts[i, first : first + _BLOCK]
-            size = given.size
             some, largest = _scan(given)
             if some == 0:
                 continue
-            if col_start >= 0 and some * _DENSE >= size:
-                c = col_start + first
-                m = size
-                ua, uk, da, dk = (
-                    up_a[r, c : c + m],
-                    up_k[r, c : c + m],
-                    down_a[r, c : c + m],
-                    down_k[r, c : c + m],
+            if col_start >= 0 and some * _DENSE >= given.size:
+                _step_dense(
+                    g, packed, r, col_start + first, given, largest, s, counter, c2c, low, high, total
                 )
-                a, k, n = s[0, :m], s[1, :m], s[2, :m]
-                base = np.uint32(r * width + c)
-                for j in range(m):
-                    up = given[j] > 0
-                    a[j] = ua[j] if up else da[j]
-                    k[j] = uk[j] if up else dk[j]
-                    n[j] = np.float32(given[j])
-                    counter[j] = np.uint32(base + np.uint32(j))
-                _closed_form(n, k, largest, s[3, :m], s[4, :m])
-                got = _step(
-                    g[r, c : c + m], lo[r, c : c + m], hi[r, c : c + m], a, k, n, s[3, :m], s[4, :m],
-                    counter[:m], up32, down32, low, high,
-                )  # fmt: skip
-            else:
-                m = 0
-                for j in range(size):
-                    place[m] = j
-                    m += given[j] != 0
-                gg, ll, hh = s[5], s[6], s[7]
-                for q in range(m):
-                    j = place[q]
-                    c = col_start + first + j if col_start >= 0 else cols[first + j]
-                    place[q] = c
-                    up = given[j] > 0
-                    s[0, q] = up_a[r, c] if up else down_a[r, c]
-                    s[1, q] = up_k[r, c] if up else down_k[r, c]
-                    s[2, q] = np.float32(given[j])
-                    gg[q] = g[r, c]
-                    ll[q] = lo[r, c]
-                    hh[q] = hi[r, c]
-                    counter[q] = np.uint32(r * width + c)
-                _closed_form(s[2, :m], s[1, :m], largest, s[3, :m], s[4, :m])
-                got = _step(
-                    gg[:m], ll[:m], hh[:m], s[0, :m], s[1, :m], s[2, :m], s[3, :m], s[4, :m],
-                    counter[:m], up32, down32, low, high,
-                )  # fmt: skip
-                for q in range(m):
-                    g[r, place[q]] = gg[q]
-            for p in range(4):
-                total[p] += got[p]
-    return int(total[0]), int(total[1]), total[2], total[3]
-
-
-@kernel
-def _program_table(
-    g: Array, lo: Array, hi: Array, kind: NDArray[np.int16], up: Array, down: Array, grid_lo: Array, grid_hi: Array,
-    rows: Index, cols: Index, col_start: int, counts: Counts, key: int,
-) -> tuple[int, int, float, float]:  # fmt: skip
-    low, high = words(key)
-    total_n = np.zeros(2, np.int64)
-    total_s = np.zeros(2)
-    quantiles, points = up.shape[1], up.shape[2]
-    for i in range(rows.size):
-        r = rows[i]
-        given = counts[i]
-        for j in range(given.size):
-            if given[j] == 0:
                 continue
-            c = cols[j]
-            n = abs(np.int64(given[j]))
-            kd = kind[r, c]
-            table = up[kd] if given[j] > 0 else down[kd]
-            per_siemens = np.float32((points - 1) / (grid_hi[kd] - grid_lo[kd]))
-            counter = np.uint32(r * g.shape[1] + c)
-            old = g[r, c]
-            now = old
-            for pulse in range(n):
-                x = min(max((now - grid_lo[kd]) * per_siemens, np.float32(0)), np.float32(points - 1))
-                x0 = min(int(x), points - 2)
-                fx = x - np.float32(x0)
-                step = table[0, x0] + fx * (table[0, x0 + 1] - table[0, x0])
-                if quantiles > 1:
-                    # The pulse's number scatters the second key word: each pulse of a device is a draw of its own.
-                    word = np.uint32(high + np.uint32(np.uint32(pulse) * np.uint32(0x9E3779B9)))
-                    y = uniform(bits(low, word, counter)) * np.float32(quantiles - 1)
-                    y0 = min(int(y), quantiles - 2)
-                    below = table[y0, x0] + fx * (table[y0, x0 + 1] - table[y0, x0])
-                    above = table[y0 + 1, x0] + fx * (table[y0 + 1, x0 + 1] - table[y0 + 1, x0])
-                    step = below + (y - np.float32(y0)) * (above - below)
-                now = min(max(now + step, lo[r, c]), hi[r, c])
-            g[r, c] = now
-            side = 0 if given[j] > 0 else 1
-            total_n[side] += n
-            total_s[side] += 0.5 * n * (np.float64(old) + np.float64(now))
-    return total_n[0], total_n[1], total_s[0], total_s[1]
+            added = _listed(given, place[m:])
+            for q in range(m, m + added):
+                j = place[q]
+                c = col_start + first + j if col_start >= 0 else cols[first + j]
+                pulses[q] = np.float32(given[j])
+                place[q] = r * width + c
+                base[q] = 6 * r * width + c
+            m += added
+            most = max(most, largest)
+            if m >= _BLOCK:
+                _step_listed(
+                    g, packed, place[:m], base[:m], pulses[:m], most, s, counter, c2c, low, high, total
+                )
+                m = 0
+                most = np.int64(0)
+    if m:
+        _step_listed(g, packed, place[:m], base[:m], pulses[:m], most, s, counter, c2c, low, high, total)
+    return total[0], total[1], total[2], total[3]

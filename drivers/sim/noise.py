@@ -1,6 +1,7 @@
-"""Chance inside the compiled kernels: a counter-based hash, so that a draw depends on its key and its counter alone.
+"""Chance inside the compiled kernels: a counter-based hash, so a draw depends on its key and counter alone.
 
-Nothing is stored between draws: the same key gives the same bits in any order and whatever part of an array is asked for.
+Nothing is stored between draws: the same key gives the same bits in any order and whatever part of an array
+is asked for.
 """
 
 from __future__ import annotations
@@ -11,15 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hil.jit import inline, kernel
+from hil.jit import kernel
 
 KEY_LIMIT = 1 << 63
 """Keys are whole numbers from 0 to below this."""
 
 
-@inline
+@kernel
 def words(key: Any) -> tuple[np.uint32, np.uint32]:
-    """Both halves of a key, scattered by splitmix64 (doi:10.1145/2714064.2660195), so that keys may be neighbours."""
+    """Both halves of a key scattered by splitmix64 (doi:10.1145/2714064.2660195): keys may be neighbours."""
     z = np.uint64(key) + np.uint64(0x9E3779B97F4A7C15)
     z = np.uint64((z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9))
     z = np.uint64((z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB))
@@ -27,12 +28,13 @@ def words(key: Any) -> tuple[np.uint32, np.uint32]:
     return np.uint32(z & np.uint64(0xFFFFFFFF)), np.uint32(z >> np.uint64(32))
 
 
-@inline
+@kernel
 def bits(low: Any, high: Any, counter: Any) -> Any:
     """Hash of a uint32 counter to 32 bits: for each pair of key words a bijection.
 
-    C. Wellons' low-bias finaliser (public domain), with the second word entering between its rounds so that two keys
-    never give one sequence shifted. Every step is cast back to uint32: numba would widen it to 64 bits and leave SIMD.
+    C. Wellons' low-bias finaliser (public domain), with the second word entering between its rounds so that
+    two keys never give one sequence shifted. Every step is cast back to uint32: numba would widen it to 64
+    bits and leave SIMD.
     """
     x = np.uint32(counter ^ low)
     x = np.uint32(np.uint32(x ^ np.uint32(x >> np.uint32(16))) * np.uint32(0x7FEB352D))
@@ -41,19 +43,19 @@ def bits(low: Any, high: Any, counter: Any) -> Any:
     return np.uint32(x ^ np.uint32(x >> np.uint32(16)))
 
 
-@inline
+@kernel
 def uniform(h: Any) -> Any:
     """Uniform in [0, 1), float32, on a grid of 2^-24, from 32 random bits."""
     return np.float32(np.int32(h >> np.uint32(8))) * np.float32(1 / (1 << 24))
 
 
-@inline
+@kernel
 def normal(h: Any) -> Any:
-    """Standard normal, float32, from 32 random bits by the inverse of its distribution.
+    """Draw a standard normal, float32, from 32 random bits by the inverse of its distribution.
 
-    One bit is the sign; 31 give the tail probability p in (0, 1/2], and z = P(t) with t = sqrt(-2 ln p) and P a polynomial
-    of degree 7, within 2.1e-4 of the true quantile up to its end at 6.3 sigma. ln p is taken from the float's exponent
-    and a polynomial of degree 5 in its mantissa, so all of it runs in SIMD lanes.
+    One bit is the sign; 31 give the tail probability p in (0, 1/2], and z = P(t) with t = sqrt(-2 ln p) and P
+    a polynomial of degree 7, within 2.1e-4 of the true quantile up to its end at 6.3 sigma. ln p is taken
+    from the float's exponent and a polynomial of degree 5 in its mantissa, so all of it runs in SIMD lanes.
     """
     p = np.float32(np.int32(h >> np.uint32(1))) + np.float32(0.5)
     b = np.float32(p).view(np.int32)
@@ -79,7 +81,7 @@ def normal(h: Any) -> Any:
 
 @kernel
 def fill_normal(out: NDArray[np.float32], key: int) -> None:
-    """Standard normals into ``out`` [m], one for each counter 0..m-1 of the key."""
+    """Fill ``out`` [m] with standard normals, one for each counter 0..m-1 of the key."""
     low, high = words(key)
     for j in range(out.size):
         out[j] = normal(bits(low, high, np.uint32(j)))
@@ -87,7 +89,7 @@ def fill_normal(out: NDArray[np.float32], key: int) -> None:
 
 @kernel
 def fill_uniform(out: NDArray[np.float32], key: int) -> None:
-    """Uniforms in [0, 1) into ``out`` [m], one for each counter 0..m-1 of the key."""
+    """Fill ``out`` [m] with uniforms in [0, 1), one for each counter 0..m-1 of the key."""
     low, high = words(key)
     for j in range(out.size):
         out[j] = uniform(bits(low, high, np.uint32(j)))

@@ -1,12 +1,12 @@
-"""What a simulated array remembers: its conductances and how each device answers a pulse. The one place that knows the layout.
+"""What a simulated array remembers, its conductances and how devices answer a pulse: the one place of layout.
 
-One array per quantity: a device's neighbours share its cache lines, so pulses to many devices run in SIMD lanes and
-pulses to few touch little.
+One plane per quantity, the planes of a row together: pulses to many devices run in SIMD lanes, and pulses to
+few touch little memory.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,13 +23,13 @@ def _require(name: str, values: NDArray[np.generic], dtype: type[np.generic], sh
 
 
 def _require_devices(devices: Devices | TableDevices) -> None:
-    """All fields that are kept per device have the shape of ``g``, are float32, and g lies between lo and hi."""
+    """Per-device fields have the shape of ``g`` and are float32, and g lies between lo and hi."""
     shape = devices.g.shape
     if devices.g.ndim != 2:
         raise ConfigError(f"g: shape {shape} given; [rows, cols] is needed")
-    for field in fields(devices):
-        if field.name in _PER_DEVICE:
-            _require(field.name, getattr(devices, field.name), np.float32, shape)
+    for each in fields(devices):
+        if each.name in _PER_DEVICE:
+            _require(each.name, getattr(devices, each.name), np.float32, shape)
     inside = (devices.lo <= devices.g) & (devices.g <= devices.hi)
     if not inside.all():
         row, col = np.argwhere(~inside)[0]
@@ -46,10 +46,10 @@ _PER_DEVICE = frozenset({"g", "up_a", "up_k", "down_a", "down_k", "lo", "hi"})
 class Devices:
     """Devices whose step is affine in their conductance; all arrays float32 [rows, cols], C-contiguous.
 
-    One potentiating pulse: g += up_a - up_k g. One depressing pulse: g += down_a - down_k g, which is 0 or less in the
-    device's range. The exponential device with its fixed points c (above the range for potentiation, below it for
-    depression) has a = k c; the linear device has k = 0. n pulses are one step in closed form:
-    g += (a - k g) (1 - (1 - k)^n) / k.
+    One potentiating pulse: g += up_a - up_k g. One depressing pulse: g += down_a - down_k g, which is 0 or
+    less in the device's range. The exponential device with its fixed points c (above the range for
+    potentiation, below it for depression) has a = k c; the linear device has k = 0. n pulses are one step in
+    closed form: g += (a - k g) (1 - (1 - k)^n) / k.
 
     Parameters
     ----------
@@ -58,16 +58,20 @@ class Devices:
     up_a, down_a
         Step of one pulse at g = 0, siemens.
     up_k, down_k
-        How much the step falls per siemens, 0 <= k < 1.
+        How much the step falls per siemens, -1 < k < 1: 0 for linear devices, negative when steps grow on the
+        way.
     lo, hi
-        Range of each device, siemens. A stuck, open or shorted device has lo == g == hi, and nothing moves it.
+        Range of each device, siemens. A stuck, open or shorted device has lo == g == hi, and nothing moves
+        it.
     c2c_up, c2c_down
-        Programming noise: standard deviation of one pulse's change as a fraction of hi - lo; sqrt(n) times that for n.
+        Programming noise: standard deviation of one pulse's change as a fraction of hi - lo; sqrt(n) times
+        that for n.
 
     Raises
     ------
     ConfigError
-        An array has another type, shape or layout, a conductance lies outside its range, or a k or c2c is not allowed.
+        An array has another type, shape or layout, a conductance lies outside its range, or a k or c2c is not
+        allowed.
     """
 
     g: NDArray[np.float32]
@@ -79,14 +83,16 @@ class Devices:
     hi: NDArray[np.float32]
     c2c_up: float = 0.0
     c2c_down: float = 0.0
+    packed: NDArray[np.float32] = field(init=False, repr=False)
+    """All six, copied: [rows, 6, cols] in the order of the fields, which are views of it."""
 
     def __post_init__(self) -> None:
         _require_devices(self)
         for name, k in (("up_k", self.up_k), ("down_k", self.down_k)):
-            if not ((k >= 0) & (k < 1)).all():
-                raise ConfigError(
-                    f"{name}: {k.min():g} to {k.max():g} given; 0 or more and below 1 is needed"
-                )
+            if not (abs(k) < 1).all():
+                raise ConfigError(f"{name}: {k.min():g} to {k.max():g} given; between -1 and 1 is needed")
+        self.packed = np.stack([self.up_a, self.up_k, self.down_a, self.down_k, self.lo, self.hi], axis=1)
+        self.up_a, self.up_k, self.down_a, self.down_k, self.lo, self.hi = self.packed.swapaxes(0, 1)
         for name, c2c in (("c2c_up", self.c2c_up), ("c2c_down", self.c2c_down)):
             if not 0 <= c2c < np.inf:
                 raise ConfigError(f"{name}: {c2c!r} given; a finite fraction of 0 or more is needed")
@@ -103,15 +109,17 @@ class TableDevices:
     kind
         Which table a device follows, int16 [rows, cols], 0 <= kind < kinds.
     up, down
-        Signed change of one pulse, siemens, float32 [kinds, quantiles, points]: quantiles evenly from 0 to 1, points
-        evenly on each kind's grid of conductance. One quantile: no programming noise.
+        Signed change of one pulse, siemens, float32 [kinds, quantiles, points]: quantiles evenly from 0 to 1,
+        points evenly on each kind's grid of conductance. One quantile: no programming noise.
     grid_lo, grid_hi
-        First and last conductance of each kind's grid, siemens, float32 [kinds]. Beyond the grid its end counts.
+        First and last conductance of each kind's grid, siemens, float32 [kinds]. Beyond the grid its end
+        counts.
 
     Raises
     ------
     ConfigError
-        An array has another type, shape or layout, a conductance lies outside its range, or a kind has no table.
+        An array has another type, shape or layout, a conductance lies outside its range, or a kind has no
+        table.
     """
 
     g: NDArray[np.float32]

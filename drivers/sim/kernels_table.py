@@ -1,0 +1,58 @@
+"""Pulses to devices that follow measured tables: one pulse after another, each a draw of its own."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.sim.noise import bits, uniform, words
+from hil.jit import kernel
+from hil.schedule import Counts, Index
+
+Array = NDArray[np.float32]
+
+
+@kernel
+def program_table(
+    g: Array, lo: Array, hi: Array, kind: NDArray[np.int16], up: Array, down: Array, grid_lo: Array,
+    grid_hi: Array, rows: Index, cols: Index, counts: Counts, key: int,
+) -> tuple[int, int, float, float]:  # fmt: skip
+    """Pulse the devices of a region; arguments and answer as :func:`drivers.sim.kernels_program.program`."""
+    low, high = words(key)
+    total_n = np.zeros(2, np.int64)
+    total_s = np.zeros(2)
+    quantiles, points = up.shape[1], up.shape[2]
+    for i in range(rows.size):
+        r = rows[i]
+        given = counts[i]
+        for j in range(given.size):
+            if given[j] == 0:
+                continue
+            c = cols[j]
+            n = abs(np.int64(given[j]))
+            kd = kind[r, c]
+            table = up[kd] if given[j] > 0 else down[kd]
+            per_siemens = np.float32((points - 1) / (grid_hi[kd] - grid_lo[kd]))
+            counter = np.uint32(r * g.shape[1] + c)
+            old = g[r, c]
+            now = old
+            for pulse in range(n):
+                x = min(max((now - grid_lo[kd]) * per_siemens, np.float32(0)), np.float32(points - 1))
+                x0 = min(int(x), points - 2)
+                fx = x - np.float32(x0)
+                step = table[0, x0] + fx * (table[0, x0 + 1] - table[0, x0])
+                if quantiles > 1:
+                    # The pulse's number scatters the second key word: each pulse of a device is a draw of its
+                    # own.
+                    word = np.uint32(high + np.uint32(np.uint32(pulse) * np.uint32(0x9E3779B9)))
+                    y = uniform(bits(low, word, counter)) * np.float32(quantiles - 1)
+                    y0 = min(int(y), quantiles - 2)
+                    below = table[y0, x0] + fx * (table[y0, x0 + 1] - table[y0, x0])
+                    above = table[y0 + 1, x0] + fx * (table[y0 + 1, x0 + 1] - table[y0 + 1, x0])
+                    step = below + (y - np.float32(y0)) * (above - below)
+                now = min(max(now + step, lo[r, c]), hi[r, c])
+            g[r, c] = now
+            side = 0 if given[j] > 0 else 1
+            total_n[side] += n
+            total_s[side] += 0.5 * n * (np.float64(old) + np.float64(now))
+    return total_n[0], total_n[1], total_s[0], total_s[1]
