@@ -133,7 +133,7 @@ def multiply(array: SimArray, op: Multiply, physics: Physics, now_s: float, key:
         )  # fmt: skip
     clipped = physics.sense(amperes)
     seconds = power_w.size * (op.integration_s + physics.settle_s)
-    joules = float(power_w.sum()) * op.integration_s
+    joules = _total(power_w) * op.integration_s
     return Done(MultiplyAnswer(amperes, clipped), seconds, joules, reads=amperes.size)
 
 
@@ -264,13 +264,17 @@ def _sense_nudged(
     amperes, power_w = kernels.multiply_nudged(
         array.seen(now_s), r.rows, r.cols, r.col_start, physics.drive(op.volts), op.points, felt_s, sigma, key
     )
-    return amperes, float(power_w.sum()) * op.integration_s
+    return amperes, _total(power_w) * op.integration_s
 
 
 def _nudged(op: Nudge, amperes: Array, siemens: Array, joules: float, physics: Physics) -> Done:
     clipped = physics.sense(amperes)
     seconds = amperes.size * (op.integration_s + physics.settle_s)
     return Done(NudgeAnswer(amperes, clipped, siemens), seconds, joules, reads=amperes.size)
+
+
+def _total(power_w: NDArray[np.float64]) -> float:
+    return power_w.item() if power_w.size == 1 else float(power_w.sum())  # batch 1 saves a microsecond
 
 
 def _shot_s(pulse: Pulse, physics: Physics) -> float:
