@@ -178,6 +178,10 @@ class Bench(Protocol):
         """All outputs at 0 V and off. Never raises; may be called twice."""
         ...
 
+    def close(self) -> None:
+        """Make safe and let go of the instruments; the bench is of no use afterwards. May be called twice."""
+        ...
+
 
 @dataclass(slots=True)
 class CostMeter:

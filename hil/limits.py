@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from types import MappingProxyType
-from typing import Any, NoReturn, TypeAlias, TypeVar
+from typing import Any, NoReturn, Self, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -183,6 +183,23 @@ class LimitedBench:
     def make_safe(self) -> None:
         """All outputs at 0 V and off. Never raises; may be called twice."""
         self._bench.make_safe()
+
+    def close(self) -> None:
+        """Make safe and let go of the instruments."""
+        self._bench.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        arrays = ", ".join(f"{info.name} {info.rows} x {info.cols}" for info in self.arrays.values())
+        bounds = [(item.name, getattr(self.limits, item.name)) for item in fields(self.limits)]
+        limits = ", ".join(f"{name} {bound:g}" for name, bound in bounds if bound is not None)
+        what = f"{type(self._bench).__name__} with {arrays or 'no array'}"
+        return f"<LimitedBench: {what}; limits: {limits or 'none'}>"
 
     def execute(self, schedule: Schedule) -> Execution:
         """Check every operation, count its pulses, then have the bench run the schedule.

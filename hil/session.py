@@ -79,10 +79,17 @@ def execute(
     progress: Journal | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Run:
-    """Train, record everything under ``root``, and return the run as it can be read."""
-    with RunWriter.create(root, prepared.header) as writer:
+    """Train, record everything under ``root``, and return the run as it can be read.
+
+    What ends a run carries a note of where it is recorded up to there, Ctrl-C included.
+    """
+    with prepared.bench, RunWriter.create(root, prepared.header) as writer:
         journal: Journal = writer if progress is None else Tee((writer, progress))
-        outcome = run(train(prepared.training, journal, stop), prepared.bench, writer)
+        try:
+            outcome = run(train(prepared.training, journal, stop), prepared.bench, writer)
+        except BaseException as error:
+            error.add_note(f"recorded up to here: {writer.path}")
+            raise
         status = "stopped" if outcome.reason == "stopped" else "finished"
         writer.finish(status, summary(prepared, outcome, writer), prepared.bench.doses)
         path = writer.path

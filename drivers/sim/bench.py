@@ -117,6 +117,9 @@ class SimBench:
     def make_safe(self) -> None:
         """Nothing to do: between schedules all lines are at 0 V."""
 
+    def close(self) -> None:
+        """Nothing to let go of."""
+
     def _run(self, op: Op) -> Done:
         if isinstance(op, Wait):
             return Done(None, op.seconds)

@@ -73,6 +73,9 @@ class ReferenceBench:
     def make_safe(self) -> None:
         """Nothing is ever left on."""
 
+    def close(self) -> None:
+        """Nothing is held."""
+
     def execute(self, schedule: Schedule) -> Execution:
         for op in schedule:
             self.check(op)
