@@ -1,0 +1,58 @@
+"""Every example loads, says what it is, fits together with the others, and trains for a moment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hil
+from hil import session, setup
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+BENCHES = sorted((EXAMPLES / "benches").glob("*.yaml"))
+EXPERIMENTS = sorted((EXAMPLES / "experiments").glob("*.yaml"))
+DIGITS = EXAMPLES / "experiments" / "digits-progressive.yaml"
+FEW = ("data.train=60", "data.test=30", "training.epochs=1", "training.evaluations=1")
+
+
+@pytest.mark.parametrize("path", [*BENCHES, *EXPERIMENTS], ids=lambda path: path.stem)
+def test_an_example_begins_by_saying_what_it_is_and_is_named_after_its_file(path: Path) -> None:
+    assert path.read_text(encoding="utf-8").startswith("# ")
+    load = setup.load_bench if path in BENCHES else setup.load_experiment
+    settings, _ = load(path)
+    assert settings.name == ("simulated" if path.stem == "built-in" else path.stem)
+
+
+@pytest.mark.parametrize("bench", BENCHES, ids=lambda path: path.stem)
+def test_an_example_bench_trains_digits_within_its_limits(bench: Path, tmp_path: Path) -> None:
+    few = (*FEW, "data.pixels=14", "network.layers.0.outputs=16", "initial.rounds=2")
+    run = session.execute(session.prepare(DIGITS, bench, few), tmp_path)
+    assert run.status == "finished"
+    assert run.summary["pulses"] > 0
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda path: path.stem)
+def test_an_example_experiment_trains_on_the_built_in_bench(experiment: Path, tmp_path: Path) -> None:
+    run = session.execute(session.prepare(experiment, overrides=FEW), tmp_path)
+    assert run.status == "finished"
+    assert np.isfinite(run.evaluations["loss"]).all()
+
+
+def test_the_built_in_example_is_the_built_in_bench() -> None:
+    assert setup.load_bench(EXAMPLES / "benches" / "built-in.yaml")[0] == setup.load_bench()[0]
+
+
+def test_the_network_of_the_small_arrays_takes_as_many_as_the_example_says() -> None:
+    prepared = session.prepare(DIGITS, EXAMPLES / "benches" / "small-arrays.yaml")
+    used = {block.region.array for layer in prepared.network.layers for block in layer.tile.blocks}
+    assert len(used) == 14
+
+
+def test_a_faulty_example_has_the_faults_it_names() -> None:
+    settings, _ = setup.load_bench(EXAMPLES / "benches" / "taox-faulty.yaml")
+    bench = setup.open_bench(settings, {"main": (200, 200)})
+    siemens = hil.read(bench, "main")
+    assert 0.0005 < np.mean(siemens == 0) < 0.005
+    assert siemens[0, 0] < np.median(siemens)
