@@ -1,0 +1,209 @@
+"""The commands and their options. Each body imports what it needs, so that ``hil --help`` is quick."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from hil.cli.failure import EXIT_CODES, exit_code, tell
+from hil.errors import HilError
+
+_EPILOG = "Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()) + "."
+
+
+class _Commands(TyperGroup):
+    """Turns the errors this project raises on purpose into a message and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except HilError as error:
+            tell(error)
+            raise typer.Exit(exit_code(error)) from None
+
+
+app = typer.Typer(
+    name="hil",
+    cls=_Commands,
+    help="Train neural networks inside real synapse arrays, or simulated ones.",
+    epilog=_EPILOG,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
+RunArgument = Annotated[
+    Path, typer.Argument(metavar="RUN", help="A run's folder, or a folder of runs: then its newest.")
+]
+RUNS = Path("runs")
+
+
+class Listed(StrEnum):
+    """What `hil list` knows to list."""
+
+    GRADIENTS = "gradients"
+    UPDATES = "updates"
+    DRIVERS = "drivers"
+    CALIBRATIONS = "calibrations"
+    PRESETS = "presets"
+    DATA = "data"
+
+
+class Described(StrEnum):
+    """What has a schema."""
+
+    BENCH = "bench"
+    EXPERIMENT = "experiment"
+
+
+def main() -> None:
+    """Entry point of the ``hil`` command."""
+    app(prog_name="hil")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        import hil
+
+        typer.echo(f"hil {hil.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def train(
+    experiment: Annotated[
+        Path | None, typer.Argument(metavar="EXPERIMENT.yaml", help="Experiment file; none: the built-in.")
+    ] = None,
+    bench: Annotated[
+        Path | None, typer.Option(metavar="BENCH.yaml", help="Bench file; none: simulated arrays.")
+    ] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the experiment.")
+    ] = None,
+    bench_overrides: Annotated[
+        list[str] | None, typer.Option("--bench-set", metavar="KEY=VALUE", help="Change a key of the bench.")
+    ] = None,
+    runs: Annotated[Path, typer.Option(metavar="DIR", help="Where runs are kept.")] = RUNS,
+    name: Annotated[str | None, typer.Option(help="Name of the run; short for --set name=…")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of all chance; short for --set seed=…")] = None,
+    data_dir: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of data files.")] = None,
+    report: Annotated[bool, typer.Option("--report/--no-report", help="Write the HTML report.")] = True,
+    json: Json = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress: warnings and the result.")
+    ] = False,
+) -> None:
+    """Train a network in the devices of a bench, and record the run.
+
+    Ctrl-C once finishes the step, reads the arrays and writes the report; twice stops at once.
+
+    Either way the bench is left with its outputs at 0 V.
+    """
+    from hil.cli.train import Asked, run_training
+
+    short = [f"seed={seed}"] if seed is not None else []
+    short += [f"name={_quoted(name)}"] if name is not None else []
+    asked = Asked(
+        experiment, bench, (*(overrides or ()), *short), tuple(bench_overrides or ()), data_dir, runs, report
+    )
+    raise typer.Exit(run_training(asked, json=json, quiet=quiet))
+
+
+@app.command()
+def report(
+    run: RunArgument = RUNS,
+    output: Annotated[Path | None, typer.Option(help="Where to write; none: into the run's folder.")] = None,
+    browse: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
+    json: Json = False,
+) -> None:
+    """Write the HTML report of a run: one file that needs nothing else."""
+    from hil.cli.show import print_json
+    from hil.report import write_report
+    from hil.store import open_run
+
+    opened = open_run(run)
+    written = write_report(opened, output)
+    if json:
+        print_json({"run": str(opened.path), "report": str(written)})
+    else:
+        typer.echo(str(written))
+    if browse:
+        typer.launch(written.resolve().as_uri())
+
+
+@app.command()
+def show(run: RunArgument = RUNS, json: Json = False) -> None:
+    """Say what a run is, how it stands and what it took; works while it is going on."""
+    from hil.cli.show import print_json, print_run, run_document
+    from hil.store import open_run
+
+    opened = open_run(run)
+    if json:
+        print_json(run_document(opened))
+    else:
+        print_run(opened)
+
+
+@app.command("runs")
+def runs_command(
+    root: Annotated[Path, typer.Argument(metavar="DIR", help="Where runs are kept.")] = RUNS,
+    json: Json = False,
+) -> None:
+    """List the runs in a folder, oldest first."""
+    from hil.cli.show import print_json, print_runs, runs_document
+    from hil.store import list_runs
+
+    found = list_runs(root)
+    if json:
+        print_json(runs_document(found))
+    else:
+        print_runs(found, root)
+
+
+@app.command("list")
+def list_command(
+    kind: Annotated[Listed | None, typer.Argument(help="What to list; none: everything.")] = None,
+    json: Json = False,
+) -> None:
+    """List what is installed: methods, drivers, device presets, data sets."""
+    from hil.cli.listing import entries, print_entries
+    from hil.cli.show import print_json
+
+    listed = {each.value: entries(each.value) for each in (Listed if kind is None else [kind])}
+    if json:
+        print_json(listed)
+    else:
+        print_entries(listed)
+
+
+@app.command()
+def schema(
+    what: Annotated[Described, typer.Argument(help="Which file.")],
+    driver: Annotated[str, typer.Option(help="Driver of the bench file.")] = "sim",
+) -> None:
+    """Print the JSON Schema of a bench or experiment file: editors complete and check with it."""
+    from hil.cli.listing import bench_schema, experiment_schema
+    from hil.cli.show import print_json
+
+    print_json(bench_schema(driver) if what is Described.BENCH else experiment_schema())
+
+
+def _quoted(text: str) -> str:
+    """Text as a YAML value that stays text, whatever it looks like."""
+    import json
+
+    return json.dumps(text)

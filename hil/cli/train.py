@@ -1,0 +1,147 @@
+"""`hil train`: say what will run, show how it goes, leave in good order, say what came of it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from hil.bench import DeviceSheet
+from hil.cli.progress import Display, display_on, watching_compiler
+from hil.cli.show import print_json, two_columns
+from hil.cli.signals import Stop
+from hil.cli.words import figures
+from hil.config.experiment import TrainingSettings
+from hil.config.validate import Config
+from hil.session import Prepared, execute, prepare
+from hil.store import Run
+from hil.units import format_quantity
+
+_ARRAYS_NAMED = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was asked for on the command line."""
+
+    experiment: Path | None
+    bench: Path | None
+    overrides: tuple[str, ...]
+    bench_overrides: tuple[str, ...]
+    data_dir: Path | None
+    runs: Path
+    report: bool
+
+
+def run_training(asked: Asked, json: bool, quiet: bool) -> int:
+    """Train as asked and return the exit code.
+
+    Raises
+    ------
+    HilError
+        What kept the run from starting, or ended it; then its notes name the run's folder.
+    """
+    begun = time.monotonic()
+    with Stop() as stop, display_on(sys.stderr if json else sys.stdout, quiet) as display:
+        try:
+            run = _train(asked, display, stop)
+            real_seconds = time.monotonic() - begun
+            report = _report(run, display) if asked.report else None
+        except KeyboardInterrupt as error:
+            for line in ("stopped at once", *getattr(error, "__notes__", ())):
+                display.say(Text(line, "yellow"))
+            return stop.exit_code
+        display.headline(Text())
+        display.say(_result(run, report, real_seconds))
+    if json:
+        print_json(
+            {
+                "run": str(run.path),
+                "report": None if report is None else str(report),
+                "status": run.status,
+                "real_seconds": real_seconds,
+                "summary": run.summary,
+            }
+        )
+    return stop.exit_code
+
+
+def _train(asked: Asked, display: Display, stop: Stop) -> Run:
+    with watching_compiler(display):
+        display.phase("reading files and data")
+        prepared = prepare(
+            asked.experiment, asked.bench, asked.overrides, asked.bench_overrides, asked.data_dir
+        )
+        display.headline(headline(prepared))
+        training = prepared.experiment.training
+        display.begin(training.epochs * len(prepared.training.data.train_y), training.epochs)
+        display.phase("programming the initial weights")
+        stop.be_patient(display.stopping)
+        return execute(prepared, asked.runs, display, stop)
+
+
+def _report(run: Run, display: Display) -> Path:
+    display.phase("writing the report")
+    from hil.report import write_report
+
+    return write_report(run)
+
+
+def headline(prepared: Prepared) -> RenderableType:
+    """What will run, in a few lines: network, method, bench, data and training."""
+    experiment, data = prepared.experiment, prepared.training.data
+    arrays = list(prepared.bench.arrays.values())
+    shapes = ", ".join(f"{array.name} {array.rows} x {array.cols}" for array in arrays[:_ARRAYS_NAMED])
+    more = f" and {len(arrays) - _ARRAYS_NAMED} more" if len(arrays) > _ARRAYS_NAMED else ""
+    samples = f"{len(data.train_y):,} training and {len(data.test_y):,} test samples"
+    rows = [
+        ("experiment", f"{experiment.name}, seed {experiment.seed}"),
+        ("network", _network(prepared)),
+        ("gradient", _plugin(experiment.gradient)),
+        ("update", _plugin(experiment.update)),
+        ("bench", "; ".join(f"{role}: {what}" for role, what in prepared.bench.identity.items())),
+        ("arrays", shapes + more),
+        *(("devices", sheet) for sheet in dict.fromkeys(_sheet(array.device) for array in arrays)),
+        ("data", f"{data.name}: {samples}, {data.inputs} inputs, {data.classes} classes"),
+        ("training", _course(experiment.training)),
+    ]
+    return Group(two_columns(rows), Text())
+
+
+def _course(training: TrainingSettings) -> str:
+    epochs = f"{training.epochs} epoch{'s' if training.epochs > 1 else ''}"
+    decay = f", times {training.rate_decay:g} after each epoch" if training.rate_decay != 1 else ""
+    samples = f"{training.batch} sample{'s' if training.batch > 1 else ''} a step"
+    return f"{epochs}, {samples}, rate {training.rate:g}{decay}"
+
+
+def _sheet(sheet: DeviceSheet) -> str:
+    low, high, up, down = (
+        format_quantity(siemens, "S", digits=3)
+        for siemens in (sheet.g_min_s, sheet.g_max_s, sheet.step_up_s, sheet.step_down_s)
+    )
+    volts = format_quantity(sheet.read_voltage_v, "V", digits=3)
+    return f"{low} to {high}, pulses of +{up} and -{down}, read at {volts}"
+
+
+def _network(prepared: Prepared) -> str:
+    network = prepared.network
+    layers = " - ".join(f"{layer.tile.n_out} {layer.activation}" for layer in network.layers)
+    return f"{network.n_in} - {layers}; {network.weights:,} weights, {network.loss.name}"
+
+
+def _plugin(settings: Config) -> str:
+    """A method's name, and those of its settings that are not as they are by default."""
+    chosen = settings.model_dump(mode="json", exclude_defaults=True, exclude={"name"})
+    name: str = settings.model_dump()["name"]
+    return name + "".join(f", {key} {value}" for key, value in chosen.items())
+
+
+def _result(run: Run, report: Path | None, real_seconds: float) -> RenderableType:
+    lines = [("run", run.path), *([] if report is None else [("report", report)])]
+    paths = (Text(f"{label}: {path}", no_wrap=True, overflow="ignore") for label, path in lines)
+    return Group(two_columns(figures(run.summary, real_seconds)), Text(), *paths)

@@ -1,0 +1,63 @@
+"""Numbers as people say them: times, rates, shares, and the figures of a run as rows of a table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from hil.units import format_quantity
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+
+
+def duration(seconds: float) -> str:
+    """A time in its two largest units: "3 d 4 h", "12 min 5 s", "4.2 s", "350 us"."""
+    if not math.isfinite(seconds) or seconds < 0:
+        return "?"
+    whole = round(seconds)
+    for large, small, name, below in (
+        (_DAY, _HOUR, "d", "h"),
+        (_HOUR, _MINUTE, "h", "min"),
+        (_MINUTE, 1, "min", "s"),
+    ):
+        if whole >= large:
+            return f"{whole // large} {name} {whole % large // small} {below}"
+    return format_quantity(seconds, "s", digits=2 if seconds < 10 else 3)
+
+
+def percent(share: float | None) -> str:
+    """A share of 1 in per cent; "-" for none."""
+    return "-" if share is None or math.isnan(share) else f"{100 * share:.2f} %"
+
+
+def rate(per_second: float) -> str:
+    """Samples in a second, in as many digits as are steady."""
+    if not per_second > 0:
+        return "-"
+    return f"{per_second:,.0f}/s" if per_second >= 10 else f"{per_second:.2g}/s"
+
+
+def figures(summary: Mapping[str, Any], real_seconds: float | None = None) -> list[tuple[str, str]]:
+    """The summary of a run, as label and text; what a run that failed does not know is left out."""
+    rows: list[tuple[str, str]] = []
+    if (accuracy := summary.get("accuracy")) is not None:
+        rows += [("test accuracy", percent(accuracy)), ("test loss", f"{summary['loss']:.4f}")]
+    if "samples" in summary:
+        rows.append(
+            ("trained", f"{summary['samples']:,} samples in {summary['steps']:,} steps: {summary['reason']}")
+        )
+    if "pulses" in summary:
+        rows.append(("pulses", f"{summary['pulses']:,}"))
+        if summary.get("wear_device") is not None:
+            rows.append(("most pulsed device", f"{summary['wear_device']}: {summary['wear']:,} pulses"))
+        rows += [
+            ("readings", f"{summary['reads']:,}"),
+            ("time on the bench", duration(summary["seconds"])),
+            ("energy", format_quantity(summary["joules"], "J", digits=3)),
+        ]
+    if "error" in summary:
+        rows.append(("ended by", summary["error"]))
+    if real_seconds is not None:
+        rows.append(("real time", duration(real_seconds)))
+    return rows

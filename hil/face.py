@@ -1,0 +1,119 @@
+"""Few lines for a notebook: open a bench, read an array, train. What the command line does, as functions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hil import session, setup
+from hil.bench import Bench
+from hil.config.bench import BenchSettings
+from hil.errors import BenchError, ScheduleError
+from hil.limits import LimitedBench
+from hil.plan import Plan, run
+from hil.schedule import Read, ReadAnswer, Region
+from hil.store import Run
+from hil.training.events import Journal
+
+PathLike: TypeAlias = Path | str
+
+
+def load_bench(path: PathLike | None = None, overrides: Sequence[str] = ()) -> BenchSettings:
+    """Read a bench file, or the built-in one, with ``key.path=value`` overrides put in.
+
+    Raises
+    ------
+    ConfigError
+        One line for each problem, with file, line and key.
+    """
+    return setup.load_bench(_path(path), overrides)[0]
+
+
+def open_bench(
+    bench: PathLike | BenchSettings | None = None,
+    overrides: Sequence[str] = (),
+    arrays: Mapping[str, tuple[int, int]] | None = None,
+    seed: int = 0,
+) -> LimitedBench:
+    """Open a bench within its limits, changing no output.
+
+    Parameters
+    ----------
+    bench
+        A bench file, settings that were loaded before, or None for the built-in simulated bench.
+    overrides
+        ``key.path=value`` on top of a file; settings take none.
+    arrays
+        Name to (rows, cols), for a simulated bench whose file names no arrays.
+    seed
+        Of simulated chance.
+
+    Raises
+    ------
+    ConfigError, BenchError
+        When the file is wrong, or the bench is not there or not what the file says.
+    """
+    settings = bench if isinstance(bench, BenchSettings) else load_bench(bench, overrides)
+    return setup.open_bench(settings, dict(arrays or {}), seed)
+
+
+def read(bench: Bench, region: str | Region) -> NDArray[np.floating]:
+    """Conductances of an array, or of a region of it, in siemens [rows, cols].
+
+    NaN where a reading is only a bound. Read at the voltage and integration time of the array's device sheet.
+
+    Raises
+    ------
+    ScheduleError
+        When there is no such array.
+    LimitError, BenchError
+        As from any bench.
+    """
+    name = region if isinstance(region, str) else region.array
+    info = bench.arrays.get(name)
+    if info is None:
+        raise ScheduleError(f"there is no array {name!r}; this bench has {', '.join(bench.arrays) or 'none'}")
+    whole = Region.block(name, range(info.rows), range(info.cols)) if isinstance(region, str) else region
+    return run(_read(Read(whole, info.device.read_voltage_v, info.device.integration_s)), bench)
+
+
+def train(
+    experiment: PathLike | None = None,
+    bench: PathLike | None = None,
+    *,
+    overrides: Sequence[str] = (),
+    bench_overrides: Sequence[str] = (),
+    runs: PathLike = session.RUNS,
+    data_dir: PathLike | None = None,
+    progress: Journal | None = None,
+) -> Run:
+    """Train as `hil train` does, and return the recorded run.
+
+    Without files it is the built-in experiment on the built-in bench; ``overrides`` are ``key.path=value``.
+    ``progress`` takes the run's rows as they come.
+
+    Raises
+    ------
+    ConfigError, DataError
+        When a file, an override or the data is wrong; nothing was output.
+    LimitError, BenchError, StoreError
+        What ended the run; it is recorded up to there, and the error's notes say where.
+    """
+    prepared = session.prepare(_path(experiment), _path(bench), overrides, bench_overrides, _path(data_dir))
+    return session.execute(prepared, Path(runs), progress)
+
+
+def _read(op: Read) -> Plan[NDArray[np.floating]]:
+    execution = yield (op,)
+    answer = execution.answers[0]
+    if not isinstance(answer, ReadAnswer):
+        raise BenchError(f"a Read was answered by {type(answer).__name__}; this is a fault of the bench")
+    return answer.siemens
+
+
+def _path(path: PathLike | None) -> Path | None:
+    return None if path is None else Path(path)

@@ -1,0 +1,60 @@
+"""Python's face: the documented session runs as it stands, and every exported name is there."""
+
+import doctest
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hil
+from hil.schedule import Region
+
+PAGE = Path(__file__).parents[2] / "docs" / "python.md"
+
+
+def test_the_documented_session_runs_as_it_stands(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    session = doctest.DocTestParser().get_doctest(PAGE.read_text(), {}, "python.md", str(PAGE), 0)
+    assert len(session.examples) > 15
+    said: list[str] = []
+    runner = doctest.DocTestRunner(optionflags=doctest.IGNORE_EXCEPTION_DETAIL)
+    assert runner.run(session, out=said.append).failed == 0, "".join(said)
+
+
+@pytest.mark.parametrize("name", hil.__all__)
+def test_every_exported_name_is_there(name):
+    assert getattr(hil, name)
+    assert name in dir(hil)
+
+
+def test_a_name_that_is_not_exported_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="'hil' has no attribute 'trian'"):
+        _ = hil.trian
+
+
+def test_a_region_is_read_in_the_order_of_its_lines():
+    bench = hil.open_bench(
+        overrides=["device.preset=AgaSi", "device.initial=uniform"], arrays={"main": (4, 3)}, seed=3
+    )
+    whole = hil.read(bench, "main")
+    part = hil.read(bench, Region("main", np.array([3, 0]), np.array([2, 1])))
+    assert np.unique(whole).size == 12
+    np.testing.assert_array_equal(part, whole[np.ix_([3, 0], [2, 1])])
+
+
+def test_settings_are_loaded_once_and_opened_often(tmp_path):
+    file = tmp_path / "bench.yaml"
+    file.write_text("driver: sim\nlimits: {read: 50 mV}\narrays: {main: {rows: 2, cols: 2}}\n")
+    settings = hil.load_bench(file, ["name=one"])
+    assert settings.name == "one"
+    for _ in range(2):
+        bench = hil.open_bench(settings)
+        assert repr(bench) == "<LimitedBench: SimBench with main 2 x 2; limits: read_v 0.05>"
+        with pytest.raises(hil.LimitError, match=r"0\.1 V"):
+            hil.read(bench, "main")
+
+
+def test_a_run_that_cannot_start_leaves_nothing_behind(tmp_path):
+    with pytest.raises(hil.ConfigError, match=r"training\.epochs"):
+        hil.train(overrides=["training.epochs=0"], runs=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
