@@ -4,14 +4,14 @@ for.
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from drivers.sim.kernels_step import closed_form, step, step_single
 from drivers.sim.kernels_table import program_table
-from drivers.sim.noise import bits, normal, words
+from drivers.sim.noise import words
 from drivers.sim.state import Devices, TableDevices
 from hil.jit import kernel
 from hil.schedule import Counts, Index
@@ -22,9 +22,6 @@ _DENSE = 8
 """A block runs over all its devices when one in this many or more is pulsed, else over a list of those that
 are.
 """
-
-_BEYOND = np.float32(1e15)
-"""Steps that grow on the way (k < 0) are at the end of any range by then; kept from overflow."""
 
 
 class Programmed(NamedTuple):
@@ -92,73 +89,6 @@ def _both(up: Array, down: Array, counts: Counts, out: Array) -> None:
 
 
 @kernel
-def _closed_form(n: Array, k: Array, largest: Any, phi: Array, root: Array, phi_s: Array, k_s: Array) -> None:
-    """Compute phi = (1 - (1 - k)^|n|) / k and root = sqrt(|n|).
-
-    By doubling: phi(m + s) = phi(m) (1 - k)^s + phi(s), keeping k_s = 1 - (1 - k)^s rather than the power, so
-    that nothing cancels however small k is and k = 0 gives phi = |n|.
-    """
-    size = n.size
-    if largest <= 1:
-        for j in range(size):
-            phi[j] = abs(n[j])
-        for j in range(size):
-            root[j] = abs(n[j])
-        return
-    for j in range(size):
-        root[j] = np.float32(math.sqrt(abs(n[j])))
-    phi[:] = 0
-    phi_s[:] = 1
-    k_s[:] = k
-    for place in range(np.int32(math.log2(largest)) + 1):
-        for j in range(size):
-            takes = np.float32(np.int32(np.int32(abs(n[j])) >> place) & np.int32(1))
-            phi[j] = min(phi[j] + takes * (phi_s[j] - phi[j] * k_s[j]), _BEYOND)
-        for j in range(size):
-            phi_s[j] = min(phi_s[j] * (np.float32(2) - k_s[j]), _BEYOND)
-        for j in range(size):
-            k_s[j] = max(k_s[j] * (np.float32(2) - k_s[j]), -_BEYOND)
-
-
-@kernel
-def _step(
-    g: Array, lo: Array, hi: Array, a: Array, k: Array, n: Array, phi: Array, root: Array,
-    counter: NDArray[np.uint32], c2c: Array, low: Any, high: Any, total: NDArray[np.float64],
-) -> None:  # fmt: skip
-    """Give n pulses to each device, in place; add pulses and pulses x mean conductance, by polarity, to
-    ``total``.
-    """
-    up_n = np.float32(0)
-    all_n = np.float32(0)
-    up_s = np.float32(0)
-    all_s = np.float32(0)
-    zero = np.float32(0)
-    c2c_up, c2c_down = c2c[0], c2c[1]
-    if c2c_up == zero and c2c_down == zero:
-        root[:] = zero
-    else:
-        for j in range(g.size):
-            scale = c2c_up if n[j] > zero else c2c_down
-            root[j] = root[j] * scale * normal(bits(low, high, counter[j]))
-    for j in range(g.size):
-        old = g[j]
-        new = old + (a[j] - k[j] * old) * phi[j] + (hi[j] - lo[j]) * root[j]
-        new = min(max(new, lo[j]), hi[j])
-        g[j] = new
-        size = abs(n[j])
-        up = max(n[j], zero)
-        all_n += size
-        all_s += (old + new) * size
-        up_n += up
-        up_s += (old + new) * up
-    half = np.float32(0.5)
-    total[0] += up_n
-    total[1] += all_n - up_n
-    total[2] += half * up_s
-    total[3] += half * (all_s - up_s)
-
-
-@kernel
 def _listed(counts: Counts, place: Index) -> int:
     """Positions of the counts that are not 0 into ``place``; returns how many.
 
@@ -188,15 +118,21 @@ def _step_dense(
     m = counts.size
     a, k, n = s[0, :m], s[1, :m], s[2, :m]
     now, lo, hi = g[r, c : c + m], packed[r, 4, c : c + m], packed[r, 5, c : c + m]
+    first = np.uint32(r * g.shape[1] + c)
+    if largest == 1:
+        step_single(
+            now, packed[r, 0, c : c + m], packed[r, 1, c : c + m], packed[r, 2, c : c + m],
+            packed[r, 3, c : c + m], lo, hi, counts, first, c2c, low, high, total,
+        )  # fmt: skip
+        return
     _both(packed[r, 0, c : c + m], packed[r, 2, c : c + m], counts, a)
     _both(packed[r, 1, c : c + m], packed[r, 3, c : c + m], counts, k)
-    first = np.uint32(r * g.shape[1] + c)
     for j in range(m):
         n[j] = np.float32(counts[j])
     for j in range(m):
         counter[j] = np.uint32(first + np.uint32(j))
-    _closed_form(n, k, largest, s[3, :m], s[4, :m], s[5, :m], s[6, :m])
-    _step(now, lo, hi, a, k, n, s[3, :m], s[4, :m], counter[:m], c2c, low, high, total)
+    closed_form(n, k, largest, s[3, :m], s[4, :m], s[5, :m], s[6, :m])
+    step(now, lo, hi, a, k, n, s[3, :m], s[4, :m], counter[:m], c2c, low, high, total)
 
 
 @kernel
@@ -220,8 +156,8 @@ def _step_listed(
         old[q] = now[np.uint64(place[q])]
     for q in range(m):
         counter[q] = np.uint32(place[q])
-    _closed_form(n, k, largest, s[3, :m], s[4, :m], s[5, :m], s[6, :m])
-    _step(old, lo, hi, a, k, n, s[3, :m], s[4, :m], counter[:m], c2c, low, high, total)
+    closed_form(n, k, largest, s[3, :m], s[4, :m], s[5, :m], s[6, :m])
+    step(old, lo, hi, a, k, n, s[3, :m], s[4, :m], counter[:m], c2c, low, high, total)
     for q in range(m):
         now[np.uint64(place[q])] = old[q]
 
