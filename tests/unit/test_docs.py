@@ -194,6 +194,14 @@ def test_links_and_paths_in_a_page_lead_somewhere(page: Path) -> None:
         assert (ROOT / path).exists(), f"{page.name}: path {path}"
 
 
+def test_the_design_names_every_part_of_hil() -> None:
+    table = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    modules = [path for path in (ROOT / "hil").glob("*.py") if not path.stem.startswith("_")]
+    packages = [path.parent for path in (ROOT / "hil").glob("*/__init__.py")]
+    names = [f"`{path.stem}`" for path in modules] + [f"`{path.name}/`" for path in packages]
+    assert not [name for name in names if name not in table]
+
+
 def _anchors(page: Path) -> set[str]:
     headings = re.findall(r"^#+ (.*)$", _prose(page), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
