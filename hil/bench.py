@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,7 +94,7 @@ class ArrayInfo:
         return self.rows, self.cols
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Cost:
     """What something took. ``seconds`` are on the bench's own clock: real on hardware, virtual in simulation.
 
@@ -110,17 +110,22 @@ class Cost:
     joules: float = 0.0
 
     def __add__(self, other: Cost) -> Cost:
-        return Cost(
-            self.pulses + other.pulses,
-            self.half_selects + other.half_selects,
-            self.reads + other.reads,
-            self.transactions + other.transactions,
-            self.seconds + other.seconds,
-            self.joules + other.joules,
-        )
+        total = Cost()
+        total += self
+        total += other
+        return total
+
+    def __iadd__(self, other: Cost) -> Self:
+        self.pulses += other.pulses
+        self.half_selects += other.half_selects
+        self.reads += other.reads
+        self.transactions += other.transactions
+        self.seconds += other.seconds
+        self.joules += other.joules
+        return self
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Execution:
     """What came of a schedule: one answer and one cost for each operation, in order.
 
@@ -193,8 +198,10 @@ class CostMeter:
 
     def add(self, kind: str, cost: Cost) -> None:
         """Add one operation's cost."""
-        before = self.by_op.get(kind)
-        self.by_op[kind] = cost if before is None else before + cost
+        total = self.by_op.get(kind)
+        if total is None:
+            total = self.by_op[kind] = Cost()
+        total += cost
 
     @property
     def total(self) -> Cost:

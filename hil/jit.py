@@ -1,7 +1,9 @@
 """The one place that knows numba: how this project's kernels are compiled.
 
-Results must not depend on the number of threads, so kernels are serial; they may reorder float sums (SIMD) but
-keep NaN and infinity, which mark bad readings.
+Results must not depend on the number of threads, so kernels are serial, nor on where arrays happen to lie in
+memory. A loop that stores has two compiled forms, SIMD and scalar, and LLVM picks one at run time by how far
+apart its arrays lie; so float sums keep their written order there, and may be reordered only in
+:func:`reduction`, whose loops store nothing. NaN and infinity are kept: they mark bad readings.
 """
 
 from __future__ import annotations
@@ -13,14 +15,19 @@ import numba
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_FAST = {"reassoc", "contract", "arcp", "nsz"}
+_ORDERED = {"contract", "nsz"}
 
 
 def kernel(function: F) -> F:
     """Compile ``function`` on first use and cache the result on disk."""
-    return numba.njit(cache=True, fastmath=_FAST, error_model="numpy")(function)
+    return numba.njit(cache=True, fastmath=_ORDERED, error_model="numpy")(function)
+
+
+def reduction(function: F) -> F:
+    """Like :func:`kernel`, with float sums reordered into SIMD lanes. No loop in it may store to an array."""
+    return numba.njit(cache=True, fastmath=_ORDERED | {"reassoc"}, error_model="numpy")(function)
 
 
 def inline(function: F) -> F:
     """Compile a small function into every kernel that calls it."""
-    return numba.njit(cache=True, fastmath=_FAST, error_model="numpy", inline="always")(function)
+    return numba.njit(cache=True, fastmath=_ORDERED, error_model="numpy", inline="always")(function)

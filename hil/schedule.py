@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -221,6 +221,20 @@ class Program:
     counts: Counts
     potentiate: Pulse
     depress: Pulse
+    _nonzero: tuple[Index, Index] | None = field(default=None, init=False, repr=False)
+
+    def nonzero(self) -> tuple[Index, Index]:
+        """Where counts are not 0, as in a CSR matrix: starts int64 [rows + 1], places int64 [k] in rows.
+
+        Found when first asked for, and kept: limits, doses and a simulator follow the pulses, not the
+        region.
+        """
+        if self._nonzero is None:
+            from hil.kernels import nonzero
+
+            object.__setattr__(self, "_nonzero", nonzero(self.counts))
+        assert self._nonzero is not None  # noqa: S101 - for the type alone
+        return self._nonzero
 
     def __post_init__(self) -> None:
         counts = self.counts
@@ -243,6 +257,8 @@ class Program:
                     f"{MAX_COUNT} is the most"
                 )
             object.__setattr__(self, "counts", counts.astype(np.int16))
+        if not self.counts.flags.c_contiguous:
+            object.__setattr__(self, "counts", np.ascontiguousarray(self.counts))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -315,7 +331,7 @@ Op: TypeAlias = Read | Multiply | Program | Nudge | Wait
 Schedule: TypeAlias = tuple[Op, ...]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class ReadAnswer:
     """Raw currents of a Read.
 
@@ -337,7 +353,7 @@ class ReadAnswer:
         return siemens
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class MultiplyAnswer:
     """Raw currents of a Multiply: ``amperes`` and ``clipped`` [n, others], or [k, n, others] with variants.
 
@@ -349,7 +365,7 @@ class MultiplyAnswer:
     emulated: bool = False
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class NudgeAnswer:
     """Raw currents of a Nudge: ``amperes`` and ``clipped`` [k, n], and the true change ``siemens`` [k]."""
 

@@ -84,15 +84,25 @@ class SimArray:
             self._seen_at_s, self._changed = now_s, False
         return self._seen
 
-    def pulse(self, region: Region, counts: Counts, now_s: float, key: int) -> Programmed:
-        """Pulse a region's devices: from the conductance they have drifted to, and drift starts anew."""
+    def pulse(
+        self,
+        region: Region,
+        counts: Counts,
+        now_s: float,
+        key: int,
+        where: tuple[Index, Index] | None = None,
+    ) -> Programmed:
+        """Pulse a region's devices: from the conductance they have drifted to, and drift starts anew.
+
+        ``where``: places of the counts that are not 0, if known (Program.nonzero).
+        """
         if self._drifts:
             cross = np.ix_(region.rows, region.cols)
             pulsed = counts != 0
             self.devices.g[cross] = np.where(pulsed, self.held(now_s)[cross], self.devices.g[cross])
             self._programmed_at_s[cross] = np.where(pulsed, now_s, self._programmed_at_s[cross])
         self._changed = True
-        return program(self.devices, region.rows, region.cols, region.col_start, counts, key)
+        return program(self.devices, region.rows, region.cols, region.col_start, counts, key, where)
 
     def put(self, rows: Index, cols: Index, siemens: Array) -> None:
         """Set the devices at [rows[i], cols[i]] to siemens [i]; their drift goes on."""

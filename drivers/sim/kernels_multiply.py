@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from drivers.sim.noise import bits, normal, words
 from drivers.sim.state import Devices, TableDevices
-from hil.jit import kernel
+from hil.jit import kernel, reduction
 from hil.schedule import Index
 
 Array = NDArray[np.float32]
@@ -57,7 +57,7 @@ def multiply(
     return Multiplied(sums[0], sums[2])
 
 
-@kernel
+@reduction
 def total(values: Array) -> Any:
     """Sum in SIMD lanes."""
     result = np.float32(0)
@@ -127,7 +127,7 @@ def _forward(
                     )  # fmt: skip
 
 
-@kernel
+@reduction
 def _dot(row: Array, volts: Array, noisy: bool) -> tuple[Any, Any]:
     """Sum of the currents and, when noisy, of their squares."""
     total = np.float32(0)

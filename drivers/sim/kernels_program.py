@@ -14,14 +14,13 @@ from drivers.sim.kernels_table import program_table
 from drivers.sim.noise import words
 from drivers.sim.state import Devices, TableDevices
 from hil.jit import kernel
+from hil.kernels import nonzero
 from hil.schedule import Counts, Index
 
 Array = NDArray[np.float32]
 _BLOCK = 256
 _DENSE = 8
-"""A block runs over all its devices when one in this many or more is pulsed, else over a list of those that
-are.
-"""
+"""A row runs over all its devices when one in this many is pulsed, else over a list of those that are."""
 
 
 class Programmed(NamedTuple):
@@ -38,7 +37,13 @@ class Programmed(NamedTuple):
 
 
 def program(
-    devices: Devices | TableDevices, rows: Index, cols: Index, col_start: int, counts: Counts, key: int
+    devices: Devices | TableDevices,
+    rows: Index,
+    cols: Index,
+    col_start: int,
+    counts: Counts,
+    key: int,
+    where: tuple[Index, Index] | None = None,
 ) -> Programmed:
     """Change ``devices.g`` by the pulses of ``counts``; devices without pulses keep their bits.
 
@@ -54,13 +59,17 @@ def program(
     key
         Of this operation's noise, 0 <= key < 2^63. A device's draw depends on the key and its place in the
         array alone.
+    where
+        Places of the counts that are not 0 (hil.kernels.nonzero), if known.
     """
     counts = np.ascontiguousarray(counts)
     if isinstance(devices, Devices):
         d = devices
+        starts, places = nonzero(counts) if where is None else where
         up, down, up_s, down_s = _program_affine(
-            d.g, d.packed, float(d.c2c_up), float(d.c2c_down), rows, cols, col_start, counts, key
-        )
+            d.g, d.packed, float(d.c2c_up), float(d.c2c_down),
+            rows, cols, col_start, counts, starts, places, key,
+        )  # fmt: skip
         return Programmed(int(up), int(down), up_s, down_s)
     t = devices
     return Programmed(
@@ -69,15 +78,12 @@ def program(
 
 
 @kernel
-def _scan(counts: Counts) -> tuple[Any, Any]:
-    """How many counts are not 0, and the largest magnitude among them."""
-    some = np.int32(0)
+def _largest(counts: Counts) -> Any:
+    """Largest magnitude of some counts."""
     largest = np.int32(0)
     for j in range(counts.size):
-        n = np.int32(counts[j])
-        some += np.int32(n != 0)
-        largest = max(largest, abs(n))
-    return np.int64(some), np.int64(largest)
+        largest = max(largest, abs(np.int32(counts[j])))
+    return np.float32(largest)
 
 
 @kernel
@@ -86,27 +92,6 @@ def _both(up: Array, down: Array, counts: Counts, out: Array) -> None:
     for j in range(out.size):
         x, y = up[j], down[j]
         out[j] = x if counts[j] > 0 else y
-
-
-@kernel
-def _listed(counts: Counts, place: Index) -> int:
-    """Positions of the counts that are not 0 into ``place``; returns how many.
-
-    64 at a time as the bits of one word, which SIMD lanes build, then only the set bits one by one, each
-    found as the exponent of its float.
-    """
-    m = 0
-    for first in range(0, counts.size, 64):
-        some = counts[first : first + 64]
-        mask = np.int64(0)
-        for j in range(some.size):
-            mask |= np.int64(some[j] != 0) << np.int64(j)
-        while mask != 0:
-            lowest = np.int64(mask & -mask)
-            place[m] = first + (((np.float64(lowest).view(np.int64) >> np.int64(52)) + 1) & 63)
-            m += 1
-            mask ^= lowest
-    return m
 
 
 @kernel
@@ -119,20 +104,20 @@ def _step_dense(
     a, k, n = s[0, :m], s[1, :m], s[2, :m]
     now, lo, hi = g[r, c : c + m], packed[r, 4, c : c + m], packed[r, 5, c : c + m]
     first = np.uint32(r * g.shape[1] + c)
+    for j in range(m):
+        n[j] = np.float32(counts[j])
     if largest == 1:
         step_single(
             now, packed[r, 0, c : c + m], packed[r, 1, c : c + m], packed[r, 2, c : c + m],
-            packed[r, 3, c : c + m], lo, hi, counts, first, c2c, low, high, total,
+            packed[r, 3, c : c + m], lo, hi, n, s[7, :m], first, c2c, low, high, total,
         )  # fmt: skip
         return
     _both(packed[r, 0, c : c + m], packed[r, 2, c : c + m], counts, a)
     _both(packed[r, 1, c : c + m], packed[r, 3, c : c + m], counts, k)
     for j in range(m):
-        n[j] = np.float32(counts[j])
-    for j in range(m):
         counter[j] = np.uint32(first + np.uint32(j))
     closed_form(n, k, largest, s[3, :m], s[4, :m], s[5, :m], s[6, :m])
-    step(now, lo, hi, a, k, n, s[3, :m], s[4, :m], counter[:m], c2c, low, high, total)
+    step(now, lo, hi, a, k, n, s[3, :m], s[4, :m], s[7, :m], counter[:m], c2c, low, high, total)
 
 
 @kernel
@@ -157,7 +142,7 @@ def _step_listed(
     for q in range(m):
         counter[q] = np.uint32(place[q])
     closed_form(n, k, largest, s[3, :m], s[4, :m], s[5, :m], s[6, :m])
-    step(old, lo, hi, a, k, n, s[3, :m], s[4, :m], counter[:m], c2c, low, high, total)
+    step(old, lo, hi, a, k, n, s[3, :m], s[4, :m], s[10, :m], counter[:m], c2c, low, high, total)
     for q in range(m):
         now[np.uint64(place[q])] = old[q]
 
@@ -165,46 +150,42 @@ def _step_listed(
 @kernel
 def _program_affine(
     g: Array, packed: Array, c2c_up: float, c2c_down: float,
-    rows: Index, cols: Index, col_start: int, counts: Counts, key: int,
+    rows: Index, cols: Index, col_start: int, counts: Counts, starts: Index, places: Index, key: int,
 ) -> tuple[float, float, float, float]:  # fmt: skip
     low, high = words(key)
     c2c = np.array([c2c_up, c2c_down], np.float32)
-    s = np.empty((10, 2 * _BLOCK), np.float32)
-    pulses = np.empty(2 * _BLOCK, np.float32)
-    counter = np.empty(2 * _BLOCK, np.uint32)
-    place = np.empty(2 * _BLOCK, np.int64)
-    base = np.empty(2 * _BLOCK, np.int64)
+    s = np.empty((11, _BLOCK), np.float32)
+    pulses = np.empty(_BLOCK, np.float32)
+    counter = np.empty(_BLOCK, np.uint32)
+    place = np.empty(_BLOCK, np.int64)
+    base = np.empty(_BLOCK, np.int64)
     total = np.zeros(4)
     width = g.shape[1]
     m = 0
-    most = np.int64(0)
+    most = np.float32(0)
     for i in range(rows.size):
-        r = rows[i]
-        for first in range(0, cols.size, _BLOCK):
-            given = counts[i, first : first + _BLOCK]
-            some, largest = _scan(given)
-            if some == 0:
-                continue
-            if col_start >= 0 and some * _DENSE >= given.size:
-                _step_dense(
-                    g, packed, r, col_start + first, given, largest, s, counter, c2c, low, high, total
-                )
-                continue
-            added = _listed(given, place[m:])
-            for q in range(m, m + added):
-                j = place[q]
-                c = col_start + first + j if col_start >= 0 else cols[first + j]
-                pulses[q] = np.float32(given[j])
-                place[q] = r * width + c
-                base[q] = 6 * r * width + c
-            m += added
-            most = max(most, largest)
-            if m >= _BLOCK:
-                _step_listed(
-                    g, packed, place[:m], base[:m], pulses[:m], most, s, counter, c2c, low, high, total
-                )
+        r, some = rows[i], starts[i + 1] - starts[i]
+        if col_start >= 0 and some * _DENSE >= cols.size:
+            for first in range(0, cols.size, _BLOCK):
+                given = counts[i, first : first + _BLOCK]
+                largest = _largest(given)
+                if largest > 0:
+                    _step_dense(
+                        g, packed, r, col_start + first, given, largest, s, counter, c2c, low, high, total
+                    )
+            continue
+        for q in range(starts[i], starts[i + 1]):
+            c = cols[places[q]]
+            n = np.float32(counts[i, places[q]])
+            pulses[m] = n
+            place[m] = r * width + c
+            base[m] = 6 * r * width + c
+            most = max(most, abs(n))
+            m += 1
+            if m == _BLOCK:
+                _step_listed(g, packed, place, base, pulses, most, s, counter, c2c, low, high, total)
                 m = 0
-                most = np.int64(0)
+                most = np.float32(0)
     if m:
         _step_listed(g, packed, place[:m], base[:m], pulses[:m], most, s, counter, c2c, low, high, total)
     return total[0], total[1], total[2], total[3]

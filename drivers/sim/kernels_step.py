@@ -1,6 +1,7 @@
 """What pulses do to devices whose step is affine in their conductance, in SIMD lanes.
 
-Each loop stores to one array and reduces by sums of products: with more, LLVM leaves it out of SIMD.
+Each loop stores to one array or adds up, never both: with two stores LLVM leaves a loop out of SIMD, and sums
+beside a store would depend on where arrays lie (hil.jit).
 """
 
 from __future__ import annotations
@@ -12,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.sim.noise import bits, normal
-from hil.jit import kernel
-from hil.schedule import Counts
+from hil.jit import kernel, reduction
 
 Array = NDArray[np.float32]
 
@@ -50,18 +50,41 @@ def closed_form(n: Array, k: Array, largest: Any, phi: Array, root: Array, phi_s
             k_s[j] = max(k_s[j] * (np.float32(2) - k_s[j]), -_BEYOND)
 
 
+@reduction
+def _tally(n: Array, before: Array, after: Array) -> tuple[Any, Any, Any, Any]:
+    """Potentiating pulses, all pulses, and the same times twice the mean conductance."""
+    up_n = np.float32(0)
+    all_n = np.float32(0)
+    up_s = np.float32(0)
+    all_s = np.float32(0)
+    for j in range(n.size):
+        both = before[j] + after[j]
+        size, up = abs(n[j]), max(n[j], np.float32(0))
+        all_n += size
+        all_s += both * size
+        up_n += up
+        up_s += both * up
+    return up_n, all_n, up_s, all_s
+
+
+@kernel
+def _add_tally(n: Array, before: Array, after: Array, total: NDArray[np.float64]) -> None:
+    up_n, all_n, up_s, all_s = _tally(n, before, after)
+    half = np.float32(0.5)
+    total[0] += up_n
+    total[1] += all_n - up_n
+    total[2] += half * up_s
+    total[3] += half * (all_s - up_s)
+
+
 @kernel
 def step(
-    g: Array, lo: Array, hi: Array, a: Array, k: Array, n: Array, phi: Array, root: Array,
+    g: Array, lo: Array, hi: Array, a: Array, k: Array, n: Array, phi: Array, root: Array, before: Array,
     counter: NDArray[np.uint32], c2c: Array, low: Any, high: Any, total: NDArray[np.float64],
 ) -> None:  # fmt: skip
     """Give n pulses to each device, in place; add pulses and pulses x mean conductance, by polarity, to
     ``total``.
     """
-    up_n = np.float32(0)
-    all_n = np.float32(0)
-    up_s = np.float32(0)
-    all_s = np.float32(0)
     zero = np.float32(0)
     c2c_up, c2c_down = c2c[0], c2c[1]
     if c2c_up == zero and c2c_down == zero:
@@ -70,54 +93,29 @@ def step(
         for j in range(g.size):
             scale = c2c_up if n[j] > zero else c2c_down
             root[j] = root[j] * scale * normal(bits(low, high, counter[j]))
+    before[:] = g
     for j in range(g.size):
-        old = g[j]
-        new = old + (a[j] - k[j] * old) * phi[j] + (hi[j] - lo[j]) * root[j]
-        new = min(max(new, lo[j]), hi[j])
-        g[j] = new
-        size = abs(n[j])
-        up = max(n[j], zero)
-        all_n += size
-        all_s += (old + new) * size
-        up_n += up
-        up_s += (old + new) * up
-    half = np.float32(0.5)
-    total[0] += up_n
-    total[1] += all_n - up_n
-    total[2] += half * up_s
-    total[3] += half * (all_s - up_s)
+        new = g[j] + (a[j] - k[j] * g[j]) * phi[j] + (hi[j] - lo[j]) * root[j]
+        g[j] = min(max(new, lo[j]), hi[j])
+    _add_tally(n, before, g, total)
 
 
 @kernel
 def step_single(
-    g: Array, up_a: Array, up_k: Array, down_a: Array, down_k: Array, lo: Array, hi: Array, counts: Counts,
-    first: Any, c2c: Array, low: Any, high: Any, total: NDArray[np.float64],
+    g: Array, up_a: Array, up_k: Array, down_a: Array, down_k: Array, lo: Array, hi: Array, n: Array,
+    before: Array, first: Any, c2c: Array, low: Any, high: Any, total: NDArray[np.float64],
 ) -> None:  # fmt: skip
     """Like :func:`step` for one pulse at most to each of some neighbours, in one pass over memory."""
-    up_n = np.float32(0)
-    all_n = np.float32(0)
-    up_s = np.float32(0)
-    all_s = np.float32(0)
     zero = np.float32(0)
     c2c_up, c2c_down = c2c[0], c2c[1]
+    before[:] = g
     for j in range(g.size):
-        n = np.float32(counts[j])
-        size, up = abs(n), max(n, zero)
         ua, da, uk, dk = up_a[j], down_a[j], up_k[j], down_k[j]
-        a = ua if n > zero else da
-        k = uk if n > zero else dk
-        scale = c2c_up if n > zero else c2c_down
+        a = ua if n[j] > zero else da
+        k = uk if n[j] > zero else dk
+        scale = c2c_up if n[j] > zero else c2c_down
         noise = scale * normal(bits(low, high, np.uint32(first + np.uint32(j))))
         old = g[j]
-        new = old + (a - k * old + (hi[j] - lo[j]) * noise) * size
-        new = min(max(new, lo[j]), hi[j])
-        g[j] = new
-        all_n += size
-        all_s += (old + new) * size
-        up_n += up
-        up_s += (old + new) * up
-    half = np.float32(0.5)
-    total[0] += up_n
-    total[1] += all_n - up_n
-    total[2] += half * up_s
-    total[3] += half * (all_s - up_s)
+        new = old + (a - k * old + (hi[j] - lo[j]) * noise) * abs(n[j])
+        g[j] = min(max(new, lo[j]), hi[j])
+    _add_tally(n, before, g, total)

@@ -139,8 +139,8 @@ def multiply(array: SimArray, op: Multiply, physics: Physics, now_s: float, key:
 
 def program(array: SimArray, op: Program, physics: Physics, now_s: float, key: int) -> Done:
     """Put the counts out in shots of equal rows (drivers.sim.shots)."""
-    up, down, shots = op.potentiate, op.depress, count_shots(op.counts)
-    done = array.pulse(op.region, op.counts, now_s, key)
+    up, down, shots = op.potentiate, op.depress, count_shots(op.counts, *op.nonzero())
+    done = array.pulse(op.region, op.counts, now_s, key, op.nonzero())
     if physics.disturbs:
         array.disturb(op.region, grouped(np.maximum(op.counts, 0)), grouped(np.maximum(-op.counts, 0)))
     return Done(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hil.jit import kernel
-from hil.schedule import Counts
+from hil.schedule import Counts, Index
 
 Floats = NDArray[np.float64]
 
@@ -29,10 +29,9 @@ class Shots(NamedTuple):
     pulses: int
 
 
-def count_shots(counts: Counts) -> Shots:
-    """Shots of a Program; ``counts`` int16 [rows, cols]."""
-    weights = _weights(counts.shape[1])
-    return Shots(*_count(np.ascontiguousarray(counts), weights))
+def count_shots(counts: Counts, starts: Index, places: Index) -> Shots:
+    """Shots of a Program; ``counts`` int16 [rows, cols], C-contiguous, and where they are not 0."""
+    return Shots(*_count(counts, starts, places, _WEIGHTS[: counts.shape[1]]))
 
 
 def half_selects(shots: Shots, rows: int, cols: int, scheme: str) -> int:
@@ -72,28 +71,34 @@ def one_by_one(pulses: Floats) -> Train:
 _WEIGHTS = np.random.default_rng(20_260_101).integers(1, 1 << 32, 1 << 14, dtype=np.uint32) | np.uint32(1)
 
 
-def _weights(cols: int) -> NDArray[np.uint32]:
-    return _WEIGHTS[:cols]
+@kernel
+def _same(one: Counts, other: Counts, at: Index, other_at: Index) -> bool:
+    """Whether two rows hold the same counts at the same places."""
+    if at.size != other_at.size:
+        return False
+    differ = 0
+    for q in range(at.size):
+        differ += at[q] != other_at[q] or one[at[q]] != other[at[q]]
+    return differ == 0
 
 
 @kernel
-def _count(counts: Counts, weights: NDArray[np.uint32]) -> tuple[int, int, int, int, int]:
-    rows, cols = counts.shape
+def _count(
+    counts: Counts, starts: Index, places: Index, weights: NDArray[np.uint32]
+) -> tuple[int, int, int, int, int]:
+    rows = counts.shape[0]
     size = 4
     while size < 2 * rows:
         size *= 2
     slots = np.full(size, -1, np.int64)  # first row of each group, by hash
     members = np.zeros(rows, np.int64)
     for i in range(rows):
-        row = counts[i]
-        some = np.int16(0)
-        for j in range(cols):
-            some |= row[j]
-        if some == 0:
+        row, at = counts[i], places[starts[i] : starts[i + 1]]
+        if at.size == 0:
             continue
         code = np.uint32(0)
-        for j in range(cols):
-            code += np.uint32(np.uint32(row[j]) * weights[j])
+        for q in range(at.size):
+            code += np.uint32(np.uint32(row[at[q]]) * weights[at[q]])
         slot = np.int64(code >> np.uint32(7)) & (size - 1)
         while True:
             first = slots[slot]
@@ -101,11 +106,7 @@ def _count(counts: Counts, weights: NDArray[np.uint32]) -> tuple[int, int, int, 
                 slots[slot] = i
                 members[i] = 1
                 break
-            other = counts[first]
-            differ = np.int16(0)
-            for j in range(cols):
-                differ |= row[j] ^ other[j]
-            if differ == 0:
+            if _same(row, counts[first], at, places[starts[first] : starts[first + 1]]):
                 members[first] += 1
                 break
             slot = (slot + 1) & (size - 1)
@@ -113,17 +114,15 @@ def _count(counts: Counts, weights: NDArray[np.uint32]) -> tuple[int, int, int, 
     for i in range(rows):
         if members[i] == 0:
             continue
-        row = counts[i]
-        up, down = np.int32(0), np.int32(0)
-        driven = np.int64(0)
-        for j in range(cols):
-            n = np.int32(row[j])
+        up, down, driven = np.int64(0), np.int64(0), np.int64(0)
+        for q in range(starts[i], starts[i + 1]):
+            n = np.int64(counts[i, places[q]])
             up = max(up, n)
             down = max(down, -n)
             driven += abs(n)
         total[0] += up
         total[1] += down
-        total[2] += members[i] * (np.int64(up) + np.int64(down))
+        total[2] += members[i] * (up + down)
         total[3] += driven
         total[4] += members[i] * driven
     return total[0], total[1], total[2], total[3], total[4]

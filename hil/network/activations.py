@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hil.errors import ConfigError
+from hil.network.kernels import softmax, softmax_error
 
 F32: TypeAlias = NDArray[np.float32]
 ActivationName: TypeAlias = Literal["tanh", "sigmoid", "relu", "softmax", "linear"]
@@ -24,8 +25,7 @@ def activate(name: ActivationName, z: F32) -> F32:
     if name == "relu":
         return np.maximum(z, 0)
     if name == "softmax":
-        powers = np.exp(z - z.max(axis=1, keepdims=True))
-        return powers / powers.sum(axis=1, keepdims=True)
+        return softmax(z)
     return z
 
 
@@ -89,16 +89,12 @@ class Loss:
         """Cost of each sample [n] and delta = dC/dz [n, out], from z, a = f(z) [n, out] and the true classes
         [n].
         """
-        n = labels.size
-        samples = np.arange(n)
         if self.name == "cross-entropy" and self.activation == "softmax":
-            delta = a.copy()
-            delta[samples, labels] -= 1
-            cost = -np.log(np.maximum(a[samples, labels], 1e-30, dtype=np.float64))
+            delta, cost = softmax_error(a, labels)
             return cost, delta
         low = -1.0 if self.activation == "tanh" else 0.0
         target = np.full(a.shape, low, np.float32)
-        target[samples, labels] = 1
+        target[np.arange(labels.size), labels] = 1
         error = a - target
         if self.name == "cross-entropy":
             p = np.clip(a.astype(np.float64), 1e-30, 1 - 1e-16)

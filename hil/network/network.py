@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hil.network.activations import ActivationName, Loss, activate, slope, slope_from_output
+from hil.network.kernels import correct, with_bias
 from hil.network.tile import F32, Signal, Tile
 from hil.plan import Plan
 
@@ -37,7 +38,7 @@ class Neurons:
         )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Trace:
     """What one layer did for a batch: ``inputs`` [n, in] (bias line included), sums ``z``, outputs ``a`` [n,
     out], ``clipped`` [n, out].
@@ -62,9 +63,7 @@ class Layer:
         """Drive a batch [n, in] through the layer."""
         inputs = a
         if self.bias:
-            inputs = np.empty((a.shape[0], a.shape[1] + 1), np.float32)
-            inputs[:, :-1] = a
-            inputs[:, -1] = 1
+            inputs = with_bias(a)
         signal = yield from self.tile.forward(inputs)
         z = signal.values
         if self.neurons is not None:
@@ -97,7 +96,7 @@ class Layer:
         )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class OutputError:
     """The output layer's verdict on a batch: delta = dC/dz [n, out], the summed cost, correct answers,
     clipped readings.
@@ -146,14 +145,10 @@ class Network:
         """Cost and delta at the output; delta is 0 where the sum it rests on was only a bound."""
         last = traces[-1]
         costs, delta = self.loss.output(last.z, last.a, labels)
-        clipped = 0
-        for trace in traces:
-            if trace.clipped.any():
-                clipped += int(np.count_nonzero(trace.clipped))
+        clipped = sum(int(np.count_nonzero(trace.clipped)) for trace in traces)
         if clipped:
             delta = without_bounds(delta, last.clipped)
-        correct = int(np.count_nonzero(last.a.argmax(axis=1) == labels))
-        return OutputError(delta, float(costs.sum()), correct, clipped)
+        return OutputError(delta, float(costs.sum()), int(correct(last.a, labels)), clipped)
 
     def pass_back(self, number: int, delta: F32, below: Trace) -> Plan[tuple[F32, int]]:
         """Delta of layer ``number - 1`` [n, in], read through layer ``number`` as it stands now, and how many
@@ -163,9 +158,8 @@ class Network:
         """
         error = yield from self.layers[number].backward(delta)
         passed = error.values * self.layers[number - 1].slope(below)
-        clipped = 0
-        if error.clipped.any():
-            clipped = int(np.count_nonzero(error.clipped))
+        clipped = int(np.count_nonzero(error.clipped))
+        if clipped:
             passed = without_bounds(passed, error.clipped)
         return without_bounds(passed, below.clipped), clipped
 
@@ -176,6 +170,6 @@ class Network:
 
 def without_bounds(delta: F32, clipped: NDArray[np.bool_]) -> F32:
     """Delta with 0 where the reading behind it was only a bound: such a value never enters a gradient."""
-    if clipped.any():
+    if np.count_nonzero(clipped):
         return np.where(clipped, np.float32(0), delta)
     return delta

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hil.bench import DeviceSheet
 from hil.errors import BenchError
+from hil.network.kernels import active, difference, peaks, signed_pair
 from hil.plan import Plan
 from hil.schedule import Counts, Index, Multiply, MultiplyAnswer, Program, Read, ReadAnswer, Region
 
@@ -65,7 +66,7 @@ class Block:
         return np.ascontiguousarray(half)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Signal:
     """Sums sensed from a tile: ``values`` float32 [n, lines] and ``clipped`` bool [n, lines] where they are
     only bounds.
@@ -83,7 +84,7 @@ class TileReading:
     minus: F32
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Wanted:
     """A wanted weight change, kept in factors: dW[out, in] = factor * sum over samples of delta[s, out]
     inputs[s, in].
@@ -101,9 +102,7 @@ class Wanted:
 
     def active_inputs(self) -> Index:
         """Inputs that are not zero in every sample, int64 [k]: the other rows have nothing to change."""
-        if self.inputs.shape[0] == 1:
-            return np.flatnonzero(self.inputs[0])
-        return np.flatnonzero(self.inputs.any(axis=0))
+        return active(self.inputs)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,28 +139,21 @@ class Tile:
 
     def forward(self, inputs: F32) -> Plan[Signal]:
         """W inputs: [n, in] to [n, out], the rows driven with inputs times the read voltage."""
-        peak = None if self.bounded_inputs else _peak(inputs, at_least=1.0)
-        volts = (
-            inputs * np.float32(self.sheet.read_voltage_v)
-            if peak is None
-            else _volts(inputs, peak, self.sheet)
-        )
+        peak = None if self.bounded_inputs else peaks(inputs, 1.0)
+        volts = inputs * self.sheet.read_voltage_v if peak is None else _volts(inputs, peak, self.sheet)
         ops = tuple(Multiply(b.region, _part(volts, b.inputs), self.sheet.integration_s) for b in self.blocks)
         execution = yield ops
-        if len(ops) == 1 and self.blocks[0].side == "pair":
+        if len(ops) == 1:
             answer = _multiplied(execution.answers[0])
-            amperes, clipped, m = answer.amperes, answer.clipped, self.n_out
-            values = (amperes[:, :m] - amperes[:, m:]) * np.float32(1 / self._siemens_volts)
-            signal = Signal(values if peak is None else values * peak, clipped[:, :m] | clipped[:, m:])
-        else:
-            signal = self._sum_forward(tuple(_multiplied(a) for a in execution.answers), peak)
-        return signal
+            values, clipped = difference(answer.amperes, answer.clipped, 1 / self._siemens_volts)
+            return Signal(values if peak is None else values * peak, clipped)
+        return self._sum_forward(tuple(_multiplied(a) for a in execution.answers), peak)
 
     def backward(self, delta: F32) -> Plan[Signal]:
         """The same weights read the other way, delta W: [n, out] to [n, in]; +delta on the plus columns,
         -delta on the minus ones.
         """
-        peak = _peak(delta, at_least=0.0)
+        peak = peaks(delta, 0.0)
         volts = _volts(delta, peak, self.sheet)
         ops = tuple(
             Multiply(
@@ -170,13 +162,16 @@ class Tile:
             for b in self.blocks
         )
         execution = yield ops
+        if len(ops) == 1:
+            answer = _multiplied(execution.answers[0])
+            return Signal(answer.amperes * (peak * (1 / self._siemens_volts)), answer.clipped)
         values = np.zeros((delta.shape[0], self.n_in), np.float32)
         clipped = np.zeros(values.shape, np.bool_)
         for block, raw in zip(self.blocks, execution.answers, strict=True):
             answer = _multiplied(raw)
             values[:, block.inputs] += answer.amperes
             clipped[:, block.inputs] |= answer.clipped
-        values *= peak * np.float32(1 / self._siemens_volts)
+        values *= peak * (1 / self._siemens_volts)
         return Signal(values, clipped)
 
     def read(self) -> Plan[TileReading]:
@@ -249,7 +244,7 @@ class Tile:
             if block.side != "plus":
                 values[:, block.outputs] -= answer.amperes[:, -m:]
                 clipped[:, block.outputs] |= answer.clipped[:, -m:]
-        values *= np.float32(1 / self._siemens_volts)
+        values *= 1 / self._siemens_volts
         return Signal(values if peak is None else values * peak, clipped)
 
     def __repr__(self) -> str:
@@ -257,17 +252,8 @@ class Tile:
         return f"Tile({self.name!r}, w[{self.n_out}, {self.n_in}], |w| <= {self.w_max:g}, on {places})"
 
 
-def _peak(values: F32, *, at_least: float) -> F32:
-    """Largest magnitude of each vector, [n, 1]; 1 where a vector is all zero."""
-    peak = np.maximum(values.max(axis=1, keepdims=True), -values.min(axis=1, keepdims=True))
-    if at_least:
-        return np.maximum(peak, np.float32(at_least))
-    return np.where(peak > 0, peak, np.float32(1))
-
-
 def _volts(values: F32, peak: F32, sheet: DeviceSheet) -> F32:
-    scale: F32 = np.float32(sheet.read_voltage_v) / peak
-    return values * scale
+    return values * (sheet.read_voltage_v / peak)
 
 
 def _part(values: F32, part: slice) -> F32:
@@ -278,7 +264,7 @@ def _part(values: F32, part: slice) -> F32:
 
 def _signed(volts: F32, side: Side) -> F32:
     if side == "pair":
-        return np.concatenate((volts, -volts), axis=1)
+        return signed_pair(volts)
     return volts if side == "plus" else -volts
 
 

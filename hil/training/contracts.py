@@ -18,7 +18,7 @@ from hil.plan import Plan
 State = TypeVar("State")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Batch:
     """Samples of one step: ``x`` float32 [n, in], ``labels`` int64 [n]; ``rate`` the learning rate; ``step``
     counts from 0.
@@ -35,7 +35,7 @@ class Batch:
         return -self.rate / self.labels.size
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StepReport:
     """What a gradient step saw: summed cost and correct answers of the batch before it was learned, readings
     that were only bounds.

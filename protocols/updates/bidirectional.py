@@ -25,7 +25,7 @@ from protocols.updates.kernels import graded_counts
 _GOLDEN = 0x9E3779B9
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class BidirectionalState:
     """``key`` and ``step`` make the rounding's chance; ``up_per_w``, ``down_per_w`` float32 [1 or in, 2 out]
     the pulses per unit of weight that each device is expected to need; ``held`` counts the pulses beyond
@@ -101,7 +101,7 @@ class Bidirectional(Config):
             ops.append(tile.program_block(region, block.side_of(counts)))
         if ops:
             yield tuple(ops)
-        return replace(state, step=state.step + 1, held=held)
+        return BidirectionalState(state.key, state.step + 1, state.up_per_w, state.down_per_w, held)
 
     def remarks(self, state: BidirectionalState) -> Sequence[str]:
         """Whether steps asked for more pulses than a device may get."""

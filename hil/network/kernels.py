@@ -1,0 +1,123 @@
+"""The host's arithmetic between two transactions, compiled: at one sample a step numpy's calls cost more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hil.jit import kernel
+from hil.schedule import Index
+
+F32 = NDArray[np.float32]
+Flags = NDArray[np.bool_]
+
+
+@kernel
+def with_bias(a: F32) -> F32:
+    """Inputs [n, in] with a last line of ones, [n, in + 1]."""
+    n, m = a.shape
+    out = np.empty((n, m + 1), np.float32)
+    for s in range(n):
+        out[s, :m] = a[s]
+        out[s, m] = 1
+    return out
+
+
+@kernel
+def active(inputs: F32) -> Index:
+    """Columns of inputs [n, in] that are not zero everywhere, rising, int64 [k]."""
+    n, m = inputs.shape
+    lines = np.empty(m, np.int64)
+    k = 0
+    for j in range(m):
+        some = False
+        for s in range(n):
+            some |= inputs[s, j] != 0
+        lines[k] = j
+        k += some
+    return lines[:k].copy()
+
+
+@kernel
+def difference(amperes: F32, clipped: Flags, scale: Any) -> tuple[F32, Flags]:
+    """(plus - minus) x scale [n, m] of currents [n, 2 m], plus then minus columns; and where one is clipped."""
+    n, m = amperes.shape[0], amperes.shape[1] // 2
+    values = np.empty((n, m), np.float32)
+    bounds = np.empty((n, m), np.bool_)
+    factor = np.float32(scale)
+    for s in range(n):
+        for j in range(m):
+            values[s, j] = (amperes[s, j] - amperes[s, j + m]) * factor
+            bounds[s, j] = clipped[s, j] | clipped[s, j + m]
+    return values, bounds
+
+
+@kernel
+def signed_pair(volts: F32) -> F32:
+    """+volts for the plus columns, -volts for the minus ones: [n, m] to [n, 2 m]."""
+    n, m = volts.shape
+    out = np.empty((n, 2 * m), np.float32)
+    for s in range(n):
+        for j in range(m):
+            out[s, j] = volts[s, j]
+            out[s, j + m] = -volts[s, j]
+    return out
+
+
+@kernel
+def peaks(values: F32, at_least: Any) -> F32:
+    """Largest magnitude of each vector, [n, 1], and no less than ``at_least``; 1 where all are zero."""
+    n = values.shape[0]
+    out = np.empty((n, 1), np.float32)
+    for s in range(n):
+        peak = np.float32(at_least)
+        for j in range(values.shape[1]):
+            peak = max(peak, abs(values[s, j]))
+        out[s, 0] = peak if peak > 0 else np.float32(1)
+    return out
+
+
+@kernel
+def softmax(z: F32) -> F32:
+    """exp(z) over its sum along each row, [n, out]."""
+    n, m = z.shape
+    out = np.empty((n, m), np.float32)
+    for s in range(n):
+        top = z[s, 0]
+        for j in range(m):
+            top = max(top, z[s, j])
+        total = np.float32(0)
+        for j in range(m):
+            out[s, j] = np.float32(np.exp(z[s, j] - top))
+            total += out[s, j]
+        for j in range(m):
+            out[s, j] /= total
+    return out
+
+
+@kernel
+def softmax_error(p: F32, labels: Index) -> tuple[F32, NDArray[np.float64]]:
+    """Compute delta = p - one-hot [n, out] and the cross-entropy -ln p of each sample's class [n]."""
+    n = labels.size
+    delta = p.copy()
+    cost = np.empty(n)
+    for s in range(n):
+        true = labels[s]
+        delta[s, true] -= np.float32(1)
+        cost[s] = -np.log(max(np.float64(p[s, true]), 1e-30))
+    return delta, cost
+
+
+@kernel
+def correct(a: F32, labels: Index) -> int:
+    """In how many rows of a [n, out] the largest value is that of the label; ties count for the first."""
+    right = 0
+    for s in range(labels.size):
+        best = 0
+        for j in range(1, a.shape[1]):
+            if a[s, j] > a[s, best]:
+                best = j
+        right += best == labels[s]
+    return right
