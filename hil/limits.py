@@ -49,8 +49,7 @@ class Limits:
     Parameters
     ----------
     read_v
-        Magnitude of every voltage of Read, Multiply and Nudge, compared in the precision of the volts
-        (a float32 0.2 passes a limit of 0.2).
+        Magnitude of every voltage of Read, Multiply and Nudge; of arrays as :func:`largest_admitted` says.
     program_v
         Magnitude of every programming pulse, used or not.
     width_min_s, width_max_s
@@ -92,6 +91,20 @@ class Limits:
             pulses_per_op=_tighter(self.pulses_per_op, other.pulses_per_op, min),
             dose=_tighter(self.dose, other.dose, min),
         )
+
+
+@cache
+def largest_admitted(bound_v: float, kind: str) -> float:
+    """The largest magnitude of volts of a dtype ("f" float32, "d" float64) that is within a bound.
+
+    The one rule, for limits and for converters. Float64 is held against the bound itself. Float32 values
+    scaled to a peak, x (bound / max|x|), end up to one float32 step above the rounded bound, so that step is
+    admitted: at most 1.8e-7 of the bound, 18 nV on 100 mV, where 24 bits resolve 12 nV.
+    """
+    if kind != "f":
+        return bound_v
+    largest = np.finfo(np.float32).max
+    return float(np.nextafter(np.float32(min(bound_v, float(largest))), largest))
 
 
 def _tighter(one: T | None, other: T | None, choose: Callable[[T, T], T]) -> T | None:
@@ -249,9 +262,10 @@ class LimitedBench:
             raise ScheduleError(f"operation {number}: volts are {volts.dtype}; float32 or float64 is needed")
         largest = np.abs(volts).max(initial=0)  # NaN stays NaN and compares False below
         bound = self._read_v
-        if largest < math.inf if bound is None else largest <= bound:
+        most = math.inf if bound is None else largest_admitted(bound, volts.dtype.char)
+        if largest < math.inf and largest <= most:
             return
-        fits = np.isfinite(volts) if bound is None else np.abs(volts) <= bound
+        fits = np.isfinite(volts) & (np.abs(volts) <= most)
         place = np.argwhere(~fits)[0].tolist()
         allowed = "a finite voltage is needed" if bound is None else f"{bound:g} V is allowed"
         _refuse(op, number, f"asked for {volts[tuple(place)]:.9g} V at volts{place}; {allowed}")

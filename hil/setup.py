@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -12,13 +13,15 @@ import numpy as np
 from hil import builtin, plugins
 from hil.config.bench import BenchSettings
 from hil.config.experiment import Experiment, LayerSettings, experiment_model
-from hil.config.validate import did_you_mean, override, validate
-from hil.config.yaml import Document, load_yaml
+from hil.config.validate import Config, did_you_mean, override, validate
+from hil.config.yaml import Document, describe, load_yaml
 from hil.data import Dataset, load_dataset
-from hil.errors import ConfigError
+from hil.errors import ConfigError, DataError
 from hil.limits import LimitedBench
 from hil.network import Layer, Loss, MatrixSize, Network, Neurons, Tile, place, wanted_arrays
 from hil.network.activations import bounded
+from hil.network.tile import Block
+from hil.units import Unit, format_quantity
 
 _PURPOSE_NEURONS = 4
 
@@ -56,7 +59,7 @@ def load_bench(path: Path | None = None, overrides: Sequence[str] = ()) -> tuple
         One line for each problem, with file, line and key.
     """
     path = builtin.BENCH if path is None else path
-    document = override(load_yaml(path), overrides)
+    document = override(load_yaml(path), overrides, "--bench-set")
     settings: type[BenchSettings] = _driver(document).settings
     return validate(settings, document), Given(path, path.read_text(encoding="utf-8"), tuple(overrides))
 
@@ -74,7 +77,9 @@ def open_bench(
     """
     settings = load_bench()[0] if settings is None else settings
     driver: plugins.Driver = plugins.load("drivers", settings.driver)
-    return LimitedBench(driver.open(settings, sizes or {}, seed), settings.limits.limits())
+    with _placed_in(settings):
+        opened = driver.open(settings, sizes or {}, seed)
+    return LimitedBench(opened, settings.limits.limits())
 
 
 def matrices(experiment: Experiment, data: Dataset) -> tuple[MatrixSize, ...]:
@@ -83,19 +88,21 @@ def matrices(experiment: Experiment, data: Dataset) -> tuple[MatrixSize, ...]:
     Raises
     ------
     ConfigError
-        When the last layer has not one output a class.
+        When the last layer has not one output a class, or initial weights could exceed a layer's w_max.
     """
-    last = experiment.network.layers[-1]
-    if last.outputs != data.classes:
+    layers = experiment.network.layers
+    if layers[-1].outputs != data.classes:
+        where = experiment.where("network", "layers", len(layers) - 1, "outputs")
         raise ConfigError(
-            f"network.layers.{len(experiment.network.layers) - 1}.outputs: asked for {last.outputs}; "
-            f"{data.name} has "
-            f"{data.classes} classes, and the last layer needs one output for each"
+            f"{where}: asked for {layers[-1].outputs}; {data.name} has {data.classes} classes, and the last "
+            "layer needs one output for each"
         )
     sizes: list[MatrixSize] = []
     inputs = data.inputs
-    for number, layer in enumerate(experiment.network.layers, start=1):
-        sizes.append(MatrixSize(f"layer{number}", inputs + layer.bias, layer.outputs))
+    for number, layer in enumerate(layers):
+        size = MatrixSize(f"layer{number + 1}", inputs + layer.bias, layer.outputs)
+        _check_initial(experiment, number, size, layer)
+        sizes.append(size)
         inputs = layer.outputs
     return tuple(sizes)
 
@@ -106,7 +113,7 @@ def build_network(experiment: Experiment, data: Dataset, bench: LimitedBench) ->
     Raises
     ------
     ConfigError
-        When they do not fit, when initial weights could exceed a layer's w_max, or the data its read voltage.
+        When they do not fit, or as from :func:`matrices`.
     """
     settings = experiment.network
     sizes = matrices(experiment, data)
@@ -115,10 +122,9 @@ def build_network(experiment: Experiment, data: Dataset, bench: LimitedBench) ->
     bounded_inputs = bool(
         np.abs(data.train_x).max(initial=0) <= 1 and np.abs(data.test_x).max(initial=0) <= 1
     )
-    placed = place(sizes, bench.arrays, settings.pairs)
-    for number, (size, blocks, layer) in enumerate(zip(sizes, placed, settings.layers, strict=True)):
+    placed = _place(experiment, sizes, bench)
+    for size, blocks, layer in zip(sizes, placed, settings.layers, strict=True):
         sheet = bench.arrays[blocks[0].region.array].device
-        _check_initial(experiment, number, size, layer)
         scale = (sheet.g_max_s - sheet.g_min_s) / layer.w_max
         tile = Tile(size.name, size.n_in, size.n_out, blocks, scale, sheet, bounded_inputs)
         spread = settings.neurons
@@ -130,26 +136,92 @@ def build_network(experiment: Experiment, data: Dataset, bench: LimitedBench) ->
 
 def bench_for(experiment: Experiment, data: Dataset, settings: BenchSettings) -> LimitedBench:
     """Open the bench of an experiment, its simulated arrays sized to the network unless the bench file says
-    otherwise.
+    otherwise; it is closed again if it cannot take the experiment.
+
+    Raises
+    ------
+    ConfigError, BenchError
+        As from :func:`matrices` and :func:`open_bench`; when the network does not fit the arrays; when the
+        bench's limits forbid its own read voltage or pulses, without which nothing can be trained.
     """
-    return open_bench(
-        settings, wanted_arrays(matrices(experiment, data), experiment.network.pairs), experiment.seed
-    )
+    sizes = matrices(experiment, data)
+    opened = open_bench(settings, wanted_arrays(sizes, experiment.network.pairs), experiment.seed)
+    try:
+        _place(experiment, sizes, opened)
+        _check_limits(settings, opened)
+    except BaseException:
+        opened.close()
+        raise
+    return opened
 
 
 def load_data(experiment: Experiment, data_dir: Path | None = None) -> Dataset:
-    """The data set of an experiment."""
-    return load_dataset(experiment.data, data_dir, experiment.seed)
+    """The data set of an experiment.
+
+    Raises
+    ------
+    DataError
+        As from :func:`hil.data.load_dataset`, with file, line and key of the experiment before it.
+    """
+    try:
+        return load_dataset(experiment.data, data_dir, experiment.seed)
+    except DataError as error:
+        path = experiment.data.path
+        key = ("data",) if path is None or str(path) not in str(error) else ("data", "path")
+        raise DataError(f"{experiment.where(*key)}: {error}") from error
+
+
+@contextmanager
+def _placed_in(settings: Config, *keys: str) -> Generator[None]:
+    """Put file and line before later errors: of the key that a message begins with, else of ``keys``."""
+    try:
+        yield
+    except ConfigError as error:
+        head, colon, problem = str(error).partition(": ")
+        named = head.split(".")
+        if colon and named[0] in type(settings).model_fields:
+            text = f"{settings.where(*named)}: {problem}"
+        else:
+            text = f"{settings.where(*keys)}: {error}".removeprefix(": ")
+        raise type(error)(text) from error
+
+
+def _place(
+    experiment: Experiment, sizes: Sequence[MatrixSize], bench: LimitedBench
+) -> tuple[tuple[Block, ...], ...]:
+    with _placed_in(experiment, "network", "layers"):
+        return place(sizes, bench.arrays, experiment.network.pairs)
+
+
+def _check_limits(settings: BenchSettings, bench: LimitedBench) -> None:
+    """A bench is read at its nominal voltage and programmed with its own pulses: limits must allow them."""
+    limits = bench.limits
+    for name, sheet in ((info.name, info.device) for info in bench.arrays.values()):
+        _hold(settings, "read", limits.read_v, sheet.read_voltage_v, f"{name} is read at")
+        for way, pulse in (("potentiating", sheet.potentiate), ("depressing", sheet.depress)):
+            what = f"the {way} pulse of {name} is"
+            _hold(settings, "program", limits.program_v, abs(pulse.amplitude_v), what)
+            _hold(settings, "shortest", limits.width_min_s, pulse.width_s, what)
+            _hold(settings, "longest", limits.width_max_s, pulse.width_s, what)
+
+
+def _hold(settings: BenchSettings, key: str, limit: float | None, needed: float, what: str) -> None:
+    if limit is None or (needed >= limit if key == "shortest" else needed <= limit):
+        return
+    unit: Unit = "V" if key in ("read", "program") else "s"
+    raise ConfigError(
+        f"{settings.where('limits', key)}: asked for {format_quantity(limit, unit)}; {what} "
+        f"{format_quantity(needed, unit)}, so that nothing could be trained; change one of the two"
+    )
 
 
 def _check_initial(experiment: Experiment, number: int, size: MatrixSize, layer: LayerSettings) -> None:
     limit = experiment.initial.gain * float(np.sqrt(6 / (size.n_in + size.n_out)))
     if experiment.initial.kind != "keep" and limit > layer.w_max:
         raise ConfigError(
-            f"network.layers.{number}.w_max: {layer.w_max:g} is less than the largest initial weight, "
-            f"{limit:.3g} "
-            f"(initial.gain {experiment.initial.gain:g} x sqrt(6 / ({size.n_in} + {size.n_out}))); "
-            "raise w_max or lower initial.gain"
+            f"{experiment.where('network', 'layers', number, 'w_max')}: {layer.w_max:g} is less than the "
+            f"largest initial weight, {limit:.3g} (initial.gain {experiment.initial.gain:g} x sqrt(6 / "
+            f"({size.n_in} + {size.n_out}))); raise w_max or lower initial.gain"
         )
 
 
@@ -157,8 +229,9 @@ def _driver(document: Document) -> plugins.Driver:
     asked: Any = document.data.get("driver")
     installed = plugins.names("drivers")
     if not isinstance(asked, str):
+        found = "missing" if asked is None else f"asked for {describe(asked)}"
         raise ConfigError(
-            f"{document.where(('driver',))}: driver: missing; name one of: {', '.join(installed)}"
+            f"{document.where(('driver',))}: driver: {found}; name one of: {', '.join(installed)}"
         )
     if asked not in installed:
         raise ConfigError(

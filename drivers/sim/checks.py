@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from hil.bench import ArrayInfo
 from hil.errors import LimitError, ScheduleError
 from hil.jit import kernel
-from hil.schedule import Floats, Multiply, Nudge, Op, Program, Read, Region, Wait
+from hil.limits import largest_admitted
+from hil.schedule import Floats, Index, Multiply, Nudge, Op, Program, Read, Region, Wait
 
 _REMEMBERED = 1024
 
@@ -62,8 +63,8 @@ class Checks:
         info = self._arrays.get(region.array)
         if info is None:
             raise ScheduleError(f"no array {region.array!r} here; this bench has {', '.join(self._arrays)}")
-        for name, lines, count in (("row", region.rows, info.rows), ("column", region.cols, info.cols)):
-            highest = int(lines.max(initial=-1))
+        highest_row, highest_col = _highest(region.rows), _highest(region.cols)
+        for name, highest, count in (("row", highest_row, info.rows), ("column", highest_col, info.cols)):
             if highest >= count:
                 raise ScheduleError(
                     f"{region!r} asks for {name} {highest}; array {info.name!r} has {name}s 0 to {count - 1}"
@@ -73,15 +74,23 @@ class Checks:
         self._passed[id(region)] = region
 
     def _check_volts(self, volts: Floats, region: Region) -> None:
-        if not _within(volts, self._range_v):
+        if not _within(volts, largest_admitted(self._range_v, volts.dtype.char)):
             self._refuse(float(np.abs(volts).max()), region)
 
     def _refuse(self, volts: float, region: Region) -> None:
         if np.isnan(volts):
             raise ScheduleError(f"volts on {region.array} hold NaN; finite voltages are needed")
         raise LimitError(
-            f"volts on {region.array}: asked for {volts:g} V; the DAC's range is ±{self._range_v:g} V"
+            f"volts on {region.array}: asked for {volts:.9g} V; the DAC's range is ±{self._range_v:g} V"
         )
+
+
+@kernel
+def _highest(lines: Index) -> np.int64:
+    highest = np.int64(-1)
+    for i in range(lines.size):
+        highest = max(highest, lines[i])
+    return highest
 
 
 @kernel

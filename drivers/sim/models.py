@@ -86,10 +86,29 @@ def _deal_exponential(
     span = hi - lo
     up_first, down_first = first_step(up_shape, up_pulses), first_step(down_shape, down_pulses)
     up_k, down_k = -up_first * np.expm1(-up_shape), -down_first * np.expm1(-down_shape)
+    _check_slopes(device, up_k, down_k)
     up_a = span * up_first + up_k * lo
     down_a = -span * down_first + down_k * hi
     parts = [part.astype(np.float32) for part in (g, up_a, up_k, down_a, down_k, lo, hi)]
     return Devices(*parts, c2c_up=device.c2c.up, c2c_down=device.c2c.down), faulty
+
+
+def _check_slopes(device: ExponentialDevice, up_k: Floats, down_k: Floats) -> None:
+    """Labels too large for so few pulses leave no curve: one pulse crosses the range, or doubles the step."""
+    spread = device.d2d
+    for name, k, labels, label, levels in (
+        ("up", up_k, spread.nonlinearity.up, device.nl_up, device.levels_up),
+        ("down", down_k, spread.nonlinearity.down, device.nl_down, device.levels_down),
+    ):
+        steep = int(np.count_nonzero(~(np.abs(k.astype(np.float32)) < 1)))
+        if steep == 0:
+            continue
+        key = "d2d.nonlinearity" if labels > 0 else "d2d" if spread.step or spread.asymmetry else f"nl_{name}"
+        raise ConfigError(
+            f"device.{key}: {steep} of {k.size} devices are too steep for a curve of pulses {name} "
+            f"(one pulse would double the step, or take all of the range): label {label:g} spread by "
+            f"{labels:g}, {levels} levels; make labels or spreads smaller, or give more levels"
+        )
 
 
 def _deal_table(device: TableDevice, shape: Shape, rng: np.random.Generator) -> tuple[TableDevices, Faulty]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+import math
+from typing import Annotated, Any, Literal, TypeAlias, cast
 
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BeforeValidator, Discriminator, Field, StrictInt, model_validator
 
-from drivers.sim.presets import DEFAULT_PRESET, complete
+from drivers.sim.presets import DEFAULT_PRESET, complete, preset
 from hil.config.bench import BenchSettings
-from hil.config.validate import Config
+from hil.config.validate import Config, MisfitError
 from hil.errors import ConfigError
 from hil.units import (
     Amperes,
@@ -21,6 +22,7 @@ from hil.units import (
     PositiveVolts,
     Seconds,
     Volts,
+    format_quantity,
 )
 
 Spread: TypeAlias = Annotated[float, Ge(0), Lt(1)]
@@ -31,6 +33,7 @@ Crosspoint: TypeAlias = Annotated[tuple[StrictInt, StrictInt], Field(strict=Fals
 Places: TypeAlias = Share | list[Crosspoint]
 NotNegative: TypeAlias = Annotated[Seconds, Ge(0)]
 Wire: TypeAlias = Annotated[Ohms, Ge(0)]
+ArrayName: TypeAlias = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
 class UpDown(Config):
@@ -41,11 +44,8 @@ class UpDown(Config):
 
 
 def _pair(value: object) -> object:
-    return (
-        {"up": value, "down": value}
-        if isinstance(value, int | float) and not isinstance(value, bool)
-        else value
-    )
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return {"up": value, "down": value} if is_number else value
 
 
 Pair: TypeAlias = Annotated[UpDown, BeforeValidator(_pair, json_schema_input_type=float | UpDown)]
@@ -61,7 +61,7 @@ class PulseSettings(Config):
     @model_validator(mode="after")
     def _is_a_pulse(self) -> PulseSettings:
         if self.amplitude == 0:
-            raise ValueError("a pulse of 0 V does nothing; give its amplitude")
+            raise MisfitError("a pulse of 0 V does nothing; give its amplitude", "amplitude")
         return self
 
 
@@ -97,7 +97,7 @@ class FaultSettings(Config):
 
     @model_validator(mode="after")
     def _fit_together(self) -> FaultSettings:
-        total = sum(places for _, places in self.by_kind() if isinstance(places, float))
+        total = math.fsum(places for _, places in self.by_kind() if isinstance(places, float))
         if total > 1:
             raise ValueError(f"the fractions of faulty devices add up to {total:g}; 1 is all of them")
         return self
@@ -154,7 +154,8 @@ class ExponentialDevice(_Device):
     @model_validator(mode="after")
     def _has_a_range(self) -> ExponentialDevice:
         if not self.g_min < self.g_max:
-            raise ValueError(f"g_min {self.g_min:g} S must be below g_max {self.g_max:g} S")
+            low, high = (format_quantity(siemens, "S") for siemens in (self.g_min, self.g_max))
+            raise MisfitError(f"{low} must be below g_max, {high}", "g_min")
         return self
 
 
@@ -168,10 +169,20 @@ class TableDevice(_Device):
 
 
 def _completed(value: object) -> object:
+    """Put the preset's values below, and refuse a model that is not the preset's: they share no keys."""
     try:
-        return complete(value)
+        completed = complete(value)
     except ConfigError as error:
-        raise ValueError(str(error)) from None
+        raise MisfitError(str(error), *([] if isinstance(value, str) else ["preset"])) from None
+    given = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+    name = given.get("preset")
+    if name is not None and not isinstance(name, str):
+        raise MisfitError(f"asked for {name!r}; must be the name of a preset", "preset")
+    theirs = preset(name).device["model"] if isinstance(name, str) else None
+    if theirs is not None and given.get("model", theirs) != theirs:
+        problem = f"asked for {given['model']!r}; preset {name} is {theirs!r}, drop one of the two"
+        raise MisfitError(problem, "model")
+    return completed
 
 
 Device: TypeAlias = Annotated[
@@ -263,7 +274,7 @@ class SimSettings(BenchSettings):
     """A simulated bench."""
 
     driver: Literal["sim"] = Field(default="sim", description="this driver")  # pyright: ignore[reportIncompatibleVariableOverride]
-    arrays: dict[str, ArraySize] | None = Field(
+    arrays: dict[ArrayName, ArraySize] | None = Field(
         default=None, min_length=1, description="arrays by name; none: sized to what the network asks for"
     )
     device: Device = Field(
@@ -279,3 +290,10 @@ class SimSettings(BenchSettings):
     )
     lines: LineSettings = Field(default=LineSettings(), description="resistance of the wires")
     timing: TimingSettings = Field(default=TimingSettings(), description="where virtual time goes")
+
+    @model_validator(mode="after")
+    def _drives_what_it_reads_with(self) -> SimSettings:
+        if self.dac.range < self.read.voltage:
+            most, needed = (format_quantity(volts, "V") for volts in (self.dac.range, self.read.voltage))
+            raise MisfitError(f"asked for {most}; must not be below read.voltage, {needed}", "dac", "range")
+        return self

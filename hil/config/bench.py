@@ -5,11 +5,13 @@ A driver's settings extend :class:`BenchSettings`; see ``hil.plugins.Driver``.
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Self
 
-from hil.config.validate import Config
+from pydantic import Field, model_validator
+
+from hil.config.validate import Config, MisfitError
 from hil.limits import Limits
-from hil.units import PositiveSeconds, PositiveVolts
+from hil.units import PositiveSeconds, PositiveVolts, format_quantity
 
 
 class LimitSettings(Config):
@@ -27,6 +29,13 @@ class LimitSettings(Config):
         default=None, gt=0, description="Most pulses to one device in one operation."
     )
     dose: int | None = Field(default=None, gt=0, description="Most pulses to one device in a run.")
+
+    @model_validator(mode="after")
+    def _leave_a_pulse(self) -> Self:
+        if self.shortest is not None and self.longest is not None and self.shortest > self.longest:
+            shortest, longest = format_quantity(self.shortest, "s"), format_quantity(self.longest, "s")
+            raise MisfitError(f"asked for {shortest}; must not be above longest, {longest}", "shortest")
+        return self
 
     def limits(self) -> Limits:
         """As :class:`hil.limits.LimitedBench` takes them."""

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal, Self, Union
 
 from pydantic import BeforeValidator, Field, create_model, model_validator
 
-from hil.config.validate import Config
+from hil.config.validate import Config, MisfitError
 from hil.data.spec import DataSpec
+from hil.errors import ConfigError
 from hil.network.activations import ActivationName, Loss, LossName
 from hil.network.placement import Pairs
 
@@ -54,13 +55,14 @@ class NetworkSettings(Config):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        for layer in self.layers[:-1]:
+        for number, layer in enumerate(self.layers[:-1]):
             if layer.activation == "softmax":
-                raise ValueError("softmax can only be the activation of the last layer")
+                problem = "softmax can only be the activation of the last layer; choose another here"
+                raise MisfitError(problem, "layers", number, "activation")
         try:
             Loss(self.loss, self.layers[-1].activation)
-        except Exception as error:
-            raise ValueError(str(error)) from error
+        except ConfigError as error:
+            raise MisfitError(str(error), "loss") from error
         return self
 
 

@@ -8,15 +8,31 @@ import difflib
 import json
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeVar, cast, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, ValidationError
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, PrivateAttr, ValidationError
 from pydantic_core import CoreSchema, ErrorDetails
 
 from hil.config.yaml import Document, KeyPath, describe, dotted, load_value
 from hil.errors import ConfigError
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+class MisfitError(ValueError):
+    """For a model's own validators: values that do not fit, reported at ``keys`` below the model."""
+
+    def __init__(self, problem: str, *keys: str | int) -> None:
+        super().__init__(problem)
+        self.keys = keys
+
+
+@dataclass(frozen=True)
+class _Source:
+    """The file a model was read from; never compared: the same settings from two files are equal."""
+
+    document: Document | None = field(default=None, compare=False)
 
 
 class Config(BaseModel):
@@ -28,6 +44,16 @@ class Config(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    _source: _Source = PrivateAttr(default_factory=_Source)
+
+    def where(self, *keys: str | int) -> str:
+        """Begin a message about a key: "bench.yaml:12: limits.read"; the key alone if built in Python."""
+        document = self._source.document
+        if document is None:
+            return dotted(keys)
+        full = document.path + keys
+        return ": ".join(part for part in (document.where(full), dotted(full)) if part)
 
     @classmethod
     def __get_pydantic_json_schema__(
@@ -52,26 +78,29 @@ def validate(model: type[ModelT], document: Document, overrides: Sequence[str] =
     try:
         # JSON is pydantic's mode for data from outside: strict about numbers, while lists still make tuples;
         # and by it a quantity knows that a bare number came from a file.
-        return model.model_validate_json(json.dumps(document.data))
+        built = model.model_validate_json(json.dumps(document.data))
     except ValidationError as error:
         raise ConfigError("\n".join(_report(model, document, error))) from error
+    if isinstance(built, Config):
+        built._source = _Source(document)  # pyright: ignore[reportPrivateUsage]
+    return built
 
 
-def override(document: Document, overrides: Sequence[str]) -> Document:
+def override(document: Document, overrides: Sequence[str], option: str = "--set") -> Document:
     """Put ``key.path=value`` into a copy of the document; list items go by number: ``layers.0.size=10``.
 
     Raises ConfigError if one is malformed or leads through something that is neither mapping nor list. An
-    unknown key is left for `validate` to name.
+    unknown key is left for `validate` to name. Messages call an override by the ``option`` that gave it.
     """
     if not overrides:
         return document
     data, origins = copy.deepcopy(document.data), dict(document.origins)
     for asked in overrides:
-        origin = f"--set {asked}"
+        origin = f"{option} {asked}"
         target, equals, text = asked.partition("=")
         keys = target.strip().split(".")
         if not equals or not all(keys) or not text.strip():
-            raise ConfigError(f"{origin}: not of the form key.path=value; write e.g. --set training.epochs=3")
+            raise ConfigError(f"{origin}: not of the form key.path=value; write e.g. {option} name=test")
         value = load_value(text, origin).data
         path = document.path + _put(data, keys, value, origin)
         # What stood below is gone, and so are its positions: the nearest place left is this override.
@@ -98,7 +127,9 @@ def did_you_mean(word: str, allowed: Iterable[str]) -> str:
 
 
 def _put(data: Any, keys: Sequence[str], value: Any, origin: str) -> KeyPath:
+    """Put the value in, and say which path is new by it: that of the value, or of a section made for it."""
     path: list[str | int] = []
+    new: KeyPath = ()
     for depth, key in enumerate(keys, start=1):
         step: str | int = key
         is_list, is_mapping = isinstance(data, list), isinstance(data, dict)
@@ -112,11 +143,13 @@ def _put(data: Any, keys: Sequence[str], value: Any, origin: str) -> KeyPath:
         elif not is_mapping:
             raise ConfigError(f"{origin}: {here} is {describe(data)}, not a mapping; set {here} itself")
         path.append(step)
+        if not new and (depth == len(keys) or (is_mapping and step not in data)):
+            new = tuple(path)
         if depth == len(keys):
             data[step] = value
         else:
             data = data[step] if is_list else data.setdefault(step, {})
-    return tuple(path)
+    return new
 
 
 def _report(model: type[BaseModel], document: Document, error: ValidationError) -> list[str]:
@@ -174,6 +207,7 @@ def _find(detail: ErrorDetails, model: type[BaseModel], data: Any) -> _Place:
         else:
             models = [known for known in models if step == known.__name__ or step in _tags(known)] or models
             is_branch = True
+            data = path[-1] if step == "[key]" else cast(Any, data)
     return _Place(tuple(path), data, parents if detail["type"] == "extra_forbidden" else models, is_branch)
 
 
@@ -194,7 +228,9 @@ def _explain(detail: ErrorDetails, place: _Place) -> _Problem:
             return _Problem((*path, key), None, f"missing; {did_you_mean('', tags)}", names_value=False)
         return _Problem((*path, key), context["tag"], did_you_mean(str(context["tag"]), tags))
     if kind in _RULES:
-        return _Problem(path, value, _RULES[kind])
+        return _Problem(path, value, _RULES[kind].format(**context))
+    if isinstance(misfit := context.get("error"), MisfitError):
+        return _Problem((*path, *misfit.keys), value, str(misfit), names_value=False)
     message = detail["msg"].removeprefix("Value error, ").replace("Input should", "must")
     if kind in {"literal_error", "enum"} and isinstance(value, str):
         near = difflib.get_close_matches(value, re.findall(r"'([^']*)'", context["expected"]), n=1)
@@ -213,6 +249,9 @@ _RULES = {
     ),
     **dict.fromkeys(("list_type", "tuple_type", "set_type", "frozen_set_type"), "must be a list"),
     "string_type": "must be text (in quotes)",
+    "string_pattern_mismatch": "must match {pattern}",
+    "too_short": "must have at least {min_length} items, has {actual_length}",
+    "too_long": "must have at most {max_length} items, has {actual_length}",
     "none_required": "must be null",
 }
 

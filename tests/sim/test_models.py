@@ -198,3 +198,13 @@ def test_measured_devices_stay_within_their_grids_even_where_the_table_steps_ove
         assert bench.conductances("main").max() <= table.grid_hi.max()
     pulse(bench, -300)
     assert bench.conductances("main").min() >= table.grid_lo.min()
+
+
+@pytest.mark.parametrize("way", ["up", "down"])
+def test_steps_may_grow_until_one_pulse_doubles_them(way, open_bench):
+    label = -7.0 if way == "up" else 7.0
+    fewest = int(np.ceil(abs(float(shape_of_label(label))) / np.log(2)))
+    growing = {"preset": "ideal", f"nl_{way}": label}
+    open_bench((2, 2), device={**growing, f"levels_{way}": fewest})
+    with pytest.raises(ConfigError, match=f"device.nl_{way}: 4 of 4 devices are too steep"):
+        open_bench((2, 2), device={**growing, f"levels_{way}": fewest - 1})

@@ -50,7 +50,10 @@ def test_what_is_given_wins_over_the_preset_part_by_part():
     [
         ("device: HZO_FeFTE", r"bench.yaml:2: device.*did you mean 'HZO_FeFET'"),
         ("device: {preset: TaOx_41, levels_up: 4}", "unknown key 'levels_up'"),
-        ("device: {preset: ideal, g_min: 1 mS}", "g_min 0.001 S must be below g_max"),
+        (
+            "device: {preset: ideal, g_min: 1 mS}",
+            "bench.yaml:2: device.g_min: 1 mS must be below g_max, 101 uS",
+        ),
         ("device: {preset: ideal, nl_up: 9.5}", "nl_up.*9.5"),
         ("device: {preset: ideal, potentiate: {amplitude: 0 V}}", "0 V does nothing"),
         ("device: {preset: ideal, faults: {open: 0.7, stuck: 0.5}}", "add up to 1.2"),

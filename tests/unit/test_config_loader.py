@@ -313,7 +313,11 @@ def test_overrides_replace_and_add_values_and_leave_the_document_alone():
             "training.epoch=3",
             "--set training.epoch=3: training.epoch: unknown key 'epoch'; did you mean 'epochs'?",
         ),
-        ("trainin.epochs=3", "trainin: unknown key 'trainin'; did you mean 'training'?"),
+        (
+            "trainin.epochs=3",
+            "--set trainin.epochs=3: trainin: unknown key 'trainin'; did you mean 'training'?",
+        ),
+        ("arrays.a.b.c=3", "--set arrays.a.b.c=3: arrays.a.b: unknown key 'b'"),
         ("training={epochs: 3, mode: 1}", "--set training={epochs: 3, mode: 1}: training.mode: asked for 1"),
         ("training.epochs", "--set training.epochs: not of the form key.path=value"),
         ("=3", "not of the form key.path=value"),
@@ -363,3 +367,11 @@ def test_suggestions_name_the_nearest_or_only_what_is_allowed():
     assert did_you_mean("SIM", ["sim", "smu"]) == "did you mean 'sim'? allowed: sim, smu"
     assert did_you_mean("zzz", ["b", "a"]) == "allowed: a, b"
     assert did_you_mean("x", []) == "allowed: none"
+
+
+def test_settings_know_where_each_key_was_written_and_are_equal_wherever_they_come_from():
+    written = validate(Sim, load_yaml("kind: sim\nrows: 3", "b.yaml"), ["read=1 V"])
+    assert written.where("rows") == "b.yaml:2: rows"
+    assert written.where("read") == "--set read=1 V: read"
+    assert written == Sim(kind="sim", rows=3, read=1.0)
+    assert Sim(kind="sim").where("rows") == "rows"

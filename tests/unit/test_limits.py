@@ -11,7 +11,7 @@ import pytest
 
 from hil.bench import Bench, Execution
 from hil.errors import BenchError, ConfigError, LimitError, ScheduleError
-from hil.limits import MAX_DOSE, LimitedBench, Limits, Wear
+from hil.limits import MAX_DOSE, LimitedBench, Limits, Wear, largest_admitted
 from hil.schedule import Multiply, Nudge, Op, Program, Pulse, Read, Region, Schedule, Variants, Wait
 from tests.contract.reference import DOWN, UP, ReferenceBench
 
@@ -286,3 +286,22 @@ def test_the_rest_is_the_wrapped_benchs_own() -> None:
 def test_importing_limits_does_not_import_numba() -> None:
     script = "import sys, hil.limits; sys.exit('numba' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_values_scaled_to_their_peak_reach_the_limit_and_no_further_step_passes() -> None:
+    rng = np.random.default_rng(3)
+    for bound in (0.1, 0.15, 0.2, 0.25, *rng.uniform(1e-3, 2, 20)):
+        bench = LimitedBench(Spy(), Limits(read_v=float(bound)))
+        values = rng.uniform(-3, 3, (500, 2)).astype(np.float32)
+        scaled = values * (np.float32(bound) / np.abs(values).max(axis=1, keepdims=True))
+        bench.execute((Multiply(BLOCK, scaled, 1e-6),))
+        most = np.float32(largest_admitted(float(bound), "f"))
+        assert most <= bound * (1 + 1.8e-7)
+        bench.execute((multiply(float(most), np.float32),))
+        with pytest.raises(LimitError, match="is allowed"):
+            bench.execute((multiply(float(np.nextafter(most, np.float32(9))), np.float32),))
+
+
+def test_a_limit_beyond_float32_lets_no_infinity_through() -> None:
+    with pytest.raises(LimitError, match="inf"):
+        LimitedBench(Spy(), Limits(read_v=1e300)).execute((multiply(math.inf, np.float32),))
