@@ -20,14 +20,19 @@ _ORDERED = {"contract", "nsz"}
 
 def kernel(function: F) -> F:
     """Compile ``function`` on first use and cache the result on disk."""
-    return numba.njit(cache=True, fastmath=_ORDERED, error_model="numpy")(function)
+    return _compiled(function, _ORDERED)
 
 
 def reduction(function: F) -> F:
     """Like :func:`kernel`, with float sums reordered into SIMD lanes. No loop in it may store to an array."""
-    return numba.njit(cache=True, fastmath=_ORDERED | {"reassoc"}, error_model="numpy")(function)
+    return _compiled(function, _ORDERED | {"reassoc"})
 
 
 def inline(function: F) -> F:
     """Compile a small function into every kernel that calls it."""
-    return numba.njit(cache=True, fastmath=_ORDERED, error_model="numpy", inline="always")(function)
+    return _compiled(function, _ORDERED, inline="always")
+
+
+def _compiled(function: F, flags: set[str], **options: Any) -> F:
+    compiler: Any = numba.njit(cache=True, fastmath=flags, error_model="numpy", **options)
+    return compiler(function)

@@ -9,19 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hil.jit import kernel
-from hil.schedule import Counts, Index
+from hil.schedule import Counts, Index, Places
 
 
 @kernel
-def nonzero(counts: Counts) -> tuple[Index, Index]:
-    """Where counts [r, c] are not 0, as in a CSR matrix: ``starts`` int64 [r + 1], ``places`` int64 [k].
+def nonzero(counts: Counts) -> tuple[Index, Places]:
+    """Where counts [r, c] are not 0, as in a CSR matrix: ``starts`` int64 [r + 1], ``places`` int32 [k].
 
     64 counts at a time become the bits of one word, which SIMD lanes build; then only the set bits are
     visited, each found as the exponent of its float. So zeros cost almost nothing.
     """
     r, c = counts.shape
     starts = np.empty(r + 1, np.int64)
-    places = np.empty(256, np.int64)
+    places = np.empty(1024, np.int32)
     m = 0
     for i in range(r):
         starts[i] = m
@@ -31,9 +31,14 @@ def nonzero(counts: Counts) -> tuple[Index, Index]:
             for j in range(some.size):
                 mask |= np.int64(some[j] != 0) << np.int64(j)
             if m + 64 > places.size:
-                more = np.empty(4 * places.size, np.int64)
+                more = np.empty(4 * places.size, np.int32)
                 more[:m] = places[:m]
                 places = more
+            if mask == -1:  # all 64
+                for j in range(64):
+                    places[m + j] = first + j
+                m += 64
+                continue
             while mask != 0:
                 lowest = np.int64(mask & -mask)
                 places[m] = first + (((np.float64(lowest).view(np.int64) >> np.int64(52)) + 1) & 63)
@@ -45,7 +50,13 @@ def nonzero(counts: Counts) -> tuple[Index, Index]:
 
 @kernel
 def add_counts(
-    doses: NDArray[np.uint32], rows: Index, cols: Index, counts: Counts, starts: Index, places: Index
+    doses: NDArray[np.uint32],
+    rows: Index,
+    cols: Index,
+    col_start: int,
+    counts: Counts,
+    starts: Index,
+    places: Places,
 ) -> tuple[int, int]:
     """Add |counts| to the doses of a region's devices.
 
@@ -53,8 +64,8 @@ def add_counts(
     ----------
     doses
         Pulses so far, uint32 [array rows, array cols]; changed in place.
-    rows, cols
-        The region's lines, int64 [r] and [c].
+    rows, cols, col_start
+        The region's lines, int64 [r] and [c], and its first column where they are contiguous, else -1.
     counts
         Signed pulses, int16 [r, c], C-contiguous.
     starts, places
@@ -73,8 +84,18 @@ def add_counts(
             return -1, -1
     most = np.int32(0)
     highest = np.uint32(0)
+    n = cols.size
     for i in range(rows.size):
         row, given = doses[rows[i]], counts[i]
+        if col_start >= 0 and starts[i + 1] - starts[i] == n:  # all of them, in SIMD lanes
+            part = row[col_start : col_start + n]
+            for j in range(n):
+                pulses = abs(np.int32(given[j]))
+                total = np.uint32(part[j] + np.uint32(pulses))
+                part[j] = total
+                most = max(most, pulses)
+                highest = max(highest, total)
+            continue
         for q in range(starts[i], starts[i + 1]):
             pulses = abs(np.int32(given[places[q]]))
             total = np.uint32(row[cols[places[q]]] + np.uint32(pulses))

@@ -25,6 +25,7 @@ from hil.schedule import (
     Multiply,
     Nudge,
     Op,
+    Places,
     Program,
     Pulse,
     Read,
@@ -283,7 +284,9 @@ class LimitedBench:
     def _count(self, op: Program, number: int) -> None:
         region = op.region
         dose = self._dose_of(op, number)
-        most, highest = _add_counts()(dose, region.rows, region.cols, op.counts, *op.nonzero())
+        most, highest = _add_counts()(
+            dose, region.rows, region.cols, region.col_start, op.counts, *op.nonzero()
+        )
         if most < 0:
             _outside(op, number, self.arrays)
         if most > self._most or highest > self._dose:
@@ -363,7 +366,9 @@ def _earlier(name: str, before: Doses, arrays: Mapping[str, ArrayInfo]) -> NDArr
 
 
 @cache
-def _add_counts() -> Callable[[NDArray[np.uint32], Index, Index, Counts, Index, Index], tuple[int, int]]:
+def _add_counts() -> Callable[
+    [NDArray[np.uint32], Index, Index, int, Counts, Index, Places], tuple[int, int]
+]:
     """Import the compiled loop, and numba with it, at the first pulse."""
     from hil.kernels import add_counts
 

@@ -19,6 +19,7 @@ from hil.errors import ScheduleError
 Floats: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
 Index: TypeAlias = NDArray[np.int64]
 Counts: TypeAlias = NDArray[np.int16]
+Places: TypeAlias = NDArray[np.int32]
 NudgeKind: TypeAlias = Literal["gate", "current", "pulse"]
 
 MAX_COUNT = int(np.iinfo(np.int16).max)
@@ -221,10 +222,10 @@ class Program:
     counts: Counts
     potentiate: Pulse
     depress: Pulse
-    _nonzero: tuple[Index, Index] | None = field(default=None, init=False, repr=False)
+    _nonzero: tuple[Index, Places] | None = field(default=None, init=False, repr=False)
 
-    def nonzero(self) -> tuple[Index, Index]:
-        """Where counts are not 0, as in a CSR matrix: starts int64 [rows + 1], places int64 [k] in rows.
+    def nonzero(self) -> tuple[Index, Places]:
+        """Where counts are not 0, as in a CSR matrix: starts int64 [rows + 1], places int32 [k] in rows.
 
         Found when first asked for, and kept: limits, doses and a simulator follow the pulses, not the
         region.

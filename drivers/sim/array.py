@@ -17,7 +17,7 @@ from drivers.sim.shots import Train
 from drivers.sim.state import Devices, TableDevices
 from drivers.sim.tables import mean_over_quantiles
 from hil.bench import ArrayInfo
-from hil.schedule import Counts, Index, Region
+from hil.schedule import Counts, Index, Places, Region
 
 Array = NDArray[np.float32]
 Floats = NDArray[np.float64]
@@ -90,7 +90,7 @@ class SimArray:
         counts: Counts,
         now_s: float,
         key: int,
-        where: tuple[Index, Index] | None = None,
+        where: tuple[Index, Places] | None = None,
     ) -> Programmed:
         """Pulse a region's devices: from the conductance they have drifted to, and drift starts anew.
 

@@ -15,7 +15,7 @@ from drivers.sim.noise import words
 from drivers.sim.state import Devices, TableDevices
 from hil.jit import kernel
 from hil.kernels import nonzero
-from hil.schedule import Counts, Index
+from hil.schedule import Counts, Index, Places
 
 Array = NDArray[np.float32]
 _BLOCK = 256
@@ -43,7 +43,7 @@ def program(
     col_start: int,
     counts: Counts,
     key: int,
-    where: tuple[Index, Index] | None = None,
+    where: tuple[Index, Places] | None = None,
 ) -> Programmed:
     """Change ``devices.g`` by the pulses of ``counts``; devices without pulses keep their bits.
 
@@ -150,7 +150,7 @@ def _step_listed(
 @kernel
 def _program_affine(
     g: Array, packed: Array, c2c_up: float, c2c_down: float,
-    rows: Index, cols: Index, col_start: int, counts: Counts, starts: Index, places: Index, key: int,
+    rows: Index, cols: Index, col_start: int, counts: Counts, starts: Index, places: Places, key: int,
 ) -> tuple[float, float, float, float]:  # fmt: skip
     low, high = words(key)
     c2c = np.array([c2c_up, c2c_down], np.float32)

@@ -8,13 +8,13 @@ most four groups of one.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hil.jit import kernel
-from hil.schedule import Counts, Index
+from hil.schedule import Counts, Index, Places
 
 Floats = NDArray[np.float64]
 
@@ -29,7 +29,7 @@ class Shots(NamedTuple):
     pulses: int
 
 
-def count_shots(counts: Counts, starts: Index, places: Index) -> Shots:
+def count_shots(counts: Counts, starts: Index, places: Places) -> Shots:
     """Shots of a Program; ``counts`` int16 [rows, cols], C-contiguous, and where they are not 0."""
     return Shots(*_count(counts, starts, places, _WEIGHTS[: counts.shape[1]]))
 
@@ -72,19 +72,42 @@ _WEIGHTS = np.random.default_rng(20_260_101).integers(1, 1 << 32, 1 << 14, dtype
 
 
 @kernel
-def _same(one: Counts, other: Counts, at: Index, other_at: Index) -> bool:
+def _same(one: Counts, other: Counts, at: Places, other_at: Places) -> bool:
     """Whether two rows hold the same counts at the same places."""
     if at.size != other_at.size:
         return False
     differ = 0
+    if at.size == one.size:
+        for j in range(one.size):
+            differ |= one[j] ^ other[j]
+        return differ == 0
     for q in range(at.size):
         differ += at[q] != other_at[q] or one[at[q]] != other[at[q]]
     return differ == 0
 
 
 @kernel
+def _height(row: Counts, at: Places) -> tuple[Any, Any, Any]:
+    """Shots of each polarity that a row takes, and its pulses."""
+    up, down, driven = np.int32(0), np.int32(0), np.int64(0)
+    if at.size == row.size:
+        for j in range(row.size):
+            up = max(up, np.int32(row[j]))
+            down = max(down, -np.int32(row[j]))
+        for j in range(row.size):
+            driven += abs(np.int32(row[j]))
+    else:
+        for q in range(at.size):
+            n = np.int32(row[at[q]])
+            up = max(up, n)
+            down = max(down, -n)
+            driven += abs(n)
+    return np.int64(up), np.int64(down), driven
+
+
+@kernel
 def _count(
-    counts: Counts, starts: Index, places: Index, weights: NDArray[np.uint32]
+    counts: Counts, starts: Index, places: Places, weights: NDArray[np.uint32]
 ) -> tuple[int, int, int, int, int]:
     rows = counts.shape[0]
     size = 4
@@ -97,8 +120,12 @@ def _count(
         if at.size == 0:
             continue
         code = np.uint32(0)
-        for q in range(at.size):
-            code += np.uint32(np.uint32(row[at[q]]) * weights[at[q]])
+        if at.size == row.size:
+            for j in range(row.size):
+                code += np.uint32(np.uint32(row[j]) * weights[j])
+        else:
+            for q in range(at.size):
+                code += np.uint32(np.uint32(row[at[q]]) * weights[at[q]])
         slot = np.int64(code >> np.uint32(7)) & (size - 1)
         while True:
             first = slots[slot]
@@ -114,12 +141,7 @@ def _count(
     for i in range(rows):
         if members[i] == 0:
             continue
-        up, down, driven = np.int64(0), np.int64(0), np.int64(0)
-        for q in range(starts[i], starts[i + 1]):
-            n = np.int64(counts[i, places[q]])
-            up = max(up, n)
-            down = max(down, -n)
-            driven += abs(n)
+        up, down, driven = _height(counts[i], places[starts[i] : starts[i + 1]])
         total[0] += up
         total[1] += down
         total[2] += members[i] * (up + down)

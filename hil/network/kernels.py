@@ -42,7 +42,7 @@ def active(inputs: F32) -> Index:
 
 @kernel
 def difference(amperes: F32, clipped: Flags, scale: Any) -> tuple[F32, Flags]:
-    """(plus - minus) x scale [n, m] of currents [n, 2 m], plus then minus columns; and where one is clipped."""
+    """(plus - minus) x scale [n, m] of currents [n, 2 m], all plus, then all minus; where one is clipped."""
     n, m = amperes.shape[0], amperes.shape[1] // 2
     values = np.empty((n, m), np.float32)
     bounds = np.empty((n, m), np.bool_)

@@ -144,8 +144,8 @@ class Tile:
         ops = tuple(Multiply(b.region, _part(volts, b.inputs), self.sheet.integration_s) for b in self.blocks)
         execution = yield ops
         if len(ops) == 1:
-            answer = _multiplied(execution.answers[0])
-            values, clipped = difference(answer.amperes, answer.clipped, 1 / self._siemens_volts)
+            amperes, clipped = _multiplied(execution.answers[0])
+            values, clipped = difference(amperes, clipped, 1 / self._siemens_volts)
             return Signal(values if peak is None else values * peak, clipped)
         return self._sum_forward(tuple(_multiplied(a) for a in execution.answers), peak)
 
@@ -163,15 +163,16 @@ class Tile:
         )
         execution = yield ops
         if len(ops) == 1:
-            answer = _multiplied(execution.answers[0])
-            return Signal(answer.amperes * (peak * (1 / self._siemens_volts)), answer.clipped)
+            amperes, clipped = _multiplied(execution.answers[0])
+            scale: F32 = peak * np.float32(1 / self._siemens_volts)
+            return Signal(amperes * scale, clipped)
         values = np.zeros((delta.shape[0], self.n_in), np.float32)
         clipped = np.zeros(values.shape, np.bool_)
         for block, raw in zip(self.blocks, execution.answers, strict=True):
-            answer = _multiplied(raw)
-            values[:, block.inputs] += answer.amperes
-            clipped[:, block.inputs] |= answer.clipped
-        values *= peak * (1 / self._siemens_volts)
+            amperes, bounds = _multiplied(raw)
+            values[:, block.inputs] += amperes
+            clipped[:, block.inputs] |= bounds
+        values *= peak * np.float32(1 / self._siemens_volts)
         return Signal(values, clipped)
 
     def read(self) -> Plan[TileReading]:
@@ -232,18 +233,18 @@ class Tile:
     def _siemens_volts(self) -> float:
         return self.scale_s * self.sheet.read_voltage_v
 
-    def _sum_forward(self, answers: tuple[MultiplyAnswer, ...], peak: F32 | None) -> Signal:
-        n = answers[0].amperes.shape[0]
+    def _sum_forward(self, answers: tuple[tuple[F32, NDArray[np.bool_]], ...], peak: F32 | None) -> Signal:
+        n = answers[0][0].shape[0]
         values = np.zeros((n, self.n_out), np.float32)
         clipped = np.zeros(values.shape, np.bool_)
-        for block, answer in zip(self.blocks, answers, strict=True):
+        for block, (amperes, bounds) in zip(self.blocks, answers, strict=True):
             m = block.n_out
             if block.side != "minus":
-                values[:, block.outputs] += answer.amperes[:, :m]
-                clipped[:, block.outputs] |= answer.clipped[:, :m]
+                values[:, block.outputs] += amperes[:, :m]
+                clipped[:, block.outputs] |= bounds[:, :m]
             if block.side != "plus":
-                values[:, block.outputs] -= answer.amperes[:, -m:]
-                clipped[:, block.outputs] |= answer.clipped[:, -m:]
+                values[:, block.outputs] -= amperes[:, -m:]
+                clipped[:, block.outputs] |= bounds[:, -m:]
         values *= 1 / self._siemens_volts
         return Signal(values if peak is None else values * peak, clipped)
 
@@ -253,7 +254,8 @@ class Tile:
 
 
 def _volts(values: F32, peak: F32, sheet: DeviceSheet) -> F32:
-    return values * (sheet.read_voltage_v / peak)
+    scale: F32 = np.float32(sheet.read_voltage_v) / peak
+    return values * scale
 
 
 def _part(values: F32, part: slice) -> F32:
@@ -268,7 +270,8 @@ def _signed(volts: F32, side: Side) -> F32:
     return volts if side == "plus" else -volts
 
 
-def _multiplied(answer: object) -> MultiplyAnswer:
+def _multiplied(answer: object) -> tuple[F32, NDArray[np.bool_]]:
+    """Currents in float32, whatever the bench measures in, and which of them are only bounds."""
     if not isinstance(answer, MultiplyAnswer):
         raise BenchError(f"a Multiply was answered by {type(answer).__name__}; this is a fault of the bench")
-    return answer
+    return np.asarray(answer.amperes, np.float32), answer.clipped
