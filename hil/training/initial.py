@@ -30,8 +30,8 @@ def initialise(tile: Tile, settings: InitialSettings, rng: np.random.Generator) 
     """Bring a tile to random weights: uniform within gain sqrt(6 / (in + out)) (Glorot and Bengio, AISTATS
     2010).
 
-    ``write-verify`` reads and pulses in turn until every device is within the tolerance or the rounds are
-    used up; ``random`` resets every device by its nominal number of levels and pulses it up once, unread;
+    ``write-verify`` reads and pulses in turn until every device is within the tolerance, or as near as its
+    steps let it come where they are coarser, or the rounds are used up; ``random`` resets every device by its nominal number of levels and pulses it up once, unread;
     ``keep`` takes the devices as they are.
     """
     devices = 2 * tile.n_in * tile.n_out
@@ -44,7 +44,9 @@ def initialise(tile: Tile, settings: InitialSettings, rng: np.random.Generator) 
     tolerance = settings.tolerance * (tile.sheet.g_max_s - tile.sheet.g_min_s)
     for done in range(settings.rounds + 1):
         reading = yield from tile.read()
-        off = [_beyond(g, t, tolerance) for g, t in _sides(reading, target)]
+        off = [
+            _beyond(g, t, np.maximum(tolerance, _grain(t, tile.sheet))) for g, t in _sides(reading, target)
+        ]
         unreached = sum(int(np.count_nonzero(o)) for o in off)
         if unreached == 0 or done == settings.rounds:
             return Written(done, devices, unreached)
@@ -71,7 +73,14 @@ def _sides(reading: TileReading, target: TileReading) -> tuple[tuple[F32, F32], 
     return (reading.plus, target.plus), (reading.minus, target.minus)
 
 
-def _beyond(g: F32, target: F32, tolerance: float) -> NDArray[np.bool_]:
+def _grain(target: F32, sheet: DeviceSheet) -> NDArray[np.float64]:
+    """How near a typical device can be brought: three quarters of the larger step at the target, siemens."""
+    up = np.interp(target, sheet.curve.siemens, sheet.curve.up_s)
+    down = -np.interp(target, sheet.curve.siemens, sheet.curve.down_s)
+    return 0.75 * np.maximum(up, down)
+
+
+def _beyond(g: F32, target: F32, tolerance: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Where a device is not within tolerance; a reading that is only a bound is."""
     return ~(np.abs(g - target) <= tolerance)
 

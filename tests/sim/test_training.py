@@ -32,6 +32,9 @@ SMALL = (
 )
 
 
+PLAIN = ("read={}", "dac={}", "adc={}")
+
+
 class Notes:
     """A journal that keeps what it is told."""
 
@@ -59,7 +62,7 @@ class Notes:
 
 
 def prepared(*overrides: str, device: str = "ideal") -> Prepared:
-    return session.prepare(None, None, (*SMALL, *overrides), (f"device={device}",))
+    return session.prepare(None, None, (*SMALL, *overrides), (f"device={device}", *PLAIN))
 
 
 def trained(setup: Prepared, stop_after: int | None = None) -> tuple[Outcome, Notes]:
@@ -225,7 +228,7 @@ def test_devices_that_do_not_reach_their_initial_weight_are_told() -> None:
         None,
         None,
         (*SMALL, "data.train=50", "training.epochs=1"),
-        ("device={preset: ideal, faults: {stuck_low: 0.05}}",),
+        ("device={preset: ideal, faults: {stuck_low: 0.05}}", *PLAIN),
     )
     _, notes = trained(setup)
     warnings = [text for kind, text in notes.events if kind == "warning"]

@@ -34,7 +34,9 @@ def test_a_name_that_is_not_exported_is_an_attribute_error():
 
 def test_a_region_is_read_in_the_order_of_its_lines():
     bench = hil.open_bench(
-        overrides=["device.preset=AgaSi", "device.initial=uniform"], arrays={"main": (4, 3)}, seed=3
+        overrides=["device={preset: AgaSi, initial: uniform}", "read={}", "dac={}", "adc={}"],
+        arrays={"main": (4, 3)},
+        seed=3,
     )
     whole = hil.read(bench, "main")
     part = hil.read(bench, Region("main", np.array([3, 0]), np.array([2, 1])))
