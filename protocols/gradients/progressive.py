@@ -81,9 +81,8 @@ class ProgressiveBp(Config):
         return (
             f"progressive-bp with order {self.order} on hidden "
             f"{', '.join(sorted(hidden - {'tanh'}))}: the error goes back through "
-            "weights that were just updated, which adds -rate |delta|^2 a f' to it; in our runs ReLU "
-            "diverged or lost 30 points and sigmoid "
-            "lost 4. Use activation: tanh, a smaller rate, or order: error-first.",
+            "weights that were just updated, which adds -rate |delta|^2 a f' to it, and may learn less or "
+            "diverge. Use activation: tanh, a smaller rate, or order: error-first.",
         )
 
 
