@@ -49,6 +49,19 @@ def nonzero(counts: Counts) -> tuple[Index, Places]:
 
 
 @kernel
+def largest(volts: NDArray[np.float32]) -> float:
+    """Largest magnitude in volts [n, lines], 0 of none; NaN when any is NaN."""
+    high = np.float32(0)
+    unknown = False
+    for s in range(volts.shape[0]):
+        row = volts[s]
+        for j in range(row.size):
+            high = max(high, abs(row[j]))
+            unknown |= row[j] != row[j]
+    return np.nan if unknown else np.float64(high)
+
+
+@kernel
 def add_counts(
     doses: NDArray[np.uint32],
     rows: Index,
