@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.sim.noise import bits, normal, words
 from drivers.sim.state import Devices, TableDevices
+from hil.chance import bits, normal, words
 from hil.jit import inline, kernel
 from hil.schedule import Index
 

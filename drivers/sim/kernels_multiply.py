@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.sim.noise import bits, normal, words
 from drivers.sim.state import Devices, TableDevices
+from hil.chance import bits, normal, words
 from hil.jit import kernel, reduction
 from hil.schedule import Index
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from drivers.sim.kernels_step import closed_form, step, step_single
 from drivers.sim.kernels_table import program_table
-from drivers.sim.noise import words
 from drivers.sim.state import Devices, TableDevices
+from hil.chance import words
 from hil.jit import kernel
 from hil.kernels import nonzero
 from hil.schedule import Counts, Index, Places

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.sim.noise import bits, normal
+from hil.chance import bits, normal
 from hil.jit import kernel, reduction
 
 Array = NDArray[np.float32]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.sim.noise import bits, uniform, words
+from hil.chance import bits, uniform, words
 from hil.jit import kernel
 from hil.schedule import Counts, Index
 

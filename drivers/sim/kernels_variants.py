@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.sim.kernels_multiply import Multiplied, region_sums, total
-from drivers.sim.noise import bits, normal, words
 from drivers.sim.state import Devices, TableDevices
+from hil.chance import bits, normal, words
 from hil.jit import kernel
 from hil.schedule import Index
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hil.chance import mix
+from hil.chance import bits
 from hil.jit import inline, kernel
 from hil.network.tile import F32
 from hil.schedule import Counts, Index
@@ -55,6 +55,7 @@ def graded_counts(
     counts = np.empty((r, 2 * m), np.int16)
     wanted = np.empty(m, np.float32)
     held = 0
+    zero = np.uint32(0)
     beyond = np.float32(most + np.float32(1))
     per_device = up_per_w.shape[0] > 1
     for k in range(r):
@@ -62,12 +63,12 @@ def graded_counts(
         _wanted_row(delta, inputs, row, factor, first, wanted)
         source = row if per_device else 0
         up, down = up_per_w[source], down_per_w[source]
-        base = mix(np.uint32(key + np.uint32(row)))
+        base = bits(zero, zero, np.uint32(key + np.uint32(row)))
         out = counts[k]
         over = np.int32(0)
         for j in range(m):
             w = wanted[j]
-            chance = mix(np.uint32(base + np.uint32(j)))
+            chance = bits(zero, zero, np.uint32(base + np.uint32(j)))
             low = np.float32(np.int32(chance & np.uint32(0xFFFF))) * np.float32(1 / 65536)
             high = np.float32(np.int32(chance >> np.uint32(16))) * np.float32(1 / 65536)
             up_plus, down_plus, up_minus, down_minus = up[j], down[j], up[j + m], down[j + m]

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from drivers.sim.kernels import adc, dac, read
-from drivers.sim.noise import fill_normal, fill_uniform
 from drivers.sim.state import Devices
+from hil.chance import fill_normal, fill_uniform
 
 
 def some_devices(rows: int, cols: int) -> Devices:
