@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hil import setup
+from hil.bench import CostMeter
 from hil.config.bench import BenchSettings
 from hil.config.experiment import Experiment
 from hil.limits import LimitedBench
@@ -81,24 +82,25 @@ def execute(
 ) -> Run:
     """Train, record everything under ``root``, and return the run as it can be read.
 
-    What ends a run carries a note of where it is recorded up to there, Ctrl-C included.
+    What ends a run carries a note of where it is recorded up to there, Ctrl-C included; the doses are
+    recorded whatever ends it.
     """
     with prepared.bench, RunWriter.create(root, prepared.header) as writer:
         journal: Journal = writer if progress is None else Tee((writer, progress))
         try:
             outcome = run(train(prepared.training, journal, stop), prepared.bench, writer)
+            status = "stopped" if outcome.reason == "stopped" else "finished"
+            writer.finish(status, summary(prepared, outcome, writer), prepared.bench.doses)
         except BaseException as error:
             error.add_note(f"recorded up to here: {writer.path}")
+            writer.fail(error, spent(prepared.bench, writer.costs), prepared.bench.doses)
             raise
-        status = "stopped" if outcome.reason == "stopped" else "finished"
-        writer.finish(status, summary(prepared, outcome, writer), prepared.bench.doses)
-        path = writer.path
-    return open_run(path)
+    return open_run(writer.path)
 
 
 def summary(prepared: Prepared, outcome: Outcome, writer: RunWriter) -> dict[str, Any]:
     """The figures that a run comes to, in SI units."""
-    cost, wear, last = writer.costs.total, prepared.bench.wear, outcome.evaluation
+    last = outcome.evaluation
     return {
         "reason": outcome.reason,
         "epochs": outcome.epochs,
@@ -106,6 +108,18 @@ def summary(prepared: Prepared, outcome: Outcome, writer: RunWriter) -> dict[str
         "samples": outcome.samples,
         "accuracy": None if last is None else last.accuracy,
         "loss": None if last is None else last.loss,
+        **spent(prepared.bench, writer.costs),
+    }
+
+
+def spent(bench: LimitedBench, costs: CostMeter) -> dict[str, Any]:
+    """What a run took and wore out so far, in SI units.
+
+    A schedule that failed is in the wear and not in the costs: its pulses may have been given, and nobody
+    answered what they took.
+    """
+    cost, wear = costs.total, bench.wear
+    return {
         "pulses": cost.pulses,
         "half_selects": cost.half_selects,
         "reads": cost.reads,

@@ -54,6 +54,7 @@ class RunWriter:
         self._open_intent: int | None = None
         self._step = 0
         self._committed_at = time.monotonic()
+        self._failed = False
         self._finished = False
         self._closed = False
 
@@ -184,6 +185,23 @@ class RunWriter:
         self._commit()
         self._finished = True
 
+    def fail(
+        self, error: BaseException, summary: Mapping[str, JSON], doses: Mapping[str, NDArray[Any]]
+    ) -> None:
+        """Record an error on its way through: "failed", or "stopped" by Ctrl-C and its like.
+
+        ``summary`` and ``doses`` are what is known by then, as for :meth:`finish`; the error's text is added.
+        Should that fail too (disk full), the first error counts and carries a note.
+        """
+        self._failed = True
+        text = f"{type(error).__name__}: {error}"
+        status: Status = "failed" if isinstance(error, Exception) else "stopped"
+        try:
+            self.event("error" if status == "failed" else "stop", text)
+            self.finish(status, {**summary, "error": text}, doses)
+        except StoreError as second:
+            error.add_note(f"The run could not be marked as {status}: {second}")
+
     def close(self) -> None:
         """Commit what there is and let go of the folder; may be called twice."""
         try:
@@ -203,20 +221,10 @@ class RunWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if error is not None and not self._finished and not self._closed:
-                self._fail(error)
+            if error is not None and not (self._failed or self._finished or self._closed):
+                self.fail(error, {}, {})
         finally:
             self.close()
-
-    def _fail(self, error: BaseException) -> None:
-        """Record an error on its way through; should that fail too (disk full), the first one counts."""
-        text = f"{type(error).__name__}: {error}"
-        status: Status = "failed" if isinstance(error, Exception) else "stopped"
-        try:
-            self.event("error" if status == "failed" else "stop", text)
-            self.finish(status, {"error": text}, {})
-        except StoreError as second:
-            error.add_note(f"The run could not be marked as {status}: {second}")
 
     def _become_durable(self) -> None:
         """Have every commit on the disk itself when it returns, not only safe from this process's death."""
