@@ -2,8 +2,9 @@
 
 A fence says what its block is. ``yaml bench`` and ``yaml experiment`` are whole files; ``yaml experiment
 train`` is trained too, and learns; ``yaml bench refused`` is refused with the message in the ``text`` block
-after it; ``python run`` is run; ``python file=NAME`` and ``toml file=pyproject.toml`` are a package that the
-page's blocks find installed.
+after it; ``python run`` is run, ``python run trained`` beside a run in ``runs``; ``python file=NAME`` and
+``toml file=pyproject.toml`` are a package that the page's blocks find installed. The README's plain fences
+are marked by what is in them. What trains the built-in experiment does so on few samples.
 """
 
 from __future__ import annotations
@@ -21,13 +22,28 @@ from typing import Any
 import pytest
 import typer
 
-from hil import session, setup
+from hil import builtin, session, setup
 from hil.cli import app
 from hil.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), *ROOT.glob("README.md")])
-HOW_TO = {"docs/benches.md", "docs/extending.md", "docs/safety.md", "docs/methods/README.md"}
+README = ROOT / "README.md"
+HOW_TO = {
+    "README.md",
+    "docs/benches.md",
+    "docs/extending.md",
+    "docs/methods/README.md",
+    "docs/runs.md",
+    "docs/safety.md",
+    "docs/simulator.md",
+}
+SMALL = """
+data: {name: mnist-5k, train: 100, test: 50, pixels: 14}
+network: {layers: [{outputs: 8}, {outputs: 10, activation: softmax}]}
+gradient: progressive-bp
+update: bidirectional
+"""
 FOLDERS = ("hil", "drivers", "protocols", "calibration", "tests", "benchmarks", "docs", "examples", "tools")
 
 
@@ -43,9 +59,20 @@ class Block:
 
 
 def _blocks(page: Path) -> list[Block]:
-    found = re.finditer(r"^```(.*)\n((?:.*\n)*?)```$", page.read_text(encoding="utf-8"), re.MULTILINE)
     text = page.read_text(encoding="utf-8")
-    return [Block(page, text.count("\n", 0, m.start()) + 1, tuple(m[1].split()), m[2]) for m in found]
+    found = re.finditer(r"^```(.*)\n((?:.*\n)*?)```$", text, re.MULTILINE)
+    mark = _marked_by_content if page == README else _marked
+    return [Block(page, text.count("\n", 0, m.start()) + 1, mark(m[1], m[2]), m[2]) for m in found]
+
+
+def _marked(fence: str, _: str) -> tuple[str, ...]:
+    return tuple(fence.split())
+
+
+def _marked_by_content(fence: str, text: str) -> tuple[str, ...]:
+    if fence == "yaml":
+        return ("yaml", "bench" if re.search("^driver:", text, re.MULTILINE) else "experiment")
+    return ("python", "run") if fence == "python" else _marked(fence, text)
 
 
 def _prose(page: Path) -> str:
@@ -61,7 +88,9 @@ def _commands() -> Iterator[tuple[str, str]]:
     for block in BLOCKS:
         if block.words[:1] in {("console",), ("sh",), ("bash",), ("shell",)}:
             for line in block.text.replace("\\\n", " ").splitlines():
-                if match := re.match(r"\s*(?:\$ )?(?:\w+=\S+ )*(hil( .*)?)$", line):
+                if match := re.match(
+                    r"\s*(?:\$ )?(?:.* && )?(?:\w+=\S+ )*(?:\.venv/bin/)?(hil( .*)?)$", line
+                ):
                     yield str(block), match[1]
     for page in PAGES:
         for match in re.finditer(
@@ -107,15 +136,16 @@ def workplace(
 
 
 @pytest.mark.parametrize("block", MARKED, ids=str)
-def test_a_marked_block_does_what_its_fence_says(block: Block, workplace: Path) -> None:
+def test_a_marked_block_does_what_its_fence_says(
+    block: Block, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     match block.words:
         case ("yaml", "bench"):
             settings, _ = setup.load_bench(_written(workplace, "bench.yaml", block))
             assert setup.open_bench(settings).arrays
-        case ("yaml", "bench" | "experiment" as kind, "refused"):
-            load = setup.load_bench if kind == "bench" else setup.load_experiment
+        case ("yaml", "bench", "refused"):
             with pytest.raises(ConfigError) as refused:
-                load(_written(Path(), f"{kind}.yaml", block))
+                session.prepare(bench=_written(Path(), "bench.yaml", block))
             assert str(refused.value) == _next(block).text.strip()
         case ("yaml", "experiment"):
             setup.load_experiment(_written(workplace, "experiment.yaml", block))
@@ -124,7 +154,12 @@ def test_a_marked_block_does_what_its_fence_says(block: Block, workplace: Path) 
             accuracy = session.execute(prepared, workplace).accuracy
             assert accuracy is not None
             assert accuracy > 0.5, "it does not learn"
-        case ("python", "run"):
+        case ("python", "run") | ("python", "run", "trained"):
+            small = workplace / "small.yaml"
+            small.write_text(SMALL, encoding="utf-8")
+            monkeypatch.setattr(builtin, "EXPERIMENT", small)
+            if "trained" in block.words:
+                session.execute(session.prepare(), workplace / "runs")
             runpy.run_path(str(_written(workplace, "snippet.py", block)), run_name="__main__")
         case _:
             pytest.fail(f"{block}: no such mark: {' '.join(block.words)}")
@@ -192,6 +227,13 @@ def test_links_and_paths_in_a_page_lead_somewhere(page: Path) -> None:
         assert not anchor or anchor in _anchors(file), f"{page.name}: link to {target}"
     for path in re.findall(rf"`((?:{'|'.join(FOLDERS)})/[\w./-]*)`", prose):
         assert (ROOT / path).exists(), f"{page.name}: path {path}"
+
+
+def test_the_readme_installs_extras_that_are_there() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = re.findall(r"'\.\[(\w+)\]'", README.read_text(encoding="utf-8"))
+    assert extras
+    assert set(extras) <= set(project["optional-dependencies"])
 
 
 def test_the_design_names_every_part_of_hil() -> None:
