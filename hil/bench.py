@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hil.errors import ConfigError
 from hil.schedule import Answer, NudgeKind, Pulse, Schedule
+
+if TYPE_CHECKING:
+    from hil.units import Unit
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,6 +72,12 @@ class DeviceSheet:
     read_voltage_v: float
     integration_s: float
 
+    def __repr__(self) -> str:
+        siemens = (self.g_min_s, self.g_max_s, self.step_up_s, self.step_down_s)
+        low, high, up, down = (_short(value, "S") for value in siemens)
+        read = f"{_short(self.read_voltage_v, 'V')} for {_short(self.integration_s, 's')}"
+        return f"<DeviceSheet: {low} to {high}, steps +{up} and -{down}, read at {read}>"
+
 
 @dataclass(frozen=True, slots=True)
 class ArrayInfo:
@@ -93,6 +102,10 @@ class ArrayInfo:
         """(rows, cols)."""
         return self.rows, self.cols
 
+    def __repr__(self) -> str:
+        low, high = _short(self.device.g_min_s, "S"), _short(self.device.g_max_s, "S")
+        return f"<ArrayInfo: {self.name} {self.rows} x {self.cols}, {low} to {high}>"
+
 
 @dataclass(slots=True)
 class Cost:
@@ -108,6 +121,20 @@ class Cost:
     transactions: int = 0
     seconds: float = 0.0
     joules: float = 0.0
+
+    def __repr__(self) -> str:
+        counts = {
+            "pulse": self.pulses,
+            "half-select": self.half_selects,
+            "read": self.reads,
+            "transaction": self.transactions,
+        }
+        parts = [f"{n:,} {what}{'s' * (n != 1)}" for what, n in counts.items() if n]
+        if self.seconds:
+            parts.append(_short(self.seconds, "s"))
+        if self.joules:
+            parts.append(_short(self.joules, "J"))
+        return f"<Cost: {', '.join(parts) or 'nothing'}>"
 
     def __add__(self, other: Cost) -> Cost:
         total = Cost()
@@ -207,3 +234,9 @@ class CostMeter:
     def total(self) -> Cost:
         """The sum over all operations."""
         return sum(self.by_op.values(), Cost())
+
+
+def _short(value: float, unit: Unit) -> str:
+    from hil.units import format_quantity
+
+    return format_quantity(value, unit, digits=3)

@@ -42,6 +42,17 @@ def test_an_arrays_shape_is_rows_by_columns() -> None:
     assert ArrayInfo("main", 3, 4, SHEET).shape == (3, 4)
 
 
+def test_an_array_and_its_sheet_are_shown_in_one_line_with_units() -> None:
+    assert repr(SHEET) == "<DeviceSheet: 1 uS to 21 uS, steps +100 nS and -100 nS, read at 100 mV for 1 us>"
+    assert repr(ArrayInfo("main", 3, 4, SHEET)) == "<ArrayInfo: main 3 x 4, 1 uS to 21 uS>"
+
+
+def test_a_cost_shows_what_it_took_and_leaves_out_what_it_did_not() -> None:
+    assert repr(Cost()) == "<Cost: nothing>"
+    assert repr(Cost(reads=1234, seconds=2.5e-6)) == "<Cost: 1,234 reads, 2.5 us>"
+    assert repr(ONE) == "<Cost: 1 pulse, 2 half-selects, 3 reads, 4 transactions, 500 ms, 250 mJ>"
+
+
 @pytest.mark.parametrize(
     ("siemens", "up", "down", "reason"),
     [
