@@ -9,12 +9,13 @@ from __future__ import annotations
 import numpy as np
 
 from drivers.sim.kernels_convert import adc, dac, read
-from drivers.sim.kernels_multiply import Multiplied, multiply
+from drivers.sim.kernels_multiply import Converters, Multiplied, multiply
 from drivers.sim.kernels_program import Programmed, program
 from drivers.sim.kernels_variants import multiply_nudged, multiply_variants
 from drivers.sim.state import Devices, TableDevices
 
 __all__ = [
+    "Converters",
     "Multiplied",
     "Programmed",
     "adc",

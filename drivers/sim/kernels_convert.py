@@ -36,7 +36,7 @@ def adc(amperes: Array, resolution_bits: int, range_a: float) -> NDArray[np.bool
     lies beyond the range (which may be inf at 0 bits) is put on its end and marked. NaN stays NaN, unmarked.
     """
     clipped = np.empty(amperes.shape, np.bool_)
-    _convert(amperes.reshape(-1), clipped.reshape(-1), resolution_bits, float(range_a))
+    convert(amperes.reshape(-1), clipped.reshape(-1), resolution_bits, float(range_a))
     return clipped
 
 
@@ -48,7 +48,7 @@ def dac(volts: NDArray[Any], resolution_bits: int, range_v: float) -> Array:
     """
     out = np.array(volts, dtype=np.float32, order="C")
     flat = out.reshape(-1)
-    _convert(flat, np.empty(flat.size, np.bool_), resolution_bits, float(range_v))
+    convert(flat, np.empty(flat.size, np.bool_), resolution_bits, float(range_v))
     return out
 
 
@@ -59,7 +59,8 @@ def _rounded(y: Any) -> Any:
 
 
 @kernel
-def _convert(values: Array, clipped: NDArray[np.bool_], resolution_bits: int, full: float) -> None:
+def convert(values: Array, clipped: NDArray[np.bool_], resolution_bits: int, full: float) -> None:
+    """Convert values [m] in place as :func:`adc` says; ``full`` is the range."""
     limit = np.float32(full)
     for j in range(values.size):
         clipped[j] = abs(values[j]) > limit

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from drivers.sim.kernels_convert import convert
 from drivers.sim.state import Devices, TableDevices
 from hil.chance import bits, normal, words
 from hil.jit import kernel, reduction
@@ -23,18 +24,32 @@ _ROWS = 32
 _COLS = 256
 
 
+class Converters(NamedTuple):
+    """What stands between numbers and an array: bits 0 is exact, an ADC range of inf is always enough."""
+
+    dac_bits: int = 0
+    dac_range_v: float = 1.0
+    offset_a: float = 0.0
+    adc_bits: int = 0
+    adc_range_a: float = math.inf
+
+
+EXACT = Converters()
+
+
 class Multiplied(NamedTuple):
-    """``amperes`` float32; ``power_w`` float64, watts of each vector while it is driven."""
+    """``amperes`` float32; ``clipped``, where one is only a bound; ``power_w`` float64, watts of a vector."""
 
     amperes: Array
+    clipped: NDArray[np.bool_]
     power_w: NDArray[np.float64]
 
 
 def multiply(
     devices: Devices | TableDevices, rows: Index, cols: Index, col_start: int, volts: Array,
-    sigma_rel: float, key: int, *, transpose: bool = False,
+    sigma_rel: float, key: int, *, transpose: bool = False, converters: Converters = EXACT,
 ) -> Multiplied:  # fmt: skip
-    """Drive one side of a region with n vectors and sense the other: amperes [n, c] and power_w [n].
+    """Drive one side of a region with n vectors and sense the other: amperes, clipped [n, c], power_w [n].
 
     Parameters
     ----------
@@ -50,11 +65,39 @@ def multiply(
     key
         Of this operation's noise, 0 <= key < 2^63.
     """
-    sums = region_sums(
-        devices.g, rows, cols, col_start, np.ascontiguousarray(volts), sigma_rel > 0, transpose
-    )
-    _add_noise(sums[0], sums[1], float(sigma_rel), key)
-    return Multiplied(sums[0], sums[2])
+    return Multiplied(
+        *_multiply(
+            devices.g, rows, cols, col_start, np.ascontiguousarray(volts, np.float32), float(sigma_rel),
+            key, transpose, *converters,
+        )
+    )  # fmt: skip
+
+
+@kernel
+def _multiply(
+    g: Array, rows: Index, cols: Index, col_start: int, volts: Array, sigma: float, key: int, transpose: bool,
+    dac_bits: int, dac_range: float, offset: float, adc_bits: int, adc_range: float,
+) -> tuple[Array, NDArray[np.bool_], NDArray[np.float64]]:  # fmt: skip
+    driven = volts
+    if dac_bits > 0:
+        driven = volts.copy()
+        convert(driven.reshape(-1), np.empty(driven.size, np.bool_), dac_bits, dac_range)
+    out, var, power = region_sums(g, rows, cols, col_start, driven, sigma > 0, transpose)
+    _add_noise(out, var, sigma, key)
+    flat = out.reshape(-1)
+    if offset != 0:
+        for j in range(flat.size):
+            flat[j] += np.float32(offset)
+    clipped = np.zeros(out.shape, np.bool_)
+    full = adc_range
+    if adc_bits > 0 and math.isinf(full):
+        largest = np.float32(0)
+        for j in range(flat.size):
+            largest = max(largest, abs(flat[j]))
+        full = np.float64(largest) if largest > 0 else 1.0
+    if not math.isinf(full):
+        convert(flat, clipped.reshape(-1), adc_bits, full)
+    return out, clipped, power
 
 
 @reduction

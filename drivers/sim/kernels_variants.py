@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.sim.kernels_multiply import Multiplied, region_sums, total
+from drivers.sim.kernels_multiply import region_sums, total
 from drivers.sim.state import Devices, TableDevices
 from hil.chance import bits, normal, words
 from hil.jit import kernel
@@ -16,10 +17,17 @@ from hil.schedule import Index
 Array = NDArray[np.float32]
 
 
+class Sums(NamedTuple):
+    """``amperes`` float32 before any amplifier; ``power_w`` float64, watts of each vector."""
+
+    amperes: Array
+    power_w: NDArray[np.float64]
+
+
 def multiply_variants(
     devices: Devices | TableDevices, rows: Index, cols: Index, col_start: int, volts: Array,
     lines: Index, line_volts: Array, sigma_rel: float, key: int, *, transpose: bool = False,
-) -> Multiplied:  # fmt: skip
+) -> Sums:  # fmt: skip
     """Every vector k times, each time with one driven line replaced: amperes [k, n, others] and power_w [k,
     n].
 
@@ -33,13 +41,13 @@ def multiply_variants(
         devices.g, rows, cols, volts, lines, np.ascontiguousarray(line_volts), transpose,
         base[0], base[1], base[2], float(sigma_rel), key,
     )  # fmt: skip
-    return Multiplied(amperes, power_w)
+    return Sums(amperes, power_w)
 
 
 def multiply_nudged(
     devices: Devices | TableDevices, rows: Index, cols: Index, col_start: int, volts: Array,
     points: Index, change_s: Array, sigma_rel: float, key: int,
-) -> Multiplied:  # fmt: skip
+) -> Sums:  # fmt: skip
     """Sense each point's own column with that point's conductance changed alone: amperes, power_w [k, n].
 
     ``points`` int64 [k, 2] are positions (row, col) in the region's lines, ``change_s`` float32 [k] the
@@ -52,7 +60,7 @@ def multiply_nudged(
         devices.g, rows, cols, volts, np.ascontiguousarray(points), np.ascontiguousarray(change_s),
         base[0], base[1], base[2], float(sigma_rel), key,
     )  # fmt: skip
-    return Multiplied(amperes, power_w)
+    return Sums(amperes, power_w)
 
 
 @kernel

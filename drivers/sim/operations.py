@@ -51,11 +51,7 @@ class Physics:
 
     noise: float
     reference_s: float
-    offset_a: float
-    dac_bits: int
-    dac_range_v: float
-    adc_bits: int
-    adc_range_a: float
+    converters: kernels.Converters
     settle_s: float
     transaction_s: float
     shot_s: float
@@ -68,11 +64,13 @@ class Physics:
         return cls(
             noise=settings.read.noise,
             reference_s=settings.read.integration,
-            offset_a=settings.read.offset,
-            dac_bits=settings.dac.bits or 0,
-            dac_range_v=settings.dac.range,
-            adc_bits=settings.adc.bits or 0,
-            adc_range_a=math.inf if settings.adc.range == "auto" else settings.adc.range,
+            converters=kernels.Converters(
+                dac_bits=settings.dac.bits or 0,
+                dac_range_v=settings.dac.range,
+                offset_a=settings.read.offset,
+                adc_bits=settings.adc.bits or 0,
+                adc_range_a=math.inf if settings.adc.range == "auto" else settings.adc.range,
+            ),
             settle_s=settings.timing.settle,
             transaction_s=settings.timing.transaction,
             shot_s=settings.timing.shot,
@@ -86,27 +84,27 @@ class Physics:
 
     def drive(self, volts: Floats) -> Array:
         """The volts that the DAC puts out for the volts asked for."""
-        if self.dac_bits == 0:
+        if self.converters.dac_bits == 0:
             return np.ascontiguousarray(volts, dtype=np.float32)
-        return kernels.dac(volts, self.dac_bits, self.dac_range_v)
+        return kernels.dac(volts, self.converters.dac_bits, self.converters.dac_range_v)
 
     def sense(self, amperes: Array) -> NDArray[np.bool_]:
         """Pass amperes through amplifier and ADC, in place; True where the answer is only a bound."""
-        if self.offset_a != 0:
-            amperes += np.float32(self.offset_a)
-        full = self.adc_range_a
+        _, _, offset_a, bits, full = self.converters
+        if offset_a != 0:
+            amperes += np.float32(offset_a)
         if math.isinf(full):
-            if self.adc_bits == 0 or amperes.size == 0:
+            if bits == 0 or amperes.size == 0:
                 return np.zeros(amperes.shape, np.bool_)
             full = float(np.abs(amperes).max()) or 1.0
-        return kernels.adc(amperes, self.adc_bits, full)
+        return kernels.adc(amperes, bits, full)
 
 
 def read(array: SimArray, op: Read, physics: Physics, now_s: float, key: int) -> Done:
     """Read row after row, all columns of the region at once."""
     r, (rows, cols) = op.region, op.region.shape
     voltage_v = op.voltage_v
-    if physics.dac_bits:
+    if physics.converters.dac_bits:
         voltage_v = float(physics.drive(np.array([[voltage_v]]))[0, 0])
     sigma = physics.sigma(op.integration_s)
     amperes = kernels.read(array.seen(now_s), r.rows, r.cols, r.col_start, voltage_v, sigma, 0.0, key)
@@ -119,19 +117,19 @@ def read(array: SimArray, op: Read, physics: Physics, now_s: float, key: int) ->
 def multiply(array: SimArray, op: Multiply, physics: Physics, now_s: float, key: int) -> Done:
     """Drive vector after vector, all other lines sensed at once."""
     r = op.region
-    volts = physics.drive(op.volts)
     sigma = physics.sigma(op.integration_s)
     variants = op.variants
     if variants is None:
-        amperes, power_w = kernels.multiply(
-            array.seen(now_s), r.rows, r.cols, r.col_start, volts, sigma, key, transpose=op.transpose
-        )
+        amperes, clipped, power_w = kernels.multiply(
+            array.seen(now_s), r.rows, r.cols, r.col_start, op.volts, sigma, key, transpose=op.transpose,
+            converters=physics.converters,
+        )  # fmt: skip
     else:
         amperes, power_w = kernels.multiply_variants(
-            array.seen(now_s), r.rows, r.cols, r.col_start, volts, variants.lines,
+            array.seen(now_s), r.rows, r.cols, r.col_start, physics.drive(op.volts), variants.lines,
             physics.drive(variants.volts), sigma, key, transpose=op.transpose,
         )  # fmt: skip
-    clipped = physics.sense(amperes)
+        clipped = physics.sense(amperes)
     seconds = power_w.size * (op.integration_s + physics.settle_s)
     joules = _total(power_w) * op.integration_s
     return Done(MultiplyAnswer(amperes, clipped), seconds, joules, reads=amperes.size)
