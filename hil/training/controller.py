@@ -55,15 +55,17 @@ class Outcome:
 def train(training: Training, journal: Journal, stop: Callable[[], bool] = lambda: False) -> Plan[Outcome]:
     """Train a network in the devices.
 
-    ``stop`` is asked between steps; once it says True the arrays are read for the record and the plan ends in
-    good order.
+    ``stop`` is asked between steps, and between rounds of initial programming; once it says True the arrays
+    are read for the record and the plan ends in good order.
     """
     course = _Course(training, journal, stop)
     for warning in training.gradient.warnings(training.network):
         journal.event("warning", warning)
-    yield from course.start()
-    outcome = yield from course.epochs()
-    course.remark()
+    if (yield from course.start()):
+        outcome = yield from course.epochs()
+        course.remark()
+    else:
+        outcome = Outcome("stopped", steps=0, samples=0, epochs=0, evaluation=None)
     yield from _snapshot("final", outcome.steps, training.network, journal)
     journal.event("end", f"{outcome.reason} after {outcome.samples:,} samples")
     return outcome
@@ -109,12 +111,16 @@ class _Course:
         self._best = -1.0
         self._since_best = 0
 
-    def start(self) -> Plan[None]:
-        """Write the initial weights, read them for the record, and let the update look at its tiles."""
+    def start(self) -> Plan[bool]:
+        """Write the initial weights, read them for the record, and let the update look at its tiles; False
+        when asked to stop while they were written.
+        """
         t = self._t
         rng = np.random.default_rng([t.seed, _PURPOSE_WEIGHTS])
         for layer in t.network.layers:
-            written = yield from initialise(layer.tile, t.initial, rng)
+            written = yield from initialise(layer.tile, t.initial, rng, self._stop)
+            if self._stop():
+                return False
             if written.unreached:
                 share = written.unreached / written.devices
                 self._journal.event(
@@ -128,6 +134,7 @@ class _Course:
         self._states = yield from together(
             [t.update.start(layer.tile, seed) for layer, seed in zip(t.network.layers, seeds, strict=True)]
         )
+        return True
 
     def epochs(self) -> Plan[Outcome]:
         """All epochs, or as many as it takes."""

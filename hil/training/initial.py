@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,12 +27,18 @@ class Written:
     unreached: int
 
 
-def initialise(tile: Tile, settings: InitialSettings, rng: np.random.Generator) -> Plan[Written]:
+def initialise(
+    tile: Tile,
+    settings: InitialSettings,
+    rng: np.random.Generator,
+    stop: Callable[[], bool] = lambda: False,
+) -> Plan[Written]:
     """Bring a tile to random weights: uniform within gain sqrt(6 / (in + out)) (Glorot and Bengio, AISTATS
     2010).
 
     ``write-verify`` reads and pulses in turn until every device is within the tolerance, or as near as its
-    steps let it come where they are coarser, or the rounds are used up; ``random`` resets every device by its nominal number of levels and pulses it up once, unread;
+    steps let it come where they are coarser, or the rounds are used up, or ``stop``, asked after each round,
+    says True; ``random`` resets every device by its nominal number of levels and pulses it up once, unread;
     ``keep`` takes the devices as they are.
     """
     devices = 2 * tile.n_in * tile.n_out
@@ -58,6 +65,8 @@ def initialise(tile: Tile, settings: InitialSettings, rng: np.random.Generator) 
         if not schedule:
             return Written(done, devices, unreached)
         yield schedule
+        if stop():
+            return Written(done + 1, devices, unreached)
     raise AssertionError("unreachable: the last round returns")
 
 

@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 
 from hil import session
+from hil.bench import Execution
 from hil.config.experiment import EarlyStop
 from hil.data import Dataset
 from hil.plan import run
+from hil.schedule import Schedule
 from hil.session import Prepared
 from hil.training.controller import Outcome, train
 from hil.training.events import EvaluationRow, Snapshot, TrainingRow, UpdateNoiseRow
@@ -65,10 +67,9 @@ def prepared(*overrides: str, device: str = "ideal") -> Prepared:
     return session.prepare(None, None, (*SMALL, *overrides), (f"device={device}", *PLAIN))
 
 
-def trained(setup: Prepared, stop_after: int | None = None) -> tuple[Outcome, Notes]:
-    notes, asked = Notes(), iter(range(10**9))
-    stop = (lambda: next(asked) >= stop_after) if stop_after is not None else (lambda: False)
-    return run(train(setup.training, notes, stop), setup.bench), notes
+def trained(setup: Prepared) -> tuple[Outcome, Notes]:
+    notes = Notes()
+    return run(train(setup.training, notes), setup.bench), notes
 
 
 def float_sgd(data: Dataset, hidden: int, rate: float, decay: float, epochs: int, seed: int) -> float:
@@ -176,9 +177,43 @@ def test_rows_tell_every_sample_once_and_evaluations_come_as_often_as_asked() ->
 
 
 def test_it_stops_between_two_steps_when_asked_and_still_reads_the_arrays() -> None:
-    outcome, notes = trained(prepared(), stop_after=40)
+    setup, notes = prepared("training.report_every=1"), Notes()
+    outcome = run(train(setup.training, notes, lambda: len(notes.rows) == 40), setup.bench)
     assert (outcome.reason, outcome.steps) == ("stopped", 40)
     assert [snapshot.moment for snapshot in notes.snapshots][-1] == "final"
+
+
+class Heard:
+    """A recorder of the kinds of operation in each schedule."""
+
+    def __init__(self) -> None:
+        self.kinds: list[set[str]] = []
+
+    def before(self, schedule: Schedule, *, durable: bool) -> None:
+        """Nothing is known yet."""
+
+    def after(self, schedule: Schedule, execution: Execution) -> None:
+        self.kinds.append({type(op).__name__ for op in schedule})
+
+
+@pytest.mark.parametrize(
+    ("initial", "before"), [("write-verify", [{"Read"}, {"Program"}]), ("random", [{"Program"}, {"Program"}])]
+)
+def test_asked_to_stop_while_weights_are_written_it_ends_after_that_round_and_reads_the_arrays_once(
+    initial: str, before: list[set[str]]
+) -> None:
+    setup, notes, heard = prepared(f"initial.kind={initial}"), Notes(), Heard()
+    outcome = run(
+        train(setup.training, notes, lambda: any(dose.any() for dose in setup.bench.doses.values())),
+        setup.bench,
+        heard,
+    )
+    assert heard.kinds == [*before, {"Read"}]
+    assert outcome == Outcome("stopped", steps=0, samples=0, epochs=0, evaluation=None)
+    assert {snapshot.region.array for snapshot in notes.snapshots} == setup.bench.arrays.keys()
+    assert {snapshot.moment for snapshot in notes.snapshots} == {"final"}
+    pulsed = [name for name, dose in setup.bench.doses.items() if dose.any()]
+    assert len(pulsed) == 1 < len(setup.bench.arrays), "the second layer was not begun"
 
 
 def test_it_stops_when_the_accuracy_asked_for_is_reached() -> None:
