@@ -45,6 +45,14 @@ class Driver(Protocol):
 
         ``sizes``: arrays (rows, cols) by name that a bench free to choose (a simulated one) should offer;
         ``seed`` is for simulated chance where the bench file gives none.
+
+        Raises
+        ------
+        ConfigError
+            Settings that only show as wrong once it is opened. Begin it with the key ("levels: asked for
+            ..."; "device.levels: ..."): file and line are put before it.
+        BenchError
+            The bench is not there, or not what the settings say.
         """
         ...
 
