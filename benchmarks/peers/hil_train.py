@@ -33,7 +33,7 @@ INPUTS, HIDDEN, CLASSES = 784, 256, 10
 REPORT_EVERY = 500
 READ_NOISE = 0.012
 """Of each current: over the pairs that an image drives it adds up to aihwkit's output noise, 0.1."""
-CONVERTERS = ("dac.bits=7", "dac.range=100.001 mV", "adc.bits=9", f"read.noise={READ_NOISE}")
+CONVERTERS = ("dac.bits=7", "dac.range=100 mV", "adc.bits=9", f"read.noise={READ_NOISE}")
 
 
 def main() -> None:

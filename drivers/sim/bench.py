@@ -59,7 +59,7 @@ class SimBench:
         for name, (rows, cols) in _sizes(settings.arrays, sizes).items():
             self._arrays[name] = _open_array(name, rows, cols, settings, seed)
         self._infos = MappingProxyType({name: array.info for name, array in self._arrays.items()})
-        self._checks = Checks(self._infos, settings.dac.range)
+        self._checks = Checks(self._infos, settings.dac_range_v)
         self._identity = MappingProxyType(
             {"bench": f"{settings.name} (simulated, synapse-hil {_version()})", "seed": str(seed)}
         )

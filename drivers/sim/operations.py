@@ -66,7 +66,7 @@ class Physics:
             reference_s=settings.read.integration,
             converters=kernels.Converters(
                 dac_bits=settings.dac.bits or 0,
-                dac_range_v=settings.dac.range,
+                dac_range_v=settings.dac_range_v,
                 offset_a=settings.read.offset,
                 adc_bits=settings.adc.bits or 0,
                 adc_range_a=math.inf if settings.adc.range == "auto" else settings.adc.range,

@@ -219,7 +219,11 @@ class DacSettings(Config):
     bits: Bits | None = Field(
         default=None, description="resolution over the range of both signs; none: exact"
     )
-    range: PositiveVolts = Field(default=10.0, description="largest voltage of either sign; more is refused")
+    range: PositiveVolts | Literal["auto"] = Field(
+        default="auto",
+        description="largest voltage of either sign, more is refused; auto: read.voltage when bits are given, "
+        "for they are spread over the whole range, else 10 V",
+    )
 
 
 class AdcSettings(Config):
@@ -291,9 +295,16 @@ class SimSettings(BenchSettings):
     lines: LineSettings = Field(default=LineSettings(), description="resistance of the wires")
     timing: TimingSettings = Field(default=TimingSettings(), description="where virtual time goes")
 
+    @property
+    def dac_range_v(self) -> float:
+        """Largest voltage that can be driven, volts of either sign."""
+        if self.dac.range != "auto":
+            return self.dac.range
+        return self.read.voltage if self.dac.bits else 10.0
+
     @model_validator(mode="after")
     def _drives_what_it_reads_with(self) -> SimSettings:
-        if self.dac.range < self.read.voltage:
-            most, needed = (format_quantity(volts, "V") for volts in (self.dac.range, self.read.voltage))
+        if self.dac_range_v < self.read.voltage:
+            most, needed = (format_quantity(volts, "V") for volts in (self.dac_range_v, self.read.voltage))
             raise MisfitError(f"asked for {most}; must not be below read.voltage, {needed}", "dac", "range")
         return self

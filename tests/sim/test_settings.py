@@ -87,9 +87,16 @@ def test_every_key_is_described_in_the_schema():
 
 def test_the_page_about_the_simulator_runs():
     text = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text(encoding="utf-8")
-    bench_file = re.search(r"```yaml\n(.*?)```", text, re.DOTALL)
+    bench_file = re.search(r"```yaml[^\n]*\n(.*?)```", text, re.DOTALL)
     assert bench_file is not None
     settings = load(bench_file[1])
     assert driver.open(settings, {"main": (4, 4)}, 1).arrays["main"].device.g_max_s == pytest.approx(
         1 / 559.28e3, rel=1e-4
     )
+
+
+def test_the_bits_of_a_dac_are_spread_over_the_read_voltage_unless_a_range_is_given() -> None:
+    """8 bits over 10 V would be steps of 79 mV: a read voltage of 100 mV would be on or off."""
+    assert SimSettings.model_validate({"dac": {"bits": 8}, "read": {"voltage": 0.2}}).dac_range_v == 0.2
+    assert SimSettings.model_validate({"dac": {"bits": 8, "range": 1.0}}).dac_range_v == 1.0
+    assert SimSettings.model_validate({}).dac_range_v == 10.0
