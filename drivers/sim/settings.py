@@ -221,8 +221,8 @@ class DacSettings(Config):
     )
     range: PositiveVolts | Literal["auto"] = Field(
         default="auto",
-        description="largest voltage of either sign, more is refused; auto: read.voltage when bits are given, "
-        "for they are spread over the whole range, else 10 V",
+        description="largest voltage of either sign, more is refused; auto: read.voltage when bits are "
+        "given, for they are spread over the whole range, else 10 V",
     )
 
 

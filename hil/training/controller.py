@@ -127,7 +127,8 @@ class _Course:
                     "warning",
                     f"{layer.tile.name}: {written.unreached:,} of {written.devices:,} devices "
                     f"({share:.1%}) are not within "
-                    f"{t.initial.tolerance:.1%} of their initial conductance after {written.rounds} rounds",
+                    f"{t.initial.tolerance:.1%} of their initial conductance, nor as near as "
+                    f"their steps allow, after {written.rounds} rounds",
                 )
         yield from _snapshot("initial", 0, t.network, self._journal)
         seeds = [int(derive_key(t.seed, _PURPOSE_UPDATE, number)) for number in range(len(t.network.layers))]
