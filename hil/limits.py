@@ -368,12 +368,12 @@ def _earlier(name: str, before: Doses, arrays: Mapping[str, ArrayInfo]) -> NDArr
 def _largest(volts: Floats) -> float:
     """Largest magnitude; the compiled way where training comes along."""
     if volts.dtype.char == "f" and volts.flags.c_contiguous:
-        return _compiled_largest()(volts)
+        return _compiled_largest()(np.asarray(volts, np.float32))
     return float(np.abs(volts).max(initial=0))
 
 
 @cache
-def _compiled_largest() -> Callable[[Floats], float]:
+def _compiled_largest() -> Callable[[NDArray[np.float32]], float]:
     from hil.kernels import largest
 
     return largest

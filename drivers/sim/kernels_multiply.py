@@ -67,7 +67,7 @@ def multiply(
     """
     return Multiplied(
         *_multiply(
-            devices.g, rows, cols, col_start, np.ascontiguousarray(volts, np.float32), float(sigma_rel),
+            devices.g, rows, cols, col_start, np.ascontiguousarray(volts), float(sigma_rel),
             key, transpose, *converters,
         )
     )  # fmt: skip

@@ -121,8 +121,8 @@ def multiply(array: SimArray, op: Multiply, physics: Physics, now_s: float, key:
     variants = op.variants
     if variants is None:
         amperes, clipped, power_w = kernels.multiply(
-            array.seen(now_s), r.rows, r.cols, r.col_start, op.volts, sigma, key, transpose=op.transpose,
-            converters=physics.converters,
+            array.seen(now_s), r.rows, r.cols, r.col_start, np.asarray(op.volts, np.float32), sigma, key,
+            transpose=op.transpose, converters=physics.converters,
         )  # fmt: skip
     else:
         amperes, power_w = kernels.multiply_variants(
