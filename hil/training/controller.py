@@ -127,8 +127,8 @@ class _Course:
                     "warning",
                     f"{layer.tile.name}: {written.unreached:,} of {written.devices:,} devices "
                     f"({share:.1%}) read further from the conductance wanted at the start than "
-                    f"{t.initial.tolerance:.1%} of the range, or than their steps allow, after {written.rounds} "
-                    "rounds; training starts from what they hold (initial.tolerance, initial.rounds)",
+                    f"{t.initial.tolerance:.1%} of the range, or than their steps allow, after "
+                    f"{written.rounds} rounds; training starts from what they hold (initial.tolerance, initial.rounds)",
                 )
         yield from _snapshot("initial", 0, t.network, self._journal)
         seeds = [int(derive_key(t.seed, _PURPOSE_UPDATE, number)) for number in range(len(t.network.layers))]
