@@ -65,7 +65,11 @@ def prepare(
         "bench": _as_given(settings_given, settings),
         "data": {"name": data.name, "source": data.source, "sha256": data.sha256},
         "arrays": {name: list(info.shape) for name, info in opened.arrays.items()},
-        "network": {"layers": [repr(layer) for layer in network.layers], "weights": network.weights},
+        "network": {
+            "summary": repr(network),
+            "layers": [repr(layer) for layer in network.layers],
+            "weights": network.weights,
+        },
         "identity": dict(opened.identity),
         "versions": _versions(),
         "git": _git_revision(),
@@ -107,6 +111,7 @@ def summary(prepared: Prepared, outcome: Outcome, writer: RunWriter) -> dict[str
         "steps": outcome.steps,
         "samples": outcome.samples,
         "accuracy": None if last is None else last.accuracy,
+        "evaluated_at": None if last is None else last.samples,
         "loss": None if last is None else last.loss,
         **spent(prepared.bench, writer.costs),
     }

@@ -118,7 +118,7 @@ def _about(header: Mapping[str, Any]) -> list[tuple[str, str]]:
     found = [
         ("begun", header.get("created")),
         ("seed", header.get("seed")),
-        ("network", "; ".join(header.get("network", {}).get("layers", ()))),
+        ("network", header.get("network", {}).get("summary")),
         ("method", ", ".join(methods)),
         ("bench", "; ".join(f"{role} {what}" for role, what in header.get("identity", {}).items())),
         ("data", header.get("data", {}).get("source")),

@@ -42,7 +42,9 @@ def figures(summary: Mapping[str, Any], real_seconds: float | None = None) -> li
     """The summary of a run, as label and text; what a run that failed does not know is left out."""
     rows: list[tuple[str, str]] = []
     if (accuracy := summary.get("accuracy")) is not None:
-        rows += [("test accuracy", percent(accuracy)), ("test loss", f"{summary['loss']:.4f}")]
+        stale = summary.get("evaluated_at") not in (None, summary.get("samples"))
+        when = f", evaluated at {summary['evaluated_at']:,} samples" if stale else ""
+        rows += [("test accuracy", percent(accuracy) + when), ("test loss", f"{summary['loss']:.4f}")]
     if "samples" in summary:
         rows.append(
             ("trained", f"{summary['samples']:,} samples in {summary['steps']:,} steps: {summary['reason']}")

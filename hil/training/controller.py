@@ -128,7 +128,8 @@ class _Course:
                     f"{layer.tile.name}: {written.unreached:,} of {written.devices:,} devices "
                     f"({share:.1%}) read further from the conductance wanted at the start than "
                     f"{t.initial.tolerance:.1%} of the range, or than their steps allow, after "
-                    f"{written.rounds} rounds; training starts from what they hold (initial.tolerance, initial.rounds)",
+                    f"{written.rounds} rounds; training starts from what they hold (keys initial.tolerance "
+                    "and initial.rounds)",
                 )
         yield from _snapshot("initial", 0, t.network, self._journal)
         seeds = [int(derive_key(t.seed, _PURPOSE_UPDATE, number)) for number in range(len(t.network.layers))]
