@@ -25,7 +25,7 @@ import numpy as np  # noqa: E402 - after the number of threads is set
 
 UPDATES = {
     "bidirectional": ["update=bidirectional"],
-    "bidirectional, compensated": ["update.name=bidirectional", "update.compensated=true"],
+    "bidirectional, compensated": ["update={name: bidirectional, compensated: true}"],
     "manhattan": ["update=manhattan"],
 }
 GRADIENTS = {
