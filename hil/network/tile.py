@@ -183,11 +183,7 @@ class Tile:
         plus = np.full((self.n_in, self.n_out), np.nan, np.float32)
         minus = plus.copy()
         for block, answer in zip(self.blocks, execution.answers, strict=True):
-            if not isinstance(answer, ReadAnswer):
-                raise BenchError(
-                    f"a Read was answered by {type(answer).__name__}; this is a fault of the bench"
-                )
-            siemens, m = answer.siemens, block.n_out
+            siemens, m = read_answer(answer).siemens, block.n_out
             if block.side != "minus":
                 plus[block.inputs, block.outputs] = siemens[:, :m]
             if block.side != "plus":
@@ -268,6 +264,19 @@ def _signed(volts: F32, side: Side) -> F32:
     if side == "pair":
         return signed_pair(volts)
     return volts if side == "plus" else -volts
+
+
+def read_answer(answer: object) -> ReadAnswer:
+    """The answer of a Read, as what it must be.
+
+    Raises
+    ------
+    BenchError
+        The bench answered something else.
+    """
+    if not isinstance(answer, ReadAnswer):
+        raise BenchError(f"a Read was answered by {type(answer).__name__}; this is a fault of the bench")
+    return answer
 
 
 def _multiplied(answer: object) -> tuple[F32, NDArray[np.bool_]]:

@@ -11,10 +11,10 @@ import numpy as np
 from hil.chance import derive_key
 from hil.config.experiment import InitialSettings, TrainingSettings
 from hil.data import Dataset, batches
-from hil.errors import BenchError
 from hil.network import Network, Wanted
+from hil.network.tile import read_answer
 from hil.plan import Plan, together
-from hil.schedule import Read, ReadAnswer, Schedule
+from hil.schedule import Read, Schedule
 from hil.training.contracts import Batch, Gradient, StepReport, Update
 from hil.training.evaluation import evaluate
 from hil.training.events import EvaluationRow, Journal, Snapshot, TrainingRow
@@ -238,8 +238,5 @@ def _snapshot(moment: str, step: int, network: Network, journal: Journal) -> Pla
     )
     execution = yield schedule
     for (_, block), answer in zip(blocks, execution.answers, strict=True):
-        if not isinstance(answer, ReadAnswer):
-            raise BenchError(f"a Read was answered by {type(answer).__name__}; this is a fault of the bench")
-        journal.snapshot(
-            Snapshot(moment, step, block.region, answer.amperes, answer.clipped, answer.voltage_v)
-        )
+        found = read_answer(answer)
+        journal.snapshot(Snapshot(moment, step, block.region, found.amperes, found.clipped, found.voltage_v))
