@@ -15,6 +15,8 @@ from hil.schedule import Region
 
 Pairs: TypeAlias = Literal["columns", "arrays"]
 
+_ARRAYS_NAMED = 6
+
 
 @dataclass(frozen=True, slots=True)
 class MatrixSize:
@@ -69,6 +71,12 @@ class _Floor:
         self.next_row += rows
         return self._region(shelf.first_row, 0, rows, cols)
 
+    def free(self) -> list[tuple[int, int]]:
+        """The free rectangles, (rows, cols) of each: below the shelves, and at the end of each of them."""
+        pieces = [(self.info.rows - self.next_row, self.info.cols)]
+        pieces += [(shelf.height, self.info.cols - shelf.next_col) for shelf in self.shelves]
+        return [(rows, cols) for rows, cols in pieces if rows and cols]
+
     def _region(self, row: int, col: int, rows: int, cols: int) -> Region:
         return Region.block(self.info.name, range(row, row + rows), range(col, col + cols))
 
@@ -84,17 +92,26 @@ def place(
     Raises
     ------
     ConfigError
-        When the arrays have no room left; says for which matrix, what it needs and what there is.
+        When the arrays have no room left; says for which matrix, what it needs, what was free before it and
+        what the matrices before it took.
     """
     if pairs == "arrays" and len(arrays) < 2:
         raise ConfigError(
             "network.pairs: arrays was asked for; it needs two arrays or more, the bench has one"
         )
     floors = [_Floor(info) for info in arrays.values()]
-    return tuple(_place_one(matrix, floors, pairs) for matrix in matrices)
+    placed: list[tuple[Block, ...]] = []
+    for number, matrix in enumerate(matrices):
+        free = [floor.free() for floor in floors]
+        blocks = _place_one(matrix, floors, pairs)
+        if blocks is None:
+            raise ConfigError(_no_room(matrices[: number + 1], list(arrays.values()), free, pairs))
+        placed.append(blocks)
+    return tuple(placed)
 
 
-def _place_one(matrix: MatrixSize, floors: Sequence[_Floor], pairs: Pairs) -> tuple[Block, ...]:
+def _place_one(matrix: MatrixSize, floors: Sequence[_Floor], pairs: Pairs) -> tuple[Block, ...] | None:
+    """Its blocks; None when they have no room, and then part of the floors is filled all the same."""
     devices = 2 if pairs == "columns" else 1
     height = min(matrix.n_in, max(f.info.rows for f in floors))
     width = min(matrix.n_out, max(f.info.cols for f in floors) // devices)
@@ -108,7 +125,7 @@ def _place_one(matrix: MatrixSize, floors: Sequence[_Floor], pairs: Pairs) -> tu
             for side in sides:
                 region = _take(floors, rows, cols * devices, other_than=[r.array for r in taken])
                 if region is None or cols == 0:
-                    raise ConfigError(_no_room(matrix, floors, devices))
+                    return None
                 taken.append(region)
                 blocks.append(Block(region, first_in, first_out, side))
     return tuple(blocks)
@@ -121,14 +138,37 @@ def _take(floors: Sequence[_Floor], rows: int, cols: int, other_than: Sequence[s
     return None
 
 
-def _no_room(matrix: MatrixSize, floors: Sequence[_Floor], devices: int) -> str:
-    have = ", ".join(
-        f"{f.info.name} {f.info.rows} x {f.info.cols} ({f.info.rows - f.next_row} rows free)" for f in floors
+def _no_room(
+    matrices: Sequence[MatrixSize],
+    arrays: Sequence[ArrayInfo],
+    free: Sequence[Sequence[tuple[int, int]]],
+    pairs: Pairs,
+) -> str:
+    """Why the last matrix has no room, by the pieces that were free in each array before it was tried."""
+    *before, matrix = matrices
+    size = f"{matrix.n_in} rows x {2 * matrix.n_out if pairs == 'columns' else matrix.n_out} columns"
+    each = "" if pairs == "columns" else " in each of two arrays"
+    needed = _devices(matrix)
+    there = sum(info.rows * info.cols for info in arrays)
+    left = sum(rows * cols for pieces in free for rows, cols in pieces)
+    where = "; ".join(
+        f"{info.name} {info.rows} x {info.cols}, free {_pieces(pieces)}"
+        for info, pieces in zip(arrays[:_ARRAYS_NAMED], free, strict=False)
     )
-    pairs = "columns" if devices == 2 else "columns on each of two arrays"
+    more = f"; and {len(arrays) - _ARRAYS_NAMED} arrays more" if len(arrays) > _ARRAYS_NAMED else ""
+    took = "".join(f", {m.name} took {_devices(m):,}" for m in before)
+    enough = ", enough but not in pieces that take it" if left >= needed else ""
     return (
-        f"{matrix.name} needs {matrix.n_in} rows x {devices * matrix.n_out} {pairs} "
-        f"({matrix.n_in} inputs with bias, {matrix.n_out} outputs, two devices a weight); the bench "
-        f"has {have}; "
+        f"{matrix.name} needs {needed:,} devices, {size}{each} ({matrix.n_in} inputs with bias, "
+        f"{matrix.n_out} outputs, two devices a weight); the bench has {there:,}{took}; "
+        f"free before {matrix.name}, in rectangles: {left:,}{enough} ({where}{more}); "
         "make the arrays larger, add arrays, or shrink the layer"
     )
+
+
+def _devices(matrix: MatrixSize) -> int:
+    return 2 * matrix.n_in * matrix.n_out
+
+
+def _pieces(pieces: Sequence[tuple[int, int]]) -> str:
+    return " and ".join(f"{rows} x {cols}" for rows, cols in pieces) or "nothing"

@@ -81,9 +81,56 @@ def test_a_matrix_that_fits_is_never_refused_for_having_to_be_cut() -> None:
     assert {block.region.shape for block in blocks} == {(128, 128), (17, 128)}
 
 
-def test_no_room_names_the_matrix_and_what_there_is() -> None:
-    with pytest.raises(ConfigError, match=r"layer2 needs 9 rows x 8 columns .* the bench has a 10 x 10"):
-        place([MatrixSize("layer1", 5, 5), MatrixSize("layer2", 9, 4)], arrays(a=(10, 10)))
+@pytest.mark.parametrize(
+    ("matrices", "bench", "pairs", "said"),
+    [
+        pytest.param(
+            [MatrixSize("layer1", 40, 8)],
+            {"a": (16, 16), "b": (8, 16)},
+            "columns",
+            "layer1 needs 640 devices, 40 rows x 16 columns (40 inputs with bias, 8 outputs, two devices a "
+            "weight); the bench has 384; free before layer1, in rectangles: 384 (a 16 x 16, free 16 x 16; b "
+            "8 x 16, free 8 x 16); make the arrays larger",
+            id="what the attempt itself filled is free",
+        ),
+        pytest.param(
+            [MatrixSize("layer1", 5, 4), MatrixSize("layer2", 9, 4)],
+            {"a": (10, 10)},
+            "columns",
+            "the bench has 100, layer1 took 40; free before layer2, in rectangles: 60 (a 10 x 10, free 5 x "
+            "10 and 5 x 2);",
+            id="earlier layers took theirs",
+        ),
+        pytest.param(
+            [MatrixSize("layer1", 10, 2), MatrixSize("layer2", 8, 3)],
+            {"a": (8, 8), "b": (8, 4), "c": (2, 8)},
+            "columns",
+            "the bench has 112, layer1 took 40; free before layer2, in rectangles: 48, enough but not in "
+            "pieces that take it (a 8 x 8, free nothing; b 8 x 4, free 8 x 4; c 2 x 8, free 2 x 8);",
+            id="enough devices but not in one piece",
+        ),
+        pytest.param(
+            [MatrixSize("layer1", 9, 4)],
+            {"a": (8, 4), "b": (8, 4)},
+            "arrays",
+            "layer1 needs 72 devices, 9 rows x 4 columns in each of two arrays",
+            id="pairs of arrays",
+        ),
+        pytest.param(
+            [MatrixSize("layer1", 90, 40)],
+            {f"a{k}": (4, 4) for k in range(9)},
+            "columns",
+            "a5 4 x 4, free 4 x 4; and 3 arrays more)",
+            id="many arrays are not all named",
+        ),
+    ],
+)
+def test_no_room_says_what_is_needed_what_was_free_before_it_and_what_earlier_layers_took(
+    matrices: list[MatrixSize], bench: dict[str, tuple[int, int]], pairs: Pairs, said: str
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        place(matrices, arrays(**bench), pairs)
+    assert said in str(refused.value)
 
 
 def test_pairs_on_two_arrays_need_two_arrays() -> None:
