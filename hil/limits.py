@@ -134,8 +134,9 @@ class LimitedBench:
     limits
         The bounds.
     doses
-        Pulses that devices had before, whole numbers [rows, cols] by array name (copied); other arrays start
-        at 0.
+        Pulses that devices had before, counts [rows, cols] by array name (copied); other arrays start at 0.
+    where
+        Tells the place of a field of `Limits`, e.g. "bench.yaml:3: limits.dose", for messages.
 
     Raises
     ------
@@ -149,8 +150,15 @@ class LimitedBench:
     here or by the bench, put nothing out and counts nothing.
     """
 
-    def __init__(self, bench: Bench, limits: Limits, doses: Mapping[str, Doses] | None = None) -> None:
+    def __init__(
+        self,
+        bench: Bench,
+        limits: Limits,
+        doses: Mapping[str, Doses] | None = None,
+        where: Callable[[str], str] = "limit {}".format,
+    ) -> None:
         self.limits = limits
+        self._where = where
         self._bench = bench
         self._read_v = None if limits.read_v is None else float(limits.read_v)
         most, dose = limits.pulses_per_op, limits.dose
@@ -254,7 +262,8 @@ class LimitedBench:
                 self._count_nudge(op, number)
         elif isinstance(op, Read):
             if self._read_v is not None and not abs(op.voltage_v) <= self._read_v:
-                _refuse(op, number, f"asked to read at {op.voltage_v:g} V; {self._read_v:g} V is allowed")
+                reason = f"asked to read at {op.voltage_v:g} V; {self._read_v:g} V is allowed"
+                self._over(op, number, reason, "read_v")
         elif not isinstance(op, Wait):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ScheduleError(f"operation {number}: {op!r} is none of the five operations")
 
@@ -269,17 +278,20 @@ class LimitedBench:
         fits = np.isfinite(volts) & (np.abs(volts) <= most)
         place = np.argwhere(~fits)[0].tolist()
         allowed = "a finite voltage is needed" if bound is None else f"{bound:g} V is allowed"
-        _refuse(op, number, f"asked for {volts[tuple(place)]:.9g} V at volts{place}; {allowed}")
+        self._over(op, number, f"asked for {volts[tuple(place)]:.9g} V at volts{place}; {allowed}", "read_v")
 
     def _check_pulse(self, pulse: Pulse, op: Program | Nudge, number: int) -> None:
         highest, shortest, longest = self.limits.program_v, self.limits.width_min_s, self.limits.width_max_s
         volts, width = pulse.amplitude_v, pulse.width_s
         if highest is not None and not abs(volts) <= highest:
-            _refuse(op, number, f"asked for a pulse of {volts:.9g} V; {highest:g} V is allowed")
+            reason = f"asked for a pulse of {volts:.9g} V; {highest:g} V is allowed"
+            self._over(op, number, reason, "program_v")
         if shortest is not None and not width >= shortest:
-            _refuse(op, number, f"asked for a pulse of {width:.9g} s; {shortest:g} s is the shortest allowed")
+            reason = f"asked for a pulse of {width:.9g} s; {shortest:g} s is the shortest allowed"
+            self._over(op, number, reason, "width_min_s")
         if longest is not None and not width <= longest:
-            _refuse(op, number, f"asked for a pulse of {width:.9g} s; {longest:g} s is the longest allowed")
+            reason = f"asked for a pulse of {width:.9g} s; {longest:g} s is the longest allowed"
+            self._over(op, number, reason, "width_max_s")
 
     def _count(self, op: Program, number: int) -> None:
         region = op.region
@@ -327,8 +339,14 @@ class LimitedBench:
         device = f"the device at row {region.rows[row]}, column {region.cols[col]}"
         asked = f"asked for {given[row, col]} pulses to {device}"
         if given[row, col] > self._most:
-            _refuse(op, number, f"{asked}; {self._most} in one operation are allowed")
-        _refuse(op, number, f"{asked}, which had {before[row, col]} before; its dose is {self._dose}")
+            self._over(op, number, f"{asked}; {self._most} in one operation are allowed", "pulses_per_op")
+        reason = f"{asked}, which had {before[row, col]} before; its dose is {self._dose}"
+        self._over(op, number, reason, "dose")
+
+    def _over(self, op: Read | Multiply | Program | Nudge, number: int, reason: str, limit: str) -> NoReturn:
+        key = "" if getattr(self.limits, limit) is None else f" ({self._where(limit)})"
+        where = f"operation {number}, {type(op).__name__} on {op.region.array!r}"
+        raise LimitError(f"{where}: {reason}{key}; nothing was output")
 
 
 def _given(op: Program | Nudge) -> NDArray[np.int64]:
@@ -338,11 +356,6 @@ def _given(op: Program | Nudge) -> NDArray[np.int64]:
     given = np.zeros(op.region.shape, np.int64)
     np.add.at(given, (op.points[:, 0], op.points[:, 1]), 2 * abs(int(op.size)))
     return given
-
-
-def _refuse(op: Read | Multiply | Program | Nudge, number: int, reason: str) -> NoReturn:
-    where = f"operation {number}, {type(op).__name__} on {op.region.array!r}"
-    raise LimitError(f"{where}: {reason}; nothing was output")
 
 
 def _outside(op: Program | Nudge, number: int, arrays: Mapping[str, ArrayInfo]) -> NoReturn:

@@ -20,7 +20,7 @@ from hil.limits import LimitedBench
 from hil.network import Network
 from hil.plan import run
 from hil.store import Run, RunWriter, open_run
-from hil.training.controller import Outcome, Training, train
+from hil.training.controller import Outcome, Training, Whereabouts, train
 from hil.training.events import EvaluationRow, Journal, Snapshot, TrainingRow, UpdateNoiseRow
 
 RUNS = Path("runs")
@@ -86,18 +86,21 @@ def execute(
 ) -> Run:
     """Train, record everything under ``root``, and return the run as it can be read.
 
-    What ends a run carries a note of where it is recorded up to there, Ctrl-C included; the doses are
-    recorded whatever ends it.
+    What ends a run carries notes of what the run was at (initial weights, round; training step) and of where
+    it is recorded up to there, Ctrl-C included; the doses are recorded whatever ends it.
     """
+    at = Whereabouts()
     with prepared.bench, RunWriter.create(root, prepared.header) as writer:
         journal: Journal = writer if progress is None else Tee((writer, progress))
         try:
-            outcome = run(train(prepared.training, journal, stop), prepared.bench, writer)
+            outcome = run(train(prepared.training, journal, stop, at), prepared.bench, writer)
             status = "stopped" if outcome.reason == "stopped" else "finished"
             writer.finish(status, summary(prepared, outcome, writer), prepared.bench.doses)
         except BaseException as error:
+            error.add_note(f"ended at: {at}")
             error.add_note(f"recorded up to here: {writer.path}")
-            writer.fail(error, spent(prepared.bench, writer.costs), prepared.bench.doses)
+            ended = {**spent(prepared.bench, writer.costs), "ended_at": str(at)}
+            writer.fail(error, ended, prepared.bench.doses)
             raise
     return open_run(writer.path)
 

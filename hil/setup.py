@@ -79,7 +79,7 @@ def open_bench(
     driver: plugins.Driver = plugins.load("drivers", settings.driver)
     with _placed_in(settings):
         opened = driver.open(settings, sizes or {}, seed)
-    return LimitedBench(opened, settings.limits.limits())
+    return LimitedBench(opened, settings.limits.limits(), where=settings.where_limit)
 
 
 def matrices(experiment: Experiment, data: Dataset) -> tuple[MatrixSize, ...]:

@@ -306,5 +306,8 @@ class SimSettings(BenchSettings):
     def _drives_what_it_reads_with(self) -> SimSettings:
         if self.dac_range_v < self.read.voltage:
             most, needed = (format_quantity(volts, "V") for volts in (self.dac_range_v, self.read.voltage))
+            if self.dac.range == "auto":
+                asked = f"asked for {needed}; must not be above {most} (dac.range: auto)"
+                raise MisfitError(f"{asked}; give a dac.range if meant", "read", "voltage")
             raise MisfitError(f"asked for {most}; must not be below read.voltage, {needed}", "dac", "range")
         return self

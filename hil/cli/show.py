@@ -34,15 +34,22 @@ def two_columns(rows: Iterable[tuple[str, str]]) -> Text:
     return Text("\n").join(lines)
 
 
+def instruments(identity: Mapping[str, str]) -> str:
+    """Who takes part, as role and identity; the role "bench" goes without saying."""
+    return "; ".join(what if role == "bench" else f"{role}: {what}" for role, what in identity.items())
+
+
 def print_run(run: Run) -> None:
     """Header, status, figures, the last rows, and what was worth a line."""
     header = run.header
     console = Console(highlight=False)
     console.print(two_columns([("run", str(run.path)), ("status", run.status), *_about(header)]))
     summary = run.summary or _so_far(run)
-    console.print(Text(), two_columns(figures(summary)), Text())
-    console.print(_last_rows("training", run.training, ("step", "samples", "epoch", "loss", "accuracy")))
-    console.print(_last_rows("test", run.evaluations, ("step", "samples", "epoch", "loss", "accuracy")))
+    console.print(Text(), two_columns(figures(summary)), Text(), sep="\n")
+    for title, rows in (("training", run.training), ("test", run.evaluations)):
+        console.print(_last_rows(title, rows, ("step", "samples", "epoch", "loss", "accuracy")))
+        if len(rows) > _LAST_ROWS:
+            console.print(f"the last {_LAST_ROWS} of {len(rows):,} rows; --json gives all", style="dim")
     for step, kind, text in run.events:
         console.print(Text.assemble((f"step {step:,}: {kind}: ", "yellow"), text))
     doubts = [intent for intent in run.intents if intent.in_doubt]
@@ -120,7 +127,7 @@ def _about(header: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("seed", header.get("seed")),
         ("network", header.get("network", {}).get("summary")),
         ("method", ", ".join(methods)),
-        ("bench", "; ".join(f"{role} {what}" for role, what in header.get("identity", {}).items())),
+        ("bench", instruments(header.get("identity", {}))),
         ("data", header.get("data", {}).get("source")),
         ("code", header.get("git")),
     ]

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from hil.bench import DeviceSheet
 from hil.cli.progress import Display, display_on, watching_compiler
-from hil.cli.show import print_json, two_columns
+from hil.cli.show import instruments, print_json, two_columns
 from hil.cli.signals import Stop
 from hil.cli.words import figures
 from hil.config.experiment import TrainingSettings
@@ -103,7 +103,7 @@ def headline(prepared: Prepared) -> RenderableType:
         ("network", _network(prepared)),
         ("gradient", _plugin(experiment.gradient)),
         ("update", _plugin(experiment.update)),
-        ("bench", "; ".join(f"{role}: {what}" for role, what in prepared.bench.identity.items())),
+        ("bench", instruments(prepared.bench.identity)),
         ("arrays", shapes + more),
         *(("devices", sheet) for sheet in dict.fromkeys(_sheet(array.device) for array in arrays)),
         ("data", f"{data.name}: {samples}, {data.inputs} inputs, {data.classes} classes"),

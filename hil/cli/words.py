@@ -60,6 +60,8 @@ def figures(summary: Mapping[str, Any], real_seconds: float | None = None) -> li
         ]
     if "error" in summary:
         rows.append(("ended by", summary["error"]))
+    if "ended_at" in summary:
+        rows.append(("ended at", summary["ended_at"]))
     if real_seconds is not None:
         rows.append(("real time", duration(real_seconds)))
     return rows

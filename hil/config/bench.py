@@ -49,6 +49,16 @@ class LimitSettings(Config):
         )
 
 
+_KEYS_OF_LIMITS = {
+    "read_v": "read",
+    "program_v": "program",
+    "width_min_s": "shortest",
+    "width_max_s": "longest",
+    "pulses_per_op": "pulses_per_op",
+    "dose": "dose",
+}
+
+
 class BenchSettings(Config):
     """Keys that every bench file has."""
 
@@ -59,3 +69,7 @@ class BenchSettings(Config):
     limits: LimitSettings = Field(
         default=LimitSettings(), description="The most that may be asked of this bench."
     )
+
+    def where_limit(self, name: str) -> str:
+        """Place of a field of :class:`hil.limits.Limits`: "bench.yaml:3: limits.dose"."""
+        return self.where("limits", _KEYS_OF_LIMITS[name])

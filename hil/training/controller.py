@@ -52,13 +52,30 @@ class Outcome:
     evaluation: EvaluationRow | None
 
 
-def train(training: Training, journal: Journal, stop: Callable[[], bool] = lambda: False) -> Plan[Outcome]:
+@dataclass(slots=True)
+class Whereabouts:
+    """What a training is at, for who has to tell where an error ended it."""
+
+    doing: str = "the beginning"
+    number: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.doing} {self.number:,}" if self.number else self.doing
+
+
+def train(
+    training: Training,
+    journal: Journal,
+    stop: Callable[[], bool] = lambda: False,
+    at: Whereabouts | None = None,
+) -> Plan[Outcome]:
     """Train a network in the devices.
 
     ``stop`` is asked between steps, and between rounds of initial programming; once it says True the arrays
-    are read for the record and the plan ends in good order.
+    are read for the record and the plan ends in good order. ``at`` is kept up to date on the way.
     """
-    course = _Course(training, journal, stop)
+    at = Whereabouts() if at is None else at
+    course = _Course(training, journal, stop, at)
     for warning in training.gradient.warnings(training.network):
         journal.event("warning", warning)
     if (yield from course.start()):
@@ -66,6 +83,7 @@ def train(training: Training, journal: Journal, stop: Callable[[], bool] = lambd
         course.remark()
     else:
         outcome = Outcome("stopped", steps=0, samples=0, epochs=0, evaluation=None)
+    at.doing, at.number = "reading the arrays at the end", 0
     yield from _snapshot("final", outcome.steps, training.network, journal)
     journal.event("end", f"{outcome.reason} after {outcome.samples:,} samples")
     return outcome
@@ -99,10 +117,13 @@ class _Window:
 class _Course:
     """One training on its way: counters, the update's states, and the best evaluation so far."""
 
-    def __init__(self, training: Training, journal: Journal, stop: Callable[[], bool]) -> None:
+    def __init__(
+        self, training: Training, journal: Journal, stop: Callable[[], bool], at: Whereabouts
+    ) -> None:
         self._t = training
         self._journal = journal
         self._stop = stop
+        self._at = at
         self._states: list[Any] = []
         self._noise = NoiseMeter(training.settings.update_noise_every, journal)
         self._step = 0
@@ -118,7 +139,8 @@ class _Course:
         t = self._t
         rng = np.random.default_rng([t.seed, _PURPOSE_WEIGHTS])
         for layer in t.network.layers:
-            written = yield from initialise(layer.tile, t.initial, rng, self._stop)
+            self._at.doing, self._at.number = f"initial weights of {layer.tile.name}, round", 1
+            written = yield from initialise(layer.tile, t.initial, rng, self._round_is_over)
             if self._stop():
                 return False
             if written.unreached:
@@ -131,12 +153,17 @@ class _Course:
                     f"{written.rounds} rounds; training starts from what they hold (keys initial.tolerance "
                     "and initial.rounds)",
                 )
+        self._at.doing, self._at.number = "reading the arrays before the first step", 0
         yield from _snapshot("initial", 0, t.network, self._journal)
         seeds = [int(derive_key(t.seed, _PURPOSE_UPDATE, number)) for number in range(len(t.network.layers))]
         self._states = yield from together(
             [t.update.start(layer.tile, seed) for layer, seed in zip(t.network.layers, seeds, strict=True)]
         )
         return True
+
+    def _round_is_over(self) -> bool:
+        self._at.number += 1
+        return self._stop()
 
     def epochs(self) -> Plan[Outcome]:
         """All epochs, or as many as it takes."""
@@ -163,10 +190,12 @@ class _Course:
         next_evaluation = next(evaluate_at)
         seen = 0
         window = _Window()
+        at = self._at
         for index in batches(size, settings.batch, rng):
             if self._stop():
                 self._flush(window, epoch)
                 return "stopped"
+            at.doing, at.number = "training step", self._step + 1
             batch = Batch(data.train_x[index], data.train_y[index], rate, self._step)
             report = yield from self._t.gradient.step(self._t.network, batch, self._change)
             if self._noise.pending:
@@ -192,6 +221,7 @@ class _Course:
 
     def _evaluate(self, epoch: int) -> Plan[Reason | None]:
         t = self._t
+        self._at.doing, self._at.number = "evaluation after training step", self._step
         scores = yield from evaluate(t.network, t.data.test_x, t.data.test_y)
         row = EvaluationRow(
             self._step, self._samples, epoch, scores.loss, scores.accuracy, scores.images, scores.clipped

@@ -6,7 +6,7 @@ Each file below ``bad/bench`` and ``bad/experiment`` has its row in ``bad/messag
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from typer.testing import CliRunner
@@ -40,8 +40,8 @@ class WatchedBench(LimitedBench):
 
     events: ClassVar[list[str]] = []
 
-    def __init__(self, *given: object) -> None:
-        super().__init__(*given)  # type: ignore[arg-type]
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
         self.events.append("opened")
 
     def execute(self, schedule: Schedule) -> Execution:

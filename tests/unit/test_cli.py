@@ -1,6 +1,7 @@
 """The command line as it is called: what it understands, what it says, and its exit codes."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -110,6 +111,18 @@ def test_show_and_runs_are_tables_for_people(cli):
     assert [row.split()[1] for row in rows] == ["finished", "finished"]
 
 
+def test_show_pads_nothing_says_how_many_rows_it_leaves_out_and_names_the_bench_once(cli):
+    headline = cli("train", "small.yaml", "--no-report").stdout
+    shown = cli("show").stdout
+    lines = shown.splitlines()
+    assert [line for line in lines if line != line.rstrip()] == []
+    assert any(line.startswith("test accuracy") for line in lines)
+    assert shown.count("the last 5 of 8 rows; --json gives all") == 1
+    assert "rows" not in shown.partition("8 rows")[2], "all rows of the test are there"
+    for text in (headline, shown):
+        assert re.search(r"^bench +simulated \(simulated, ", text, re.MULTILINE)
+
+
 def test_overrides_reach_the_experiment_and_the_bench(cli):
     words = ["--set", "training.epochs=1", "--bench-set", "limits.dose=100000", "--bench-set", "device=AgaSi"]
     cli("train", "small.yaml", "--quiet", "--no-report", *words)
@@ -161,6 +174,37 @@ def test_a_refused_run_says_where_it_is_recorded(cli):
     run = open_run("runs")
     assert run.status == "failed"
     assert f"recorded up to here: {run.path}" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("limit", "experiment", "at", "key"),
+    [
+        ("dose: 60", [], "initial weights of layer1, round 1", "limits.dose"),
+        (
+            "dose: 330\ndevice: {preset: ideal, c2c: 0.01}",
+            [],
+            "initial weights of layer1, round 2",
+            "limits.dose",
+        ),
+        ("dose: 300", [], r"training step [1-9][0-9,]*", "limits.dose"),
+        (
+            "pulses_per_op: 1",
+            ["initial.kind=keep", "training.rate=5"],
+            "training step 1",
+            "limits.pulses_per_op",
+        ),
+    ],
+)
+def test_a_limit_that_refuses_is_told_by_its_line_and_key_and_by_what_the_run_was_at(
+    cli, limit, experiment, at, key
+):
+    Path("bench.yaml").write_text(f"driver: sim\nlimits:\n  {limit}\n")
+    said = cli(
+        "train", "small.yaml", "--bench", "bench.yaml", *(f"--set={each}" for each in experiment), code=3
+    ).stderr
+    assert f"(bench.yaml:3: {key}); nothing was output" in said
+    assert re.search(f"^ended at: {at}$", said, re.MULTILINE), said
+    assert re.search(f"^ended at +{at}$", cli("show").stdout, re.MULTILINE)
 
 
 def test_the_traceback_is_there_for_who_asks(cli, monkeypatch):

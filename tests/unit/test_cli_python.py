@@ -9,6 +9,8 @@ import pytest
 import hil
 from hil.schedule import Region
 
+SPOT = Region.block("main", range(1), range(1))
+UP = np.full((1, 1), 3, np.int16)
 PAGE = Path(__file__).parents[2] / "docs" / "python.md"
 
 
@@ -54,6 +56,26 @@ def test_settings_are_loaded_once_and_opened_often(tmp_path):
         assert repr(bench) == "<LimitedBench: SimBench with main 2 x 2; limits: read_v 0.05>"
         with pytest.raises(hil.LimitError, match=r"0\.1 V"):
             hil.read(bench, "main")
+
+
+@pytest.mark.parametrize(
+    ("limit", "op"),
+    [
+        ("read: 50 mV", hil.Read(SPOT, 0.1, 1e-6)),
+        ("read: 50 mV", hil.Multiply(SPOT, np.full((1, 1), 0.1), 1e-6)),
+        ("program: 1 V", hil.Program(SPOT, UP, hil.Pulse(1.5, 1e-6), hil.Pulse(-1.0, 1e-6))),
+        ("shortest: 1 us", hil.Program(SPOT, UP, hil.Pulse(1.0, 1e-7), hil.Pulse(-1.0, 1e-6))),
+        ("longest: 1 us", hil.Program(SPOT, UP, hil.Pulse(1.0, 1e-5), hil.Pulse(-1.0, 1e-6))),
+        ("pulses_per_op: 2", hil.Program(SPOT, UP, hil.Pulse(1.0, 1e-6), hil.Pulse(-1.0, 1e-6))),
+        ("dose: 2", hil.Program(SPOT, UP, hil.Pulse(1.0, 1e-6), hil.Pulse(-1.0, 1e-6))),
+    ],
+)
+def test_what_a_limit_refuses_is_told_with_the_line_and_key_of_the_limit(tmp_path, limit, op):
+    file = tmp_path / "bench.yaml"
+    file.write_text(f"driver: sim\narrays: {{main: {{rows: 2, cols: 2}}}}\nlimits:\n  {limit}\n")
+    with hil.open_bench(file) as bench, pytest.raises(hil.LimitError) as refused:
+        bench.execute((op,))
+    assert f" ({file}:4: limits.{limit.split(':')[0]}); nothing was output" in str(refused.value)
 
 
 def test_a_run_that_cannot_start_leaves_nothing_behind(tmp_path):
