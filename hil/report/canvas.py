@@ -5,6 +5,7 @@
 
 import base64
 import io
+import math
 import re
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -14,12 +15,14 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
+from numpy.typing import NDArray
 from PIL import Image
 
 from hil.report.style import FIGURE, WIDTH_IN
 
 MAP_DPI = 220
+_PREFIXES = ((1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"))
 
 
 @contextmanager
@@ -50,21 +53,53 @@ def panel(
     return axes
 
 
-def engineering(axes: Axes, which: str, unit: str = "", *, log: bool = False, ticks: int = 5) -> None:
-    """Ticks with engineering prefixes, 10 ms or 20k, but never kiloseconds."""
+def counts(axes: Axes, which: str) -> None:
+    """An axis of whole numbers from 0, as 500 or 20k."""
     axis: Any = axes.xaxis if which == "x" else axes.yaxis
-    if log:
-        (axes.set_xscale if which == "x" else axes.set_yscale)("log")
-        axis.set_major_locator(LogLocator(numticks=5))
-        axis.set_minor_formatter(NullFormatter())
-    else:
-        axis.set_major_locator(MaxNLocator(ticks, steps=[1, 2, 2.5, 5, 10]))
+    axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10], integer=True))
+    axis.set_major_formatter(EngFormatter(sep=""))
+    top = axes.dataLim.x1 if which == "x" else axes.dataLim.y1
+    (axes.set_xlim if which == "x" else axes.set_ylim)(0, 1.04 * max(1.0, top))
+
+
+def logarithmic(axes: Axes, which: str, values: NDArray[Any], unit: str = "") -> None:
+    """A logarithmic axis around the positive of ``values``, ticks as 10 ms or 20k, but never kiloseconds."""
+    ticks = log_ticks(float(values[values > 0].min()), float(values.max()))
+    axis: Any = axes.xaxis if which == "x" else axes.yaxis
+    (axes.set_xscale if which == "x" else axes.set_yscale)("log")
+    axis.set_major_locator(FixedLocator(ticks))
+    axis.set_minor_formatter(NullFormatter())
     prefixed = EngFormatter(unit=unit, sep=" " if unit else "")
 
     def written(value: float, _: int | None = None) -> str:
         return f"{value:,.0f} s" if unit == "s" and value >= 1000 else prefixed(value)
 
     axis.set_major_formatter(FuncFormatter(written))
+    low, high = min(ticks[0], values[values > 0].min()), max(ticks[-1], values.max())
+    margin = (high / low) ** 0.04
+    (axes.set_xlim if which == "x" else axes.set_ylim)(low / margin, high * margin)
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Two ticks or more: decades from ``low`` to ``high``, or 1-2-5 around them where these are fewer."""
+    first, last = math.ceil(math.log10(low)), math.floor(math.log10(high))
+    if last > first:
+        return [10.0**power for power in range(first, last + 1, math.ceil((last - first) / 3))]
+    ladder = [float(f"{digit}e{power}") for power in range(first - 2, last + 3) for digit in (1, 2, 5)]
+    below = max(tick for tick in ladder if tick <= low)
+    above = min(tick for tick in ladder if tick >= high and tick > below)
+    return [tick for tick in ladder if below <= tick <= above]
+
+
+def prefix(largest: float) -> tuple[float, str]:
+    """Factor and letter of the SI prefix in which a value is between 1 and 1000."""
+    return next((pair for pair in _PREFIXES if largest >= pair[0]), _PREFIXES[-1])
+
+
+def legend_above(axes: Axes, columns: int = 2) -> None:
+    """A legend above the axes, where no data can be."""
+    place = (0.5, 0.97)
+    axes.legend(loc="lower center", bbox_to_anchor=place, ncols=columns, columnspacing=1, borderpad=0.2)
 
 
 def svg(figure: Figure, prefix: str) -> str:

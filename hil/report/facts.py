@@ -12,6 +12,7 @@ from hil.units import Unit, format_quantity
 
 ABSENT = "not recorded"
 LONG = 60
+_HALVES = ("plus", "minus")  # sides of a pair that are arrays of their own
 
 
 def quantity(value: float, unit: Unit, digits: int = 3) -> str:
@@ -59,6 +60,17 @@ def about(header: Mapping[str, JSON]) -> dict[str, str]:
     }
 
 
+def places(header: Mapping[str, JSON]) -> dict[str, list[str]]:
+    """Layers in the network's order, or halves of one, each with its arrays; empty where not recorded."""
+    found: dict[str, list[str]] = {}
+    layers = look(header, "network", "layers")
+    for layer in layers if isinstance(layers, list) else []:
+        for name, blocks in re.findall(r"Tile\('([^']+)',.* on (.+)\)\)$", str(layer), re.DOTALL):
+            for array, side in re.findall(r"([\w-]+) (\w+) \d+x\d+", blocks):
+                found.setdefault(f"{name} {side}" if side in _HALVES else name, []).append(array)
+    return found
+
+
 def key_figures(run: Run) -> dict[str, tuple[str, str]]:
     """Label to (figure, remark): what the run came to and what it took."""
     evaluations, training, cost = run.evaluations, run.training, run.cost
@@ -70,7 +82,11 @@ def key_figures(run: Run) -> dict[str, tuple[str, str]]:
         figures["Loss"] = f"{last['loss'][-1]:.4g}", remark
     figures["Samples learned"] = "0", ""
     if training.size:
-        figures["Samples learned"] = count(training["samples"][-1]), f"{count(training['step'][-1])} steps"
+        steps = int(training["step"][-1])
+        figures["Samples learned"] = (
+            count(training["samples"][-1]),
+            f"{count(steps)} step{'s' * (steps != 1)}",
+        )
     figures["Bench time"] = quantity(cost.seconds, "s"), "on the bench's own clock"
     figures["Pulses"] = count(cost.pulses), f"{count(cost.half_selects)} half-selects"
     figures["Most pulsed device"] = _most_pulsed(run)

@@ -10,14 +10,13 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator
+from matplotlib.ticker import EngFormatter, FixedLocator, MaxNLocator
 from numpy.typing import NDArray
 
-from hil.report.canvas import engineering, panel, sheet
+from hil.report.canvas import legend_above, log_ticks, logarithmic, panel, prefix, sheet
 from hil.report.style import BLUE, ORANGE, UNKNOWN
 
 _LEFT, _TOP, _BOTTOM, _WIDE = 0.62, 0.42, 0.45, 1.45
-_PREFIXES = ((1.0, "S"), (1e-3, "mS"), (1e-6, "µS"), (1e-9, "nS"), (1e-12, "pS"))
 
 
 def conductances(before: NDArray[np.float64] | None, after: NDArray[np.float64] | None) -> Figure | None:
@@ -73,7 +72,7 @@ def _change(
         return
     finite = change[np.isfinite(change)]
     factor, unit = _scale(finite)
-    largest = max(float(np.percentile(np.abs(finite / factor), 99.6)), 1e-12)
+    largest = float(np.percentile(np.abs(finite / factor), 99.6)) or 1.0
     shown = _map(axes, change / factor, Normalize(-largest, largest), "RdBu_r")
     if left > _LEFT:
         axes.set_ylabel("")
@@ -87,15 +86,15 @@ def distribution_and_wear(
     known = [g[np.isfinite(g)] for g in (before, after) if g is not None and np.isfinite(g).any()]
     if not known and dose is None:
         return None
-    height, wide = 1.6, 1.45
+    height, wide, left = 1.6, 1.4, 2.55
     figure = sheet(0.3 + height + _BOTTOM)
     axes = panel(figure, _LEFT, 0.3, wide, height, "a")
     if known:
         _histogram(axes, before, after, np.concatenate(known))
     else:
         _empty(axes, "no readings")
-    axes = panel(figure, 2.75, 0.3, wide, height, "b")
-    rest = panel(figure, 5.5, 0.3, 1.45, height, "c")
+    axes = panel(figure, left, 0.3, wide, height, "b")
+    rest = panel(figure, 5.58, 0.3, wide, height, "c")
     if dose is None or not dose.any():
         text = "doses not recorded" if dose is None else "no pulses"
         _empty(axes, text)
@@ -105,14 +104,14 @@ def distribution_and_wear(
     least, top = float(np.nanmin(pulsed)), float(np.nanmax(pulsed))
     norm = LogNorm(least, top) if top > 10 * least else Normalize(0, top)
     shown = _map(axes, pulsed, norm, "inferno_r", bad="#ffffff")
-    _bar(figure, shown, panel(figure, 2.75 + wide + 0.08, 0.3, 0.08, height), "Pulses", counts=True)
+    _bar(figure, shown, panel(figure, left + wide + 0.08, 0.3, 0.08, height), "Pulses", counts=True)
     ordered = np.sort(dose.ravel())[::-1]
     values, first = np.unique(-ordered, return_index=True)
     share = 100 * np.append(first[1:], ordered.size) / ordered.size
     counts = -values
     rest.step(counts[counts > 0], share[counts > 0], where="pre", color=ORANGE)
-    engineering(rest, "x", log=True)
-    rest.set_ylim(0, 102)
+    logarithmic(rest, "x", counts)
+    rest.set_ylim(0, 103)
     rest.set_xlabel("Pulses")
     rest.set_ylabel("Devices with at least\nas many pulses (%)")
     return figure
@@ -138,13 +137,14 @@ def _histogram(
     axes.set_ylabel("Devices (% per bin)")
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(4))
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 0.97), ncols=2, columnspacing=1, borderpad=0.2)
+    legend_above(axes)
 
 
 def _scale(values: NDArray[np.float64]) -> tuple[float, str]:
     """The prefix in which the largest usual values are between 1 and 1000."""
     usual = float(np.percentile(np.abs(values), 99))
-    return next(((factor, unit) for factor, unit in _PREFIXES if usual >= factor), _PREFIXES[-1])
+    factor, letter = prefix(usual)
+    return factor, f"{letter}S"
 
 
 def _span(values: NDArray[np.float64]) -> Normalize:
@@ -170,8 +170,7 @@ def _bar(figure: Figure, shown: Any, axes: Axes, label: str, *, counts: bool = F
     bar = figure.colorbar(shown, cax=axes, label=label)
     bar.outline.set_linewidth(0.5)
     if counts and isinstance(shown.norm, LogNorm):
-        narrow = (shown.norm.vmax or 1) < 100 * (shown.norm.vmin or 1)
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if narrow else (1,), numticks=6))
+        axes.yaxis.set_major_locator(FixedLocator(log_ticks(shown.norm.vmin or 1, shown.norm.vmax or 1)))
     if counts:
         axes.yaxis.set_major_formatter(EngFormatter(sep=""))
         axes.minorticks_off()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hil.report.facts import about, cost_rows, flat, key_figures, look
+from hil.report.facts import about, cost_rows, flat, key_figures, look, places
 from hil.report.style import PAGE
 from hil.store import Run
 from hil.store.folder import JSON, write_whole
@@ -140,10 +140,16 @@ class _Page:
         for absent, maps in (("before training", first), ("after training", last)):
             if names and not maps:
                 self._missing(f"The arrays were not read {absent}.")
-        for name in names[:MOST_ARRAYS]:
+        layers = places(run.header)
+        drawn = _drawn(names, layers)
+        if len(drawn) < len(names):
+            absent = "; ".join(_placed(name, layers) for name in names if name not in drawn)
+            self._missing(f"{len(drawn)} of {len(names)} arrays are drawn. Left out: {absent}.")
+        for name in drawn:
             before, after, dose = first.get(name), last.get(name), doses.get(name)
             shape = next(part.shape for part in (before, after, dose) if part is not None)
-            self._add(f"<h3>{escape(name)}, {shape[0]} × {shape[1]}</h3>")  # noqa: RUF001
+            heading = f"{_placed(name, layers)}, {shape[0]} × {shape[1]}"  # noqa: RUF001
+            self._add(f"<h3>{escape(heading)}</h3>")
             self._figure(
                 conductances(before, after),
                 f"Conductances G of {name} before and after training on one scale, and their change. "
@@ -153,11 +159,9 @@ class _Page:
             self._figure(
                 distribution_and_wear(before, after, dose),
                 f"{name}: distribution of conductances; pulses each device has seen, white where none; share "
-                "of devices with at least as many. The outermost bins hold what lies beyond.",
+                "of the array's devices with at least as many. The outermost bins hold what lies beyond.",
                 f"Neither conductances nor doses of {name} were recorded.",
             )
-        if len(names) > MOST_ARRAYS:
-            self._missing(f"Not drawn: {', '.join(names[MOST_ARRAYS:])}.")
 
     def _noise(self, run: Run) -> None:
         from hil.report.curves import update_noise
@@ -167,7 +171,8 @@ class _Page:
             update_noise(run),
             "Mean of |ΔW measured - ΔW wanted| over the synapses that were to change, in weight units and "
             "relative to the mean wanted change (Lee et al. 2021, arXiv 2111.07113). The noise of both "
-            "readings is in it.",
+            "readings is in it. Each layer has 20 points at most: where it was measured more often, totals "
+            "over measurements in a row are divided.",
             "Update noise was not measured.",
         )
 
@@ -227,7 +232,22 @@ class _Page:
         self._figures += 1
         number = self._figures
         label = f"<b>Figure {number}.</b> {escape(caption)}"
-        self._add(f"<figure>{svg(figure, f'f{number}')}<figcaption>{label}</figcaption></figure>")
+        drawing = _scrolled(svg(figure, f"f{number}"))
+        self._add(f"<figure>{drawing}<figcaption>{label}</figcaption></figure>")
+
+
+def _drawn(names: Sequence[str], layers: Mapping[str, Sequence[str]]) -> list[str]:
+    """The arrays to draw, in their order: one of the first layer, the last, each between, then others."""
+    first = [arrays[0] for arrays in layers.values() if arrays[0] in names] or names
+    chosen = list(dict.fromkeys([*first[:1], *first[-1:], *first, *names]))[:MOST_ARRAYS]
+    return [name for name in names if name in chosen]
+
+
+def _placed(name: str, layers: Mapping[str, Sequence[str]]) -> str:
+    """An array by what is on it: "layer1 on main"; its name alone where both are one or nothing is known."""
+    here = [layer for layer, arrays in layers.items() if name in arrays]
+    on = ", ".join(here)
+    return f"{on} on {name}" if on and on.replace(" ", "_") != name else name
 
 
 def _end_maps(run: Run, moment: str) -> Maps:
@@ -245,4 +265,9 @@ def _columns(head: Sequence[str], rows: Iterable[Sequence[str]], style: str = "n
         f"<tr><th>{escape(row[0])}</th>{''.join(f'<td>{escape(text)}</td>' for text in row[1:])}</tr>"
         for row in rows
     )
-    return f'<table class="{style}"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>'
+    return _scrolled(f'<table class="{style}"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>')
+
+
+def _scrolled(markup: str) -> str:
+    """What is wider than a narrow screen scrolls within its own box, by touch or by the keyboard."""
+    return f'<div class="wide" tabindex="0">{markup}</div>'

@@ -66,14 +66,16 @@ p { margin: .5rem 0; }
 .lead, figcaption, .missing { color: var(--soft); }
 .status { font-size: .8rem; font-weight: 600; padding: .1rem .55rem; border-radius: 1rem;
   border: 1px solid currentColor;
-  margin-left: .6rem; vertical-align: middle; white-space: nowrap; }
+  margin-left: .6rem; vertical-align: middle; display: inline-block; white-space: nowrap; }
 .finished { color: #00805d; } .running, .stopped { color: #0072b2; } .failed, .interrupted { color: #d55e00; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; vertical-align: baseline; padding: .22rem .8rem .22rem 0;
   border-bottom: 1px solid var(--line);
   overflow-wrap: anywhere; }
 th { font-weight: 500; color: var(--soft); }
-.number td, .number thead th { text-align: right; white-space: nowrap; }
+.wide { overflow-x: auto; }
+.number th, .number td { white-space: nowrap; }
+.number td, .number thead th { text-align: right; }
 .number thead th:first-child { text-align: left; }
 .number td:last-child, .number th:last-child { padding-right: 0; }
 .events th, .events td { white-space: nowrap; } .events td:last-child { white-space: normal; width: 100%; }
@@ -94,11 +96,15 @@ figcaption b { color: var(--ink); font-weight: 600; }
 pre { background: var(--tint); padding: .7rem .9rem; overflow-x: auto; border-radius: 3px; margin: .5rem 0;
   font: .82rem/1.45 ui-monospace, Menlo, Consolas, monospace; white-space: pre-wrap;
   overflow-wrap: anywhere; }
-@media (max-width: 36rem) { .facts { grid-template-columns: repeat(2, 1fr); } }
+@media screen and (max-width: 36rem) {
+  .facts { grid-template-columns: repeat(2, 1fr); }
+  .wide svg, .number { min-width: 34rem; }
+}
 @page { size: A4; margin: 15mm; }
 @media print {
   :root { color-scheme: light; --ink: #000; --soft: #444; --line: #bbb; --paper: #fff; --tint: #f4f4f4; }
   body { padding: 0; max-width: none; font-size: 9pt; }
+  .wide { overflow: visible; }
   h2, h3 { break-after: avoid; } tr, pre { break-inside: avoid; } thead { display: table-header-group; }
 }
 """

@@ -1,17 +1,24 @@
 """A run becomes one page that stands alone, says what is missing, and shows no text of a file as markup."""
 
 import re
+from collections.abc import Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from hil.bench import Cost, Execution
 from hil.errors import StoreError
 from hil.report import write_report
+from hil.report.canvas import log_ticks, styled
+from hil.report.curves import cost_by_operation, cost_over_time, learning, noise_windows, update_noise
+from hil.report.maps import conductances, distribution_and_wear
 from hil.schedule import Multiply, Program, Pulse, Read, Region, Wait
 from hil.store import Run, RunWriter, open_run
+from hil.store.folder import JSON
 from hil.training.events import EvaluationRow, Snapshot, TrainingRow, UpdateNoiseRow
 
 GIVEN = """# digits, learned in the devices
@@ -22,7 +29,7 @@ network:
 gradient: {name: progressive-bp}
 update: bidirectional
 """
-HEADER = {
+HEADER: dict[str, JSON] = {
     "name": "digits",
     "seed": 1,
     "created": "2025-03-01T14:05:09+00:00",
@@ -64,7 +71,9 @@ HEADER = {
 }
 
 
-def synthetic_run(root: Path, rows: int = 785, cols: int = 256, header: object = None) -> Run:
+def synthetic_run(
+    root: Path, rows: int = 785, cols: int = 256, header: Mapping[str, JSON] | None = None
+) -> Run:
     """A run as training on a 785 x 256 array leaves it, made through the public store alone."""
     rng = np.random.default_rng(3)
     arrays = {"layer1": (rows, cols), "layer2": (max(rows // 6, 2), max(cols // 12, 2))}
@@ -99,10 +108,10 @@ def synthetic_run(root: Path, rows: int = 785, cols: int = 256, header: object =
                 run.update_noise(UpdateNoiseRow(step, layer, noise, 0.6 - 0.2 * layer + noise, 4000))
             if step % 2500 == 0:
                 run.evaluation(EvaluationRow(step, step, step // 5001, loss + 0.03, accuracy - 0.01, 1000, 0))
-        doses = {}
+        doses: dict[str, NDArray[np.int64]] = {}
         for name, siemens in start.items():
             lines = 0.05 + np.hypot(*np.mgrid[-1 : 1 : siemens.shape[0] * 1j, -1 : 1 : siemens.shape[1] * 1j])
-            pulses = rng.poisson(40 / lines**2)
+            pulses = np.asarray(rng.poisson(40 / lines**2), np.int64)
             doses[name] = np.where(rng.random(siemens.shape) < 0.15, 0, pulses)
             final = np.clip(siemens + rng.normal(0, 4e-8, siemens.shape) * np.sqrt(pulses), 2e-7, 3e-6)
             bound = rng.random(siemens.shape) < 0.002
@@ -147,6 +156,23 @@ def page(run: Run) -> str:
     path = write_report(run)
     assert path == run.path / "report.html"
     return path.read_text()
+
+
+@pytest.fixture(scope="module")
+def figures(run: Run) -> list[Figure]:
+    """Every figure of a run's page, laid out."""
+    first, last, doses = run.snapshot("initial"), run.snapshot("final"), run.doses
+    with styled():
+        made = [learning(run), cost_by_operation(run.costs), cost_over_time(run), update_noise(run)]
+        for name, dose in doses.items():
+            made += [
+                conductances(first[name], last[name]),
+                distribution_and_wear(first[name], last[name], dose),
+            ]
+        drawn = [figure for figure in made if figure is not None]
+        for figure in drawn:
+            figure.draw_without_rendering()
+    return drawn
 
 
 def test_the_page_stands_alone(page: str) -> None:
@@ -249,3 +275,108 @@ def test_a_run_in_doubt_says_so(tmp_path: Path) -> None:
 def test_a_page_that_cannot_be_written_is_a_store_error_with_its_path(tmp_path: Path) -> None:
     with RunWriter.create(tmp_path, HEADER) as run, pytest.raises(StoreError, match=r"nowhere.r\.html"):
         write_report(open_run(run.path), tmp_path / "nowhere" / "r.html")
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(1, 1), (5, 5), (3, 4), (21, 258), (1.6e6, 5.4e7), (1, 10), (2e-6, 64), (1e-12, 1e9)]
+)
+def test_a_logarithmic_axis_has_two_ticks_or_more_and_few(low: float, high: float) -> None:
+    ticks = log_ticks(low, high)
+    assert 2 <= len(ticks) <= 7
+    assert ticks == sorted(set(ticks))
+    assert all(low / 5 <= tick <= high * 5 for tick in ticks)
+    assert all(f"{tick:.0e}"[0] in "125" for tick in ticks)
+
+
+def test_every_axis_of_numbers_has_two_labelled_ticks_and_shows_all_its_data(figures: list[Figure]) -> None:
+    for figure in figures:
+        for axes in figure.axes:
+            for axis, limits in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+                low, high = sorted(limits)
+                labels = [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+                written = {label.get_text() for label in labels} - {""}
+                assert not axis.get_label().get_text() or not written or len(written) >= 2
+                assert axis.get_scale() == "linear" or len(written) >= 2, axis.get_label().get_text()
+            for line in axes.lines:
+                if line.get_transform() == axes.transData:
+                    x, y = np.asarray(line.get_xdata(), float), np.asarray(line.get_ydata(), float)
+                    assert axes.get_xlim()[0] <= np.nanmin(x) <= np.nanmax(x) <= axes.get_xlim()[1]
+                    assert axes.get_ylim()[0] <= np.nanmin(y) <= np.nanmax(y) <= axes.get_ylim()[1]
+
+
+def test_no_label_of_a_panel_reaches_into_another(figures: list[Figure]) -> None:
+    for figure in figures:
+        boxes = [box for axes in figure.axes if (box := axes.get_tightbbox()) is not None]
+        for number, box in enumerate(boxes):
+            assert not any(box.overlaps(other) for other in boxes[number + 1 :])
+
+
+def test_samples_and_steps_are_counted_in_whole_numbers_after_a_single_step(tmp_path: Path) -> None:
+    with RunWriter.create(tmp_path, HEADER) as run:
+        run.training(TrainingRow(1, 1, 0, 2.0, 0.0, 0, float("nan")))
+        run.update_noise(UpdateNoiseRow(1, 0, 0.004, 2.0, 10))
+    run = open_run(run.path)
+    with styled():
+        for figure in (learning(run), update_noise(run)):
+            assert figure is not None
+            for axes in figure.axes:
+                low, high = axes.get_xlim()
+                ticks = [tick for tick in axes.get_xticks() if low <= tick <= high]
+                assert ticks == [0, 1]
+                assert all(line.get_marker() == "o" for line in axes.lines)
+
+
+def test_noise_to_wanted_change_is_not_ruled_by_steps_that_wanted_next_to_nothing(tmp_path: Path) -> None:
+    wanted = np.where(np.arange(100) % 5 == 2, 1e-7, 1e-3)
+    with RunWriter.create(tmp_path, HEADER) as run:
+        for step, change in enumerate(wanted, 1):
+            run.update_noise(UpdateNoiseRow(step, 0, 2e-3, 2e-3 / change, 50))
+        run.update_noise(UpdateNoiseRow(100, 1, 0.0, 0.0, 50))
+    noise = open_run(run.path).update_noise
+    steps, raw, ratio = noise_windows(noise, 0)
+    assert len(steps) == 20
+    assert steps[0] == 3
+    np.testing.assert_allclose(raw, 2e-3)
+    np.testing.assert_allclose(ratio, 2e-3 / wanted.mean(), rtol=1e-9)
+    assert [float(values[0]) for values in noise_windows(noise, 1)] == [100, 0, 0]
+
+
+def test_of_many_arrays_those_of_the_first_and_the_last_layer_are_drawn_and_none_is_lost(
+    tmp_path: Path,
+) -> None:
+    names = [f"a{number:02d}" for number in range(14)]
+    homes = [" pair 2x1, ".join(names[:2]), *names[2:-1]]
+    layers: list[JSON] = [
+        f"Layer(2 -> 1 tanh, Tile('layer{number}', w[1, 2], |w| <= 1, on {home} pair 2x1))"
+        for number, home in enumerate(homes, 1)
+    ]
+    with RunWriter.create(tmp_path, HEADER | {"network": {"layers": layers}}) as run:
+        run.finish("finished", {}, {name: np.ones((2, 2), np.int64) for name in names})
+    page = write_report(open_run(run.path)).read_text()
+    headings = re.findall(r"<h3>([^<]*) × ", page)  # noqa: RUF001
+    assert len(headings) == 8
+    assert "layer1 on a00, 2" in headings
+    assert "layer12 on a12, 2" in headings
+    left_out = re.search(r"8 of 14 arrays are drawn\. Left out: ([^<]*)\.<", page)
+    assert left_out is not None
+    drawn = {heading.split(",")[0] for heading in headings}
+    assert not drawn & set(left_out[1].split("; "))
+    assert len(drawn) + len(left_out[1].split("; ")) == len(names)
+
+
+def test_halves_of_a_layer_and_layers_that_share_an_array_are_named_in_its_heading(tmp_path: Path) -> None:
+    layers: list[JSON] = [
+        "Layer(3 -> 2 tanh, Tile('layer1', w[2, 4], |w| <= 1, on left plus 4x2, right minus 4x2))",
+        "Layer(2 -> 2 softmax, Tile('layer2', w[2, 3], |w| <= 1, on left pair 3x2))",
+    ]
+    with RunWriter.create(tmp_path, HEADER | {"network": {"layers": layers}}) as run:
+        run.finish("finished", {}, {name: np.ones((7, 4), np.int64) for name in ("left", "right")})
+    text = _Markup(write_report(open_run(run.path)).read_text()).text
+    assert "layer1 plus, layer2 on left, 7" in text
+    assert "layer1 minus on right, 7" in text
+
+
+def test_what_is_wider_than_a_narrow_screen_scrolls_in_its_own_box(page: str) -> None:
+    assert re.search(r"\.wide \{[^}]*overflow-x: auto", page)
+    for wide in ('<table class="number">', "<svg "):
+        assert page.count(wide) == len(re.findall(f'<div class="wide" tabindex="0">{wide}', page)) > 0
