@@ -51,8 +51,9 @@ def prepare(
     ConfigError, DataError, BenchError
         With file, line and key, before any output.
     """
-    spec, spec_given = setup.load_experiment(experiment, overrides)
-    settings, settings_given = setup.load_bench(bench, bench_overrides)
+    (spec, spec_given), (settings, settings_given) = setup.load_both(
+        experiment, bench, overrides, bench_overrides
+    )
     data = setup.load_data(spec, data_dir)
     opened = setup.bench_for(spec, data, settings)
     network = setup.build_network(spec, data, opened)

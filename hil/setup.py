@@ -13,7 +13,7 @@ import numpy as np
 from hil import builtin, plugins
 from hil.config.bench import BenchSettings
 from hil.config.experiment import Experiment, LayerSettings, experiment_model
-from hil.config.validate import Config, did_you_mean, override, validate
+from hil.config.validate import Config, did_you_mean, overridden, validate
 from hil.config.yaml import Document, describe, load_yaml
 from hil.data import Dataset, load_dataset
 from hil.errors import ConfigError, DataError
@@ -24,6 +24,7 @@ from hil.network.tile import Block
 from hil.units import Unit, format_quantity
 
 _PURPOSE_NEURONS = 4
+_OF_EXPERIMENTS = {"network", "gradient", "update", "training", "data"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,11 @@ def load_experiment(path: Path | None = None, overrides: Sequence[str] = ()) -> 
     """
     path = builtin.EXPERIMENT if path is None else path
     document = load_yaml(path)
+    if "driver" in document.data and not _OF_EXPERIMENTS & document.data.keys():
+        place = document.where(("driver",))
+        raise ConfigError(
+            f"{place}: driver: this is a bench file; give it as --bench {path} (in Python bench=)"
+        )
     model = experiment_model(plugins.load_all("gradients"), plugins.load_all("updates"))
     experiment = validate(model, _data_beside(document, path), overrides)
     return experiment, Given(path, path.read_text(encoding="utf-8"), tuple(overrides))
@@ -59,9 +65,43 @@ def load_bench(path: Path | None = None, overrides: Sequence[str] = ()) -> tuple
         One line for each problem, with file, line and key.
     """
     path = builtin.BENCH if path is None else path
-    document = override(load_yaml(path), overrides, "--bench-set")
-    settings: type[BenchSettings] = _driver(document).settings
-    return validate(settings, document), Given(path, path.read_text(encoding="utf-8"), tuple(overrides))
+    document = load_yaml(path)
+    if "driver" not in document.data and (found := sorted(_OF_EXPERIMENTS & document.data.keys())):
+        place = f"{document.where((found[0],))}: {found[0]}"
+        raise ConfigError(
+            f"{place}: this is an experiment file; --bench takes a bench file: hil train {path}"
+        )
+    document, wrong = overridden(document, overrides, "--bench-set")
+    try:
+        settings: type[BenchSettings] = _driver(document).settings
+    except ConfigError as error:
+        raise ConfigError("\n".join([*wrong, str(error)])) from error
+    bench = validate(settings, document, problems=wrong)
+    return bench, Given(path, path.read_text(encoding="utf-8"), tuple(overrides))
+
+
+def load_both(
+    experiment: Path | None = None,
+    bench: Path | None = None,
+    overrides: Sequence[str] = (),
+    bench_overrides: Sequence[str] = (),
+) -> tuple[tuple[Experiment, Given], tuple[BenchSettings, Given]]:
+    """An experiment and a bench, each with its file as it was given.
+
+    Raises
+    ------
+    ConfigError
+        One line for each problem of either.
+    """
+    try:
+        loaded = load_experiment(experiment, overrides)
+    except ConfigError as error:
+        try:
+            load_bench(bench, bench_overrides)
+        except ConfigError as other:
+            raise ConfigError(f"{error}\n{other}") from error
+        raise
+    return loaded, load_bench(bench, bench_overrides)
 
 
 def open_bench(

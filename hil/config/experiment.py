@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, Union
+from typing import Annotated, Any, ClassVar, Literal, Self, Union
 
 from pydantic import BeforeValidator, Field, create_model, model_validator
 
@@ -128,8 +128,29 @@ class TrainingSettings(Config):
     )
 
 
+_ALSO_CALLED = {
+    **dict.fromkeys(("learning_rate", "lr", "step_size", "eta", "rate"), "training.rate"),
+    **dict.fromkeys(("lr_decay", "learning_rate_decay", "decay", "gamma"), "training.rate_decay"),
+    **dict.fromkeys(("batch_size", "minibatch", "minibatch_size", "batch"), "training.batch"),
+    **dict.fromkeys(("n_epochs", "num_epochs", "max_epochs", "epochs"), "training.epochs"),
+    **dict.fromkeys(("early_stopping", "patience"), "training.early_stop"),
+    **dict.fromkeys(("optimizer", "optimiser"), "update"),
+    **dict.fromkeys(("algorithm", "method"), "gradient"),
+    **dict.fromkeys(("dataset", "data_set"), "data"),
+    **dict.fromkeys(("random_seed", "rng_seed"), "seed"),
+    **dict.fromkeys(("init", "initialization", "weight_init"), "initial"),
+    **dict.fromkeys(("model", "net"), "network"),
+    **dict.fromkeys(("units", "neurons", "size", "hidden_size"), "network.layers.0.outputs"),
+    "layers": "network.layers",
+    "loss": "network.loss",
+    "act": "network.layers.0.activation",
+}
+
+
 class Experiment(Config):
     """An experiment without its two plugins; :func:`experiment_model` adds ``gradient`` and ``update``."""
+
+    also_called: ClassVar[Mapping[str, str]] = _ALSO_CALLED
 
     name: str = Field(default="run", pattern=NAME, description="Of the run: a-z, 0-9, - and _, at most 64.")
     seed: int = Field(default=1, ge=0, le=2**63 - 1, description="All chance of a run comes from it.")

@@ -7,9 +7,9 @@ import copy
 import difflib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, TypeVar, cast, get_args, get_origin
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, cast, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, PrivateAttr, ValidationError
 from pydantic_core import CoreSchema, ErrorDetails
@@ -45,6 +45,9 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
+    also_called: ClassVar[Mapping[str, str]] = {}
+    """What other programs call a key: the word to the key's path, suggested where the word is unknown."""
+
     _source: _Source = PrivateAttr(default_factory=_Source)
 
     def where(self, *keys: str | int) -> str:
@@ -68,19 +71,25 @@ class Config(BaseModel):
         return schema
 
 
-def validate(model: type[ModelT], document: Document, overrides: Sequence[str] = ()) -> ModelT:
+def validate(
+    model: type[ModelT], document: Document, overrides: Sequence[str] = (), problems: Sequence[str] = ()
+) -> ModelT:
     """Build ``model`` from a document, with ``key.path=value`` overrides put in first.
 
     Raises ConfigError with one line for each problem, e.g.
-    "bench.yaml:12: arrays.main.rows: asked for -3; must be greater than 0".
+    "bench.yaml:12: arrays.main.rows: asked for -3; must be greater than 0"; the ``problems`` that are known
+    before are told with them.
     """
-    document = override(document, overrides)
+    document, wrong = overridden(document, overrides)
+    wrong = [*problems, *wrong]
     try:
         # JSON is pydantic's mode for data from outside: strict about numbers, while lists still make tuples;
         # and by it a quantity knows that a bare number came from a file.
         built = model.model_validate_json(json.dumps(document.data))
     except ValidationError as error:
-        raise ConfigError("\n".join(_report(model, document, error))) from error
+        raise ConfigError("\n".join([*wrong, *_report(model, document, error)])) from error
+    if wrong:
+        raise ConfigError("\n".join(wrong))
     if isinstance(built, Config):
         built._source = _Source(document)  # pyright: ignore[reportPrivateUsage]
     return built
@@ -89,25 +98,35 @@ def validate(model: type[ModelT], document: Document, overrides: Sequence[str] =
 def override(document: Document, overrides: Sequence[str], option: str = "--set") -> Document:
     """Put ``key.path=value`` into a copy of the document; list items go by number: ``layers.0.size=10``.
 
-    Raises ConfigError if one is malformed or leads through something that is neither mapping nor list. An
+    Raises ConfigError if any is malformed or leads through something that is neither mapping nor list. An
     unknown key is left for `validate` to name. Messages call an override by the ``option`` that gave it.
     """
+    document, wrong = overridden(document, overrides, option)
+    if wrong:
+        raise ConfigError("\n".join(wrong))
+    return document
+
+
+def overridden(
+    document: Document, overrides: Sequence[str], option: str = "--set"
+) -> tuple[Document, list[str]]:
+    """As `override`, leaving out what cannot be put in: the document, and what is wrong with the rest."""
     if not overrides:
-        return document
+        return document, []
+    wrong: list[str] = []
     data, origins = copy.deepcopy(document.data), dict(document.origins)
     for asked in overrides:
         origin = f"{option} {asked}"
-        target, equals, text = asked.partition("=")
-        keys = target.strip().split(".")
-        if not equals or not all(keys) or not text.strip():
-            raise ConfigError(f"{origin}: not of the form key.path=value; write e.g. {option} name=test")
-        value = load_value(text, origin).data
-        path = document.path + _put(data, keys, value, origin)
+        try:
+            path = document.path + _put_text(data, asked, origin, option)
+        except ConfigError as error:
+            wrong.append(str(error))
+            continue
         # What stood below is gone, and so are its positions: the nearest place left is this override.
         origins = {old: text for old, text in origins.items() if old[: len(path)] != path}
         origins[path] = origin
     keep = [path for path in document.values if not any(path[: len(new)] == new for new in origins)]
-    return Document(
+    changed = Document(
         document.name,
         data,
         {path: document.keys[path] for path in keep if path in document.keys},
@@ -115,15 +134,30 @@ def override(document: Document, overrides: Sequence[str], option: str = "--set"
         origins,
         document.path,
     )
+    return changed, wrong
 
 
-def did_you_mean(word: str, allowed: Iterable[str]) -> str:
-    """Complete a message about an unknown name: "did you mean 'epochs'? allowed: batch, epochs"."""
+def did_you_mean(word: str, allowed: Iterable[str], elsewhere: Mapping[str, str] | None = None) -> str:
+    """Complete a message about an unknown name: "did you mean 'epochs'? allowed: batch, epochs".
+
+    ``elsewhere`` gives the key path that is meant by a word of other programs.
+    """
     names = sorted(allowed)
     same = [name for name in names if name.casefold() == word.casefold()]
-    near = same or difflib.get_close_matches(word, names, n=1)
+    known = (elsewhere or {}).get(word.casefold().replace("-", "_"), "")
+    here = known.rpartition(".")[2]
+    meant = [here if here in names else known] if known else []
+    near = same or meant or difflib.get_close_matches(word, names, n=1)
     every = f"allowed: {', '.join(names) or 'none'}"
     return f"did you mean {near[0]!r}? {every}" if near else every
+
+
+def _put_text(data: Any, asked: str, origin: str, option: str) -> KeyPath:
+    target, equals, text = asked.partition("=")
+    keys = target.strip().split(".")
+    if not equals or not all(keys) or not text.strip():
+        raise ConfigError(f"{origin}: not of the form key.path=value; write e.g. {option} name=test")
+    return _put(data, keys, load_value(text, origin).data, origin)
 
 
 def _put(data: Any, keys: Sequence[str], value: Any, origin: str) -> KeyPath:
@@ -157,7 +191,7 @@ def _report(model: type[BaseModel], document: Document, error: ValidationError) 
     branches: set[KeyPath] = set()
     for detail in error.errors(include_url=False):
         place = _find(detail, model, document.data)
-        problem = _explain(detail, place)
+        problem = _explain(detail, place, model)
         if place.is_branch:
             branches.add(place.path)
         found = problems.setdefault(problem.path, [])
@@ -211,7 +245,7 @@ def _find(detail: ErrorDetails, model: type[BaseModel], data: Any) -> _Place:
     return _Place(tuple(path), data, parents if detail["type"] == "extra_forbidden" else models, is_branch)
 
 
-def _explain(detail: ErrorDetails, place: _Place) -> _Problem:
+def _explain(detail: ErrorDetails, place: _Place, root: type[BaseModel]) -> _Problem:
     """Say in the file's words what pydantic says in Python's."""
     kind, context = detail["type"], detail.get("ctx", {})
     path, value = place.path, place.value
@@ -220,7 +254,9 @@ def _explain(detail: ErrorDetails, place: _Place) -> _Problem:
     if kind == "extra_forbidden":
         names = {name for model in place.models for name in model.model_fields}
         word = str(path[-1])
-        return _Problem(path, value, f"unknown key {word!r}; {did_you_mean(word, names)}", names_value=False)
+        elsewhere = root.also_called if issubclass(root, Config) else None
+        rule = f"unknown key {word!r}; {did_you_mean(word, names, elsewhere)}"
+        return _Problem(path, value, rule, names_value=False)
     if kind in {"union_tag_invalid", "union_tag_not_found"}:
         key = str(context["discriminator"]).strip("'")
         tags = {str(tag) for model in place.models for tag in _tags(model, key)}

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from hil import session, setup
 from hil.bench import Execution
 from hil.cli import app
+from hil.config.experiment import Experiment
 from hil.config.yaml import MAX_BYTES
 from hil.errors import ConfigError
 from hil.limits import LimitedBench
@@ -148,6 +149,60 @@ def test_the_command_says_it_once_on_stderr_and_leaves_with_code_2(
 def test_what_is_wrong_by_set_is_said_of_set(asked: str, problem: str, events: list[str]) -> None:
     assert refusal(overrides=[asked]).startswith(f"--set {asked}: {problem}")
     assert "executed" not in events
+
+
+@pytest.mark.parametrize(
+    ("asked", "meant"),
+    [
+        ("training.learning_rate=0.1", "did you mean 'rate'? allowed: batch"),
+        ("training.batch_size=2", "did you mean 'batch'?"),
+        ("training.n_epochs=2", "did you mean 'epochs'?"),
+        ("lr=0.1", "did you mean 'training.rate'?"),
+        ("gradient={name: backprop, learning-rate: 0.1}", "did you mean 'training.rate'?"),
+        ("network.layers.1.units=3", "did you mean 'outputs'?"),
+        ("layers=[]", "did you mean 'network.layers'?"),
+        ("optimizer=sgd", "did you mean 'update'?"),
+    ],
+)
+def test_the_words_of_other_programs_are_understood(asked: str, meant: str, events: list[str]) -> None:
+    message = refusal(overrides=[asked])
+    assert message.startswith(f"--set {asked}: ")
+    assert meant in message
+
+
+def test_every_word_of_other_programs_stands_for_a_key_that_there_is() -> None:
+    experiment = setup.load_experiment(GOOD)[0]
+    for path in Experiment.also_called.values():
+        found: Any = experiment
+        for key in path.split("."):
+            found = found[int(key)] if key.isdigit() else getattr(found, key)
+
+
+def test_all_that_is_wrong_with_files_and_overrides_is_told_at_once(events: list[str]) -> None:
+    told = refusal(
+        overrides=["training", "training.epochs=0", "name.of.it=3", "seed=1"],
+        bench_overrides=["limits", "read.noise=much", "limits.read=1 mV"],
+    ).splitlines()
+    assert [line.partition(": ")[0] for line in told] == [
+        "--set training",
+        "--set name.of.it=3",
+        "--set training.epochs=0",
+        "--bench-set limits",
+        "--bench-set read.noise=much",
+    ]
+    told = refusal(bench_overrides=["limits", "driver=sin"]).splitlines()
+    assert [line.partition(": ")[0] for line in told] == ["--bench-set limits", "--bench-set driver=sin"]
+    assert events == []
+
+
+def test_a_bench_file_in_the_place_of_an_experiment_is_called_so_and_the_other_way_round() -> None:
+    both = refusal(SMALL, GOOD)
+    assert both.splitlines() == [
+        f"{SMALL}:1: driver: this is a bench file; give it as --bench {SMALL} (in Python bench=)",
+        f"{GOOD}:1: data: this is an experiment file; --bench takes a bench file: hil train {GOOD}",
+    ]
+    assert refusal(SMALL, SMALL) == both.splitlines()[0]
+    assert refusal(GOOD, GOOD) == both.splitlines()[1]
 
 
 @pytest.mark.parametrize(
