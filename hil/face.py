@@ -89,12 +89,13 @@ def train(
     bench_overrides: Sequence[str] = (),
     runs: PathLike = session.RUNS,
     data_dir: PathLike | None = None,
-    progress: Journal | None = None,
+    progress: bool | Journal | None = None,
 ) -> Run:
     """Train as `hil train` does, and return the recorded run.
 
     Without files it is the built-in experiment on the built-in bench; ``overrides`` are ``key.path=value``.
-    ``progress`` takes the run's rows as they come.
+    ``progress`` says whether it is shown how the run goes; None shows it on a terminal and in a notebook. A
+    journal in its place takes the run's rows as they come.
 
     Raises
     ------
@@ -103,8 +104,18 @@ def train(
     LimitError, BenchError, StoreError
         What ended the run; it is recorded up to there, and the error's notes say where.
     """
-    prepared = session.prepare(_path(experiment), _path(bench), overrides, bench_overrides, _path(data_dir))
-    return session.execute(prepared, Path(runs), progress)
+    files = _path(experiment), _path(bench), tuple(overrides), tuple(bench_overrides), _path(data_dir)
+    if progress is None or isinstance(progress, bool):
+        from hil.cli.screen import display_for_python
+
+        display = display_for_python(progress)
+        if display is not None:
+            from hil.cli.train import Asked, train_shown
+
+            with display:
+                return train_shown(Asked(*files, Path(runs), report=False), display)
+        progress = None
+    return session.execute(session.prepare(*files), Path(runs), progress)
 
 
 def _read(op: Read) -> Plan[NDArray[np.floating]]:

@@ -281,11 +281,10 @@ class LimitedBench:
         self._over(op, number, f"asked for {volts[tuple(place)]:.9g} V at volts{place}; {allowed}", "read_v")
 
     def _check_pulse(self, pulse: Pulse, op: Program | Nudge, number: int) -> None:
-        highest, shortest, longest = self.limits.program_v, self.limits.width_min_s, self.limits.width_max_s
+        most, shortest, longest = self.limits.program_v, self.limits.width_min_s, self.limits.width_max_s
         volts, width = pulse.amplitude_v, pulse.width_s
-        if highest is not None and not abs(volts) <= highest:
-            reason = f"asked for a pulse of {volts:.9g} V; {highest:g} V is allowed"
-            self._over(op, number, reason, "program_v")
+        if most is not None and not abs(volts) <= most:
+            self._over(op, number, f"asked for a pulse of {volts:.9g} V; {most:g} V is allowed", "program_v")
         if shortest is not None and not width >= shortest:
             reason = f"asked for a pulse of {width:.9g} s; {shortest:g} s is the shortest allowed"
             self._over(op, number, reason, "width_min_s")
@@ -336,12 +335,11 @@ class LimitedBench:
         before = self._doses[region.array][np.ix_(region.rows, region.cols)]
         over = (given > self._most) | ((before + given > self._dose) & (given > 0))
         row, col = np.argwhere(over)[0]
-        device = f"the device at row {region.rows[row]}, column {region.cols[col]}"
-        asked = f"asked for {given[row, col]} pulses to {device}"
-        if given[row, col] > self._most:
+        pulses, had, place = given[row, col], before[row, col], (region.rows[row], region.cols[col])
+        asked = f"asked for {pulses} pulses to the device at row {place[0]}, column {place[1]}"
+        if pulses > self._most:
             self._over(op, number, f"{asked}; {self._most} in one operation are allowed", "pulses_per_op")
-        reason = f"{asked}, which had {before[row, col]} before; its dose is {self._dose}"
-        self._over(op, number, reason, "dose")
+        self._over(op, number, f"{asked}, which had {had} before; its dose is {self._dose}", "dose")
 
     def _over(self, op: Read | Multiply | Program | Nudge, number: int, reason: str, limit: str) -> NoReturn:
         key = "" if getattr(self.limits, limit) is None else f" ({self._where(limit)})"

@@ -36,7 +36,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else.")]
+_FLAG = ""  # typer would show a flag as taking a <bool>
+Json = Annotated[
+    bool, typer.Option("--json", metavar=_FLAG, help="One JSON document on stdout, nothing else.")
+]
 RunArgument = Annotated[
     Path, typer.Argument(metavar="RUN", help="A run's folder, or a folder of runs: then its newest.")
 ]
@@ -77,7 +80,8 @@ def _version(asked: bool) -> None:
 @app.callback()
 def _root(
     _version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+        bool,
+        typer.Option("--version", metavar=_FLAG, callback=_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
     pass
@@ -101,10 +105,12 @@ def train(
     name: Annotated[str | None, typer.Option(help="Name of the run; short for --set name=…")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of all chance; short for --set seed=…")] = None,
     data_dir: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of data files.")] = None,
-    report: Annotated[bool, typer.Option("--report/--no-report", help="Write the HTML report.")] = True,
+    report: Annotated[
+        bool, typer.Option("--report/--no-report", metavar=_FLAG, help="Write the HTML report.")
+    ] = True,
     json: Json = False,
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="No progress: warnings and the result.")
+        bool, typer.Option("--quiet", "-q", metavar=_FLAG, help="No progress: warnings and the result.")
     ] = False,
 ) -> None:
     """Train a network in the devices of a bench, and record the run.
@@ -127,7 +133,7 @@ def train(
 def report(
     run: RunArgument = RUNS,
     output: Annotated[Path | None, typer.Option(help="Where to write; none: into the run's folder.")] = None,
-    browse: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
+    browse: Annotated[bool, typer.Option("--open", metavar=_FLAG, help="Show it in the browser.")] = False,
     json: Json = False,
 ) -> None:
     """Write the HTML report of a run: one file that needs nothing else."""

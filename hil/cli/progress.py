@@ -11,10 +11,9 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
 from types import TracebackType
-from typing import IO, Any, Self, TypeAlias, cast
+from typing import Self, TypeAlias
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -28,7 +27,6 @@ Clock: TypeAlias = Callable[[], float]
 COMPILING = "compiling kernels (first run only)"
 
 _LINE_EVERY_S = 3.0
-_WIDTH_OF_FILES = 120
 _REFRESHES_PER_S = 4
 _ROWS_OF_PACE = 20  # an epoch's evaluations are among so many rows, so the time left counts them
 
@@ -38,11 +36,16 @@ class Pace:
 
     def __init__(self, clock: Clock = time.monotonic) -> None:
         self._clock = clock
+        self._paused = 0.0
         self._points: deque[tuple[float, int]] = deque(maxlen=_ROWS_OF_PACE)
 
     def at(self, samples: int) -> None:
         """Note how many samples are done by now."""
-        self._points.append((self._clock(), samples))
+        self._points.append((self._clock() - self._paused, samples))
+
+    def pause(self, seconds: float) -> None:
+        """Leave out so many seconds, which were spent on something that will not come again."""
+        self._paused += seconds
 
     @property
     def per_second(self) -> float:
@@ -78,6 +81,8 @@ class Display(ABC):
         self.row: TrainingRow | None = None
         self.test: EvaluationRow | None = None
         self.pace = Pace(clock)
+        self._compiling_since = 0.0
+        self._has_told_compiling = False
 
     def begin(self, total: int, epochs: int) -> None:
         """Tell how many samples and epochs there will be."""
@@ -123,6 +128,26 @@ class Display(ABC):
             self.doing = text
             self.phase_changed()
 
+    def compiling(self) -> None:
+        """A kernel is being compiled: said the first time."""
+        self._compiling_since = self.clock()
+        if not self._has_told_compiling:
+            self._has_told_compiling = True
+            self.tell_compiling()
+
+    def compiled(self) -> None:
+        """It is compiled; that time tells nothing of the pace."""
+        self.pace.pause(self.clock() - self._compiling_since)
+
+    def tell_compiling(self) -> None:
+        """Say that kernels are compiled."""
+        self.say(f"{COMPILING} ...")
+
+    def line(self, row: TrainingRow) -> str:
+        """A row and what is known with it."""
+        at = f"epoch {row.epoch}/{self.epochs}  {row.samples:,} of {self.total:,} samples"
+        return "  ".join([at, *self.facts()])
+
     def facts(self) -> list[str]:
         """What is known of the training now."""
         if self.row is None:
@@ -164,8 +189,7 @@ class Lines(Display):
         """A line, unless there was one just now."""
         if self.row is not None and self.clock() >= self._next:
             self._next = self.clock() + _LINE_EVERY_S
-            at = f"epoch {self.row.epoch}/{self.epochs}  {self.row.samples:,} of {self.total:,} samples"
-            self.say("  ".join([at, *self.facts()]))
+            self.say(self.line(self.row))
 
     def phase_changed(self) -> None:
         """A line of its own."""
@@ -178,6 +202,9 @@ class Lines(Display):
 
 class Silent(Display):
     """Warnings alone."""
+
+    def tell_compiling(self) -> None:
+        """It is not shown."""
 
     def changed(self) -> None:
         """Rows are not shown."""
@@ -210,13 +237,14 @@ class Live(Display):
         )
         self._task = self._progress.add_task("starting", total=None, facts="")
         self._is_stopping = False
+        self._was_at = "starting"
 
     def changed(self) -> None:
         """Only the state is changed; the bar is drawn a few times a second."""
         if self.row is not None and not self._is_stopping:
             self._progress.update(
                 self._task,
-                description=f"epoch {self.row.epoch}/{self.epochs}",
+                description=self._at(f"epoch {self.row.epoch}/{self.epochs}"),
                 total=self.total,
                 completed=self.row.samples,
                 facts="  ".join(self.facts()),
@@ -225,13 +253,32 @@ class Live(Display):
     def phase_changed(self) -> None:
         """Say it beside the bar."""
         if not self._is_stopping:
-            self._progress.update(self._task, description=self.doing)
+            self._progress.update(self._task, description=self._at(self.doing))
+
+    def compiling(self) -> None:
+        """Said beside the bar as long as it takes, each time."""
+        super().compiling()
+        if not self._is_stopping:
+            self._progress.update(self._task, description=COMPILING)
+
+    def compiled(self) -> None:
+        """What was said before comes back."""
+        super().compiled()
+        if not self._is_stopping:
+            self._progress.update(self._task, description=self._was_at)
+
+    def tell_compiling(self) -> None:
+        """It is beside the bar."""
 
     def stopping(self, name: str) -> None:
         """Say it beside the bar; the lock it takes is one that a handler may take again."""
         self._is_stopping = True
         asked = f"{name}: finishing this step; once more stops at once"
         self._progress.update(self._task, description=asked, facts="")
+
+    def _at(self, description: str) -> str:
+        self._was_at = description
+        return description
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -242,53 +289,6 @@ class Live(Display):
     ) -> None:
         """Take the bar away."""
         self._progress.stop()
-
-
-class Tough:
-    """A text stream that goes quiet when its reader is gone: a lost terminal is no reason to end a run."""
-
-    def __init__(self, stream: IO[str]) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        """As of any stream."""
-        with contextlib.suppress(OSError):
-            self._stream.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        """As of any stream."""
-        with contextlib.suppress(OSError):
-            self._stream.flush()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-
-def display_on(stream: IO[str], quiet: bool = False) -> Display:
-    """The display that suits a stream."""
-    width = None if stream.isatty() else _WIDTH_OF_FILES
-    console = Console(file=cast(IO[str], Tough(stream)), highlight=False, width=width)
-    if quiet:
-        return Silent(console)
-    return Live(console) if console.is_terminal else Lines(console)
-
-
-@contextmanager
-def watching_compiler(display: Display) -> Generator[None]:
-    """Have the display say when numba compiles: the first run on a machine takes so much longer."""
-    from numba.core import event
-
-    class Listener(event.Listener):
-        def on_start(self, event: Any) -> None:
-            display.phase(COMPILING)
-
-        def on_end(self, event: Any) -> None:
-            pass
-
-    install = cast(Callable[..., AbstractContextManager[Any]], event.install_listener)
-    with install("numba:compile", Listener()):
-        yield
 
 
 def _from_handler(text: str) -> None:

@@ -11,7 +11,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from hil.bench import DeviceSheet
-from hil.cli.progress import Display, display_on, watching_compiler
+from hil.cli.progress import Display
+from hil.cli.screen import display_on, watching_compiler
 from hil.cli.show import instruments, print_json, two_columns
 from hil.cli.signals import Stop
 from hil.cli.words import figures
@@ -26,7 +27,7 @@ _ARRAYS_NAMED = 6
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What was asked for on the command line."""
+    """What was asked for, on the command line or from Python."""
 
     experiment: Path | None
     bench: Path | None
@@ -48,7 +49,7 @@ def run_training(asked: Asked, json: bool, quiet: bool) -> int:
     begun = time.monotonic()
     with Stop() as stop, display_on(sys.stderr if json else sys.stdout, quiet) as display:
         try:
-            run = _train(asked, display, stop)
+            run = train_shown(asked, display, stop)
             real_seconds = time.monotonic() - begun
             report = _report(run, display) if asked.report else None
         except KeyboardInterrupt as error:
@@ -70,7 +71,8 @@ def run_training(asked: Asked, json: bool, quiet: bool) -> int:
     return stop.exit_code
 
 
-def _train(asked: Asked, display: Display, stop: Stop) -> Run:
+def train_shown(asked: Asked, display: Display, stop: Stop | None = None) -> Run:
+    """Train as asked, and have a display show it; without ``stop`` signals are left alone."""
     with watching_compiler(display):
         display.phase("reading files and data")
         prepared = prepare(
@@ -80,6 +82,8 @@ def _train(asked: Asked, display: Display, stop: Stop) -> Run:
         training = prepared.experiment.training
         display.begin(training.epochs * len(prepared.training.data.train_y), training.epochs)
         display.phase("programming the initial weights")
+        if stop is None:
+            return execute(prepared, asked.runs, display)
         stop.be_patient(display.stopping)
         return execute(prepared, asked.runs, display, stop)
 

@@ -255,6 +255,12 @@ def test_help_names_every_exit_code_and_the_documentation_has_the_same_table(cli
         assert f"| {code} | {meaning} |" in table
 
 
+def test_help_shows_no_flag_of_ours_as_taking_a_value(cli):
+    for words in ([], ["train"], ["report"], ["list"]):
+        flags = [line for line in cli(*words, "--help").stdout.splitlines() if "<bool>" in line]
+        assert [line for line in flags if "--help" not in line] == []
+
+
 def test_the_documentation_names_every_command_and_every_option(cli):
     text = (DOCS / "command-line.md").read_text()
     for command in ("train", "report", "show", "runs", "list", "schema"):

@@ -1,5 +1,6 @@
 """What is shown while a run goes on: not too many lines, a bar on a terminal, times that people can read."""
 
+import builtins
 import io
 import os
 import subprocess
@@ -10,7 +11,10 @@ import numba
 import pytest
 from rich.console import Console
 
-from hil.cli.progress import COMPILING, Lines, Pace, Silent, Tough, watching_compiler
+import hil
+from hil.cli.notebook import Notebook
+from hil.cli.progress import COMPILING, Lines, Pace, Silent
+from hil.cli.screen import Tough, display_for_python, watching_compiler
 from hil.cli.words import duration, figures, percent, rate
 from hil.training.events import EvaluationRow, TrainingRow
 
@@ -100,8 +104,77 @@ def test_compiling_is_said_when_a_kernel_is_compiled_and_not_when_it_only_runs()
     assert out.getvalue() == ""
 
 
+def test_compiling_is_said_once_however_many_kernels_there_are_and_never_when_quiet():
+    for kind, said in ((Lines, 1), (Silent, 0)):
+        display, out, _ = lines(kind)
+        with watching_compiler(display):
+            display.phase("programming the initial weights")
+            assert numba.njit(_add)(1, 2) == 3
+            display.phase("training")
+            assert numba.njit(_twice)(1) == 2
+        assert out.getvalue().count(COMPILING) == said
+
+
+def test_time_spent_on_compiling_is_no_time_of_training():
+    display, out, clock = lines()
+    display.pace.at(0)
+    clock.now += 1
+    display.compiling()
+    clock.now += 20
+    display.compiled()
+    clock.now += 1
+    display.training(row(100))
+    assert "50/s  18 s left" in out.getvalue()
+
+
+def test_a_notebook_has_one_line_that_is_written_over_and_warnings_stay():
+    display, out, clock = lines(Notebook)
+    with display:
+        display.phase("programming the initial weights")
+        display.event("warning", "layer1: off")
+        display.training(row(100))
+        display.training(row(150))
+        clock.now += 5
+        display.training(row(200))
+    shown = [line.rpartition("\r")[2].rstrip() for line in out.getvalue().replace("\r\n", "\n").split("\n")]
+    assert shown[0] == "warning: layer1: off"
+    assert shown[1].startswith("epoch 1/2  200 of 1,000 samples")
+    assert shown[2:] == [""]
+    assert "150 of" not in out.getvalue()
+
+
+class ZMQInteractiveShell:
+    """Its name is how a notebook is told from a terminal."""
+
+
+@pytest.mark.parametrize(
+    ("progress", "in_notebook", "kind"),
+    [(None, False, None), (True, False, Lines), (None, True, Notebook), (False, True, None)],
+)
+def test_python_shows_progress_where_somebody_looks_or_asks(monkeypatch, progress, in_notebook, kind):
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    if in_notebook:
+        monkeypatch.setattr(builtins, "get_ipython", ZMQInteractiveShell, raising=False)
+    display = display_for_python(progress)
+    assert (None if display is None else type(display)) is kind
+
+
+def test_training_from_python_in_a_notebook_shows_how_it_goes(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(builtins, "get_ipython", ZMQInteractiveShell, raising=False)
+    small = ["data.train=60", "data.test=20", "data.pixels=7", "training.epochs=1"]
+    hil.train(overrides=[*small, "network.layers.0.outputs=8", "training.report_every=20"], runs=tmp_path)
+    shown = capsys.readouterr().out
+    assert "epoch 1/1  60 of 60 samples" in shown
+    hil.train(overrides=[*small, "network.layers.0.outputs=8"], runs=tmp_path, progress=False)
+    assert capsys.readouterr().out == ""
+
+
 def _add(a, b):
     return a + b
+
+
+def _twice(a):
+    return 2 * a
 
 
 def test_a_terminal_gets_a_bar_and_the_same_result(tmp_path):
