@@ -13,39 +13,71 @@ from hil.schedule import Counts, Index, Places
 
 
 @kernel
-def nonzero(counts: Counts) -> tuple[Index, Places]:
-    """Where counts [r, c] are not 0, as in a CSR matrix: ``starts`` int64 [r + 1], ``places`` int32 [k].
+def append_row(row: Counts, places: Places, numbers: Counts, m: int) -> int:
+    """Append the counts of a row that are not 0, and their places, to those of m devices before; how many
+    now.
 
     64 counts at a time become the bits of one word, which SIMD lanes build; then only the set bits are
     visited, each found as the exponent of its float. So zeros cost almost nothing.
     """
+    for first in range(0, row.size, 64):
+        some = row[first : first + 64]
+        mask = np.int64(0)
+        for j in range(some.size):
+            mask |= np.int64(some[j] != 0) << np.int64(j)
+        if mask == -1:  # all 64
+            at, given = places[m : m + 64], numbers[m : m + 64]
+            for j in range(64):
+                at[j] = first + j
+            for j in range(64):
+                given[j] = some[j]
+            m += 64
+            continue
+        while mask != 0:
+            lowest = np.int64(mask & -mask)
+            j = ((np.float64(lowest).view(np.int64) >> np.int64(52)) + 1) & 63
+            places[m] = first + j
+            numbers[m] = some[j]
+            m += 1
+            mask ^= lowest
+    return m
+
+
+@kernel
+def with_room(places: Places, numbers: Counts, m: int, more: int) -> tuple[Places, Counts]:
+    """Both arrays with the m of them that are used, and room for more."""
+    if m + more <= places.size:
+        return places, numbers
+    size = 4 * (m + more)
+    new_places, new_numbers = np.empty(size, np.int32), np.empty(size, np.int16)
+    new_places[:m] = places[:m]
+    new_numbers[:m] = numbers[:m]
+    return new_places, new_numbers
+
+
+@kernel
+def sparse(counts: Counts) -> tuple[Index, Places, Counts]:
+    """Counts [r, c] without their zeros, as :class:`hil.schedule.Pulses` holds them."""
     r, c = counts.shape
     starts = np.empty(r + 1, np.int64)
-    places = np.empty(1024, np.int32)
+    places, numbers = np.empty(max(1024, c), np.int32), np.empty(max(1024, c), np.int16)
     m = 0
     for i in range(r):
         starts[i] = m
-        for first in range(0, c, 64):
-            some = counts[i, first : min(first + 64, c)]
-            mask = np.int64(0)
-            for j in range(some.size):
-                mask |= np.int64(some[j] != 0) << np.int64(j)
-            if m + 64 > places.size:
-                more = np.empty(4 * places.size, np.int32)
-                more[:m] = places[:m]
-                places = more
-            if mask == -1:  # all 64
-                for j in range(64):
-                    places[m + j] = first + j
-                m += 64
-                continue
-            while mask != 0:
-                lowest = np.int64(mask & -mask)
-                places[m] = first + (((np.float64(lowest).view(np.int64) >> np.int64(52)) + 1) & 63)
-                m += 1
-                mask ^= lowest
+        places, numbers = with_room(places, numbers, m, c)
+        m = append_row(counts[i], places, numbers, m)
     starts[r] = m
-    return starts, places[:m]
+    return starts, places[:m], numbers[:m]
+
+
+@kernel
+def dense(starts: Index, places: Places, numbers: Counts, cols: int) -> Counts:
+    """Counts int16 [r, cols], zeros included."""
+    counts = np.zeros((starts.size - 1, cols), np.int16)
+    for i in range(starts.size - 1):
+        for q in range(starts[i], starts[i + 1]):
+            counts[i, places[q]] = numbers[q]
+    return counts
 
 
 @kernel
@@ -67,11 +99,11 @@ def add_counts(
     rows: Index,
     cols: Index,
     col_start: int,
-    counts: Counts,
     starts: Index,
     places: Places,
+    numbers: Counts,
 ) -> tuple[int, int]:
-    """Add |counts| to the doses of a region's devices.
+    """Add the magnitudes of counts to the doses of a region's devices.
 
     Parameters
     ----------
@@ -79,10 +111,8 @@ def add_counts(
         Pulses so far, uint32 [array rows, array cols]; changed in place.
     rows, cols, col_start
         The region's lines, int64 [r] and [c], and its first column where they are contiguous, else -1.
-    counts
-        Signed pulses, int16 [r, c], C-contiguous.
-    starts, places
-        Where they are not 0, as :func:`nonzero` says.
+    starts, places, numbers
+        The counts that are not 0 (:class:`hil.schedule.Pulses`).
 
     Returns
     -------
@@ -99,8 +129,9 @@ def add_counts(
     highest = np.uint32(0)
     n = cols.size
     for i in range(rows.size):
-        row, given = doses[rows[i]], counts[i]
-        if col_start >= 0 and starts[i + 1] - starts[i] == n:  # all of them, in SIMD lanes
+        row = doses[rows[i]]
+        at, given = places[starts[i] : starts[i + 1]], numbers[starts[i] : starts[i + 1]]
+        if col_start >= 0 and at.size == n:  # all of them, in SIMD lanes
             part = row[col_start : col_start + n]
             for j in range(n):
                 pulses = abs(np.int32(given[j]))
@@ -109,10 +140,10 @@ def add_counts(
                 most = max(most, pulses)
                 highest = max(highest, total)
             continue
-        for q in range(starts[i], starts[i + 1]):
-            pulses = abs(np.int32(given[places[q]]))
-            total = np.uint32(row[cols[places[q]]] + np.uint32(pulses))
-            row[cols[places[q]]] = total
+        for q in range(at.size):
+            pulses = abs(np.int32(given[q]))
+            total = np.uint32(row[cols[at[q]]] + np.uint32(pulses))
+            row[cols[at[q]]] = total
             most = max(most, pulses)
             highest = max(highest, total)
     return most, highest  # pyright: ignore[reportReturnType] - Python ints once they leave compiled code

@@ -295,9 +295,7 @@ class LimitedBench:
     def _count(self, op: Program, number: int) -> None:
         region = op.region
         dose = self._dose_of(op, number)
-        most, highest = _add_counts()(
-            dose, region.rows, region.cols, region.col_start, op.counts, *op.nonzero()
-        )
+        most, highest = _add_counts()(dose, region.rows, region.cols, region.col_start, *op.pulses)
         if most < 0:
             _outside(op, number, self.arrays)
         if most > self._most or highest > self._dose:
@@ -392,7 +390,7 @@ def _compiled_largest() -> Callable[[NDArray[np.float32]], float]:
 
 @cache
 def _add_counts() -> Callable[
-    [NDArray[np.uint32], Index, Index, int, Counts, Index, Places], tuple[int, int]
+    [NDArray[np.uint32], Index, Index, int, Index, Places, Counts], tuple[int, int]
 ]:
     """Import the compiled loop, and numba with it, at the first pulse."""
     from hil.kernels import add_counts

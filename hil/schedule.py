@@ -9,93 +9,42 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from hil.errors import ScheduleError
+from hil.region import Counts, Floats, Index, Places, Region
 
-Floats: TypeAlias = NDArray[np.float32] | NDArray[np.float64]
-Index: TypeAlias = NDArray[np.int64]
-Counts: TypeAlias = NDArray[np.int16]
-Places: TypeAlias = NDArray[np.int32]
 NudgeKind: TypeAlias = Literal["gate", "current", "pulse"]
 
+__all__ = [
+    "MAX_COUNT",
+    "Answer",
+    "Counts",
+    "Floats",
+    "Index",
+    "Multiply",
+    "MultiplyAnswer",
+    "Nudge",
+    "NudgeAnswer",
+    "NudgeKind",
+    "Op",
+    "Places",
+    "Program",
+    "Pulse",
+    "Pulses",
+    "Read",
+    "ReadAnswer",
+    "Region",
+    "Schedule",
+    "Variants",
+    "Wait",
+    "merge",
+]
+
 MAX_COUNT = int(np.iinfo(np.int16).max)
-
-
-def _lines(name: str, lines: ArrayLike) -> Index:
-    index = np.asarray(lines)
-    if index.ndim != 1 or (index.size and index.dtype.kind not in "iu"):
-        raise ScheduleError(f"{name}: asked for {lines!r}; a one-dimensional array of line numbers is needed")
-    index = np.array(index, dtype=np.int64)
-    if index.size and index.min() < 0:
-        raise ScheduleError(f"{name}: asked for line {index.min()}; lines are counted from 0")
-    if np.unique(index).size != index.size:
-        raise ScheduleError(f"{name}: a line is named twice in {lines!r}")
-    return index
-
-
-def _contiguous_start(index: Index) -> int:
-    """First line if the lines follow one another without a gap, else -1."""
-    if index.size == 0 or np.any(np.diff(index) != 1):
-        return -1
-    return int(index[0])
-
-
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Region:
-    """Some lines of one array: the crosspoints of ``rows`` and ``cols``.
-
-    Parameters
-    ----------
-    array
-        Name of the array on the bench.
-    rows, cols
-        Line numbers, int64 [r] and [c], each line once, in the order in which answers are wanted.
-
-    Raises
-    ------
-    ScheduleError
-        When a line is negative or named twice.
-    """
-
-    array: str
-    rows: Index
-    cols: Index
-    col_start: int = -1
-    """First column when the columns are contiguous, else -1: benches and kernels take the short way then."""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "rows", _lines(f"rows of {self.array}", self.rows))
-        object.__setattr__(self, "cols", _lines(f"columns of {self.array}", self.cols))
-        object.__setattr__(self, "col_start", _contiguous_start(self.cols))
-
-    @classmethod
-    def block(cls, array: str, rows: range, cols: range) -> Region:
-        """A rectangle of neighbouring lines, for example ``Region.block("main", range(4), range(8))``."""
-        return cls(array, np.arange(rows.start, rows.stop), np.arange(cols.start, cols.stop))
-
-    def with_rows(self, positions: Index) -> Region:
-        """The same columns on some of the rows; ``positions`` int64 [k] index ``rows`` and are not checked
-        again.
-        """
-        part = object.__new__(Region)
-        set_ = object.__setattr__
-        set_(part, "array", self.array)
-        set_(part, "rows", self.rows[positions])
-        set_(part, "cols", self.cols)
-        set_(part, "col_start", self.col_start)
-        return part
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(number of rows, number of columns)."""
-        return self.rows.size, self.cols.size
-
-    def __repr__(self) -> str:
-        return f"Region({self.array!r}, {self.rows.size} rows x {self.cols.size} cols)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,31 +160,57 @@ class Multiply:
         _positive_time("multiply integration", self.integration_s)
 
 
+class Pulses(NamedTuple):
+    """Counts that are not 0, row by row as in a CSR matrix.
+
+    ``starts`` int64 [rows + 1]: where each row begins; ``places`` int32 [k]: columns in the region, rising in
+    each row; ``numbers`` int16 [k]: the counts there.
+    """
+
+    starts: Index
+    places: Places
+    numbers: Counts
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Program:
     """Identical pulses to the crosspoints of a region: +n is n potentiating pulses, -n is n depressing ones.
 
     ``counts`` int16 [rows, cols]; other integer types are taken when they fit. Answered by None.
+
+    The same counts are there as ``pulses``, without the zeros: limits, doses and a simulator follow the
+    pulses, not the region. Whichever of the two was not given is made when first asked for, and kept.
     """
 
     region: Region
     counts: Counts
     potentiate: Pulse
     depress: Pulse
-    _nonzero: tuple[Index, Places] | None = field(default=None, init=False, repr=False)
+    pulses: Pulses = field(init=False, repr=False)
 
-    def nonzero(self) -> tuple[Index, Places]:
-        """Where counts are not 0, as in a CSR matrix: starts int64 [rows + 1], places int32 [k] in rows.
+    @classmethod
+    def of(cls, region: Region, pulses: Pulses, potentiate: Pulse, depress: Pulse) -> Program:
+        """Of the counts that are not 0, as a compiled rule makes them; they are not checked again."""
+        made = object.__new__(cls)
+        set_ = object.__setattr__
+        set_(made, "region", region)
+        set_(made, "pulses", pulses)
+        set_(made, "potentiate", potentiate)
+        set_(made, "depress", depress)
+        return made
 
-        Found when first asked for, and kept: limits, doses and a simulator follow the pulses, not the
-        region.
-        """
-        if self._nonzero is None:
-            from hil.kernels import nonzero
+    def __getattr__(self, name: str) -> Any:
+        """Only what was not given comes here: its slot is empty."""
+        from hil import kernels
 
-            object.__setattr__(self, "_nonzero", nonzero(self.counts))
-        assert self._nonzero is not None  # noqa: S101 - for the type alone
-        return self._nonzero
+        if name == "pulses":
+            made: Any = Pulses(*kernels.sparse(self.counts))
+        elif name == "counts":
+            made = kernels.dense(*self.pulses, self.region.cols.size)
+        else:
+            raise AttributeError(name)
+        object.__setattr__(self, name, made)
+        return made
 
     def __post_init__(self) -> None:
         counts = self.counts

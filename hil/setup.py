@@ -20,7 +20,7 @@ from hil.errors import ConfigError, DataError
 from hil.limits import LimitedBench
 from hil.network import Layer, Loss, MatrixSize, Network, Neurons, Tile, place, wanted_arrays
 from hil.network.activations import bounded
-from hil.network.tile import Block
+from hil.network.tile import Block, scale_s
 from hil.units import Unit, format_quantity
 
 _PURPOSE_NEURONS = 4
@@ -165,7 +165,7 @@ def build_network(experiment: Experiment, data: Dataset, bench: LimitedBench) ->
     placed = _place(experiment, sizes, bench)
     for size, blocks, layer in zip(sizes, placed, settings.layers, strict=True):
         sheet = bench.arrays[blocks[0].region.array].device
-        scale = (sheet.g_max_s - sheet.g_min_s) / layer.w_max
+        scale = scale_s(sheet, layer.w_max, settings.weights)
         tile = Tile(size.name, size.n_in, size.n_out, blocks, scale, sheet, bounded_inputs)
         spread = settings.neurons
         neurons = Neurons.drawn(layer.outputs, spread.gain_spread, spread.offset_spread, rng)
@@ -185,7 +185,7 @@ def bench_for(experiment: Experiment, data: Dataset, settings: BenchSettings) ->
         bench's limits forbid its own read voltage or pulses, without which nothing can be trained.
     """
     sizes = matrices(experiment, data)
-    opened = open_bench(settings, wanted_arrays(sizes, experiment.network.pairs), experiment.seed)
+    opened = open_bench(settings, wanted_arrays(sizes, experiment.network.weights), experiment.seed)
     try:
         _place(experiment, sizes, opened)
         _check_limits(settings, opened)
@@ -230,7 +230,7 @@ def _place(
     experiment: Experiment, sizes: Sequence[MatrixSize], bench: LimitedBench
 ) -> tuple[tuple[Block, ...], ...]:
     with _placed_in(experiment, "network", "layers"):
-        return place(sizes, bench.arrays, experiment.network.pairs)
+        return place(sizes, bench.arrays, experiment.network.weights)
 
 
 def _check_limits(settings: BenchSettings, bench: LimitedBench) -> None:

@@ -33,6 +33,8 @@ INPUTS, HIDDEN, CLASSES = 784, 256, 10
 REPORT_EVERY = 500
 READ_NOISE = 0.012
 """Of each current: over the pairs that an image drives it adds up to aihwkit's output noise, 0.1."""
+W_MAX = 0.6
+"""Of aihwkit's ReRamES."""
 CONVERTERS = ("dac.bits=7", "dac.range=100 mV", "adc.bits=9", f"read.noise={READ_NOISE}")
 
 
@@ -46,6 +48,12 @@ def main() -> None:
     train.add_argument("--batch", type=int, default=1)
     train.add_argument("--epochs", type=int, default=1)
     train.add_argument("--rate", type=float, default=0.003)
+    train.add_argument(
+        "--weights",
+        choices=("reference", "pair"),
+        default="reference",
+        help="one device a weight, as aihwkit has it, or two",
+    )
     train.add_argument("--profile", action="store_true", help="say what each compiled kernel took")
     update = commands.add_parser("update", help="Program on a 784 x 256 array: device-pulses per second")
     update.add_argument(
@@ -83,10 +91,11 @@ def measure_training(options: argparse.Namespace) -> dict[str, Any]:
 def recorded(options: argparse.Namespace, folder: Path, *overrides: str) -> tuple[Stopwatch, float]:
     """Train, with everything a user's run has, and return the time of its training steps and its accuracy."""
     training = f"batch: {options.batch}, rate: {options.rate}, epochs: {options.epochs}"
-    layers = f"[{{outputs: {HIDDEN}, activation: tanh}}, {{outputs: {CLASSES}, activation: softmax}}]"
+    sizes = (f"outputs: {HIDDEN}, activation: tanh", f"outputs: {CLASSES}, activation: softmax")
+    layers = ", ".join(f"{{{size}, w_max: {W_MAX}}}" for size in sizes)
     experiment = (
         f"data={{name: npz, path: {options.data.resolve()}}}",
-        f"network={{layers: {layers}, loss: cross-entropy}}",
+        f"network={{layers: [{layers}], loss: cross-entropy, weights: {options.weights}}}",
         "gradient=backprop",
         "update=bidirectional",
         f"seed={options.seed}",

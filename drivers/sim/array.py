@@ -17,7 +17,7 @@ from drivers.sim.shots import Train
 from drivers.sim.state import Devices, TableDevices
 from drivers.sim.tables import mean_over_quantiles
 from hil.bench import ArrayInfo
-from hil.schedule import Counts, Index, Places, Region
+from hil.schedule import Counts, Index, Pulses, Region
 
 Array = NDArray[np.float32]
 Floats = NDArray[np.float64]
@@ -84,25 +84,14 @@ class SimArray:
             self._seen_at_s, self._changed = now_s, False
         return self._seen
 
-    def pulse(
-        self,
-        region: Region,
-        counts: Counts,
-        now_s: float,
-        key: int,
-        where: tuple[Index, Places] | None = None,
-    ) -> Programmed:
-        """Pulse a region's devices: from the conductance they have drifted to, and drift starts anew.
-
-        ``where``: places of the counts that are not 0, if known (Program.nonzero).
-        """
+    def pulse(self, region: Region, counts: Counts | Pulses, now_s: float, key: int) -> Programmed:
+        """Pulse a region's devices: from the conductance they have drifted to, and drift starts anew."""
         if self._drifts:
-            cross = np.ix_(region.rows, region.cols)
-            pulsed = counts != 0
-            self.devices.g[cross] = np.where(pulsed, self.held(now_s)[cross], self.devices.g[cross])
-            self._programmed_at_s[cross] = np.where(pulsed, now_s, self._programmed_at_s[cross])
+            pulsed = _pulsed(region, counts)
+            self.devices.g[pulsed] = self.held(now_s)[pulsed]
+            self._programmed_at_s[pulsed] = now_s
         self._changed = True
-        return program(self.devices, region.rows, region.cols, region.col_start, counts, key, where)
+        return program(self.devices, region.rows, region.cols, region.col_start, counts, key)
 
     def put(self, rows: Index, cols: Index, siemens: Array) -> None:
         """Set the devices at [rows[i], cols[i]] to siemens [i]; their drift goes on."""
@@ -124,6 +113,15 @@ class SimArray:
             self.devices, self._disturb.half_select * seen_up, self._disturb.half_select * seen_down
         )
         self._changed = True
+
+
+def _pulsed(region: Region, counts: Counts | Pulses) -> tuple[Index, Index]:
+    """Rows and columns of the devices that get pulses, [k] each."""
+    if isinstance(counts, Pulses):
+        rows, cols = np.repeat(np.arange(region.rows.size), np.diff(counts.starts)), counts.places
+    else:
+        rows, cols = np.nonzero(counts)
+    return region.rows[rows], region.cols[cols]
 
 
 def _placed(info: ArrayInfo, region: Region, values: Floats) -> Floats:

@@ -14,24 +14,24 @@ from drivers.sim.kernels_table import program_table
 from drivers.sim.state import Devices, TableDevices
 from hil.chance import words
 from hil.jit import kernel
-from hil.kernels import nonzero
-from hil.schedule import Counts, Index, Places
+from hil.kernels import sparse
+from hil.schedule import Counts, Index, Places, Pulses
 
 Array = NDArray[np.float32]
-_BLOCK = 256
+_BLOCK = 512
 _DENSE = 8
-"""A row runs over all its devices when one in this many is pulsed, else over a list of those that are."""
+_WIDE = 64
+"""A row of at least this many devices runs over all of them when one in eight is pulsed; else those that are
+pulsed join a list.
+"""
 
 
 class Programmed(NamedTuple):
-    """What pulses did. Joules of one polarity are V² x width x its siemens.
+    """What pulses did: sum over the devices of pulses x mean of the conductance before and after, siemens.
 
-    ``up_pulses``, ``down_pulses``: device-pulses; ``up_siemens``, ``down_siemens``: sum over the devices of
-    pulses x mean of the conductance before and after.
+    Joules of one polarity are V² x width x its siemens.
     """
 
-    up_pulses: int
-    down_pulses: int
     up_siemens: float
     down_siemens: float
 
@@ -41,9 +41,8 @@ def program(
     rows: Index,
     cols: Index,
     col_start: int,
-    counts: Counts,
+    counts: Counts | Pulses,
     key: int,
-    where: tuple[Index, Places] | None = None,
 ) -> Programmed:
     """Change ``devices.g`` by the pulses of ``counts``; devices without pulses keep their bits.
 
@@ -55,25 +54,21 @@ def program(
         Lines of the region, int64 [r] and [c], inside the array (not checked again), and its first column
         where they are contiguous, else -1.
     counts
-        int16 [r, c]: positive for potentiating pulses, negative for depressing ones.
+        int16 [r, c], or those of them that are not 0: positive for potentiating pulses, negative for
+        depressing ones.
     key
         Of this operation's noise, 0 <= key < 2^63. A device's draw depends on the key and its place in the
         array alone.
-    where
-        Places of the counts that are not 0 (hil.kernels.nonzero), if known.
     """
-    counts = np.ascontiguousarray(counts)
+    pulses = counts if isinstance(counts, Pulses) else Pulses(*sparse(np.ascontiguousarray(counts)))
     if isinstance(devices, Devices):
         d = devices
-        starts, places = nonzero(counts) if where is None else where
-        up, down, up_s, down_s = _program_affine(
-            d.g, d.packed, float(d.c2c_up), float(d.c2c_down),
-            rows, cols, col_start, counts, starts, places, key,
-        )  # fmt: skip
-        return Programmed(int(up), int(down), up_s, down_s)
+        return Programmed(
+            *_program_affine(d.g, d.packed, d.c2c_up, d.c2c_down, rows, cols, col_start, *pulses, key)
+        )
     t = devices
     return Programmed(
-        *program_table(t.g, t.lo, t.hi, t.kind, t.up, t.down, t.grid_lo, t.grid_hi, rows, cols, counts, key)
+        *program_table(t.g, t.lo, t.hi, t.kind, t.up, t.down, t.grid_lo, t.grid_hi, rows, cols, *pulses, key)
     )
 
 
@@ -96,24 +91,28 @@ def _both(up: Array, down: Array, counts: Counts, out: Array) -> None:
 
 @kernel
 def _step_dense(
-    g: Array, packed: Array, r: int, c: int, counts: Counts, largest: Any, s: Array,
+    g: Array, packed: Array, r: int, c: int, counts: Counts, s: Array,
     counter: NDArray[np.uint32], c2c: Array, low: Any, high: Any, total: NDArray[np.float64],
 ) -> None:  # fmt: skip
     """Neighbours: devices of row r from column c on, ``counts`` [m]."""
     m = counts.size
-    a, k, n = s[0, :m], s[1, :m], s[2, :m]
+    largest = _largest(counts)
+    if largest == 0:
+        return
     now, lo, hi = g[r, c : c + m], packed[r, 4, c : c + m], packed[r, 5, c : c + m]
+    up_a, up_k = packed[r, 0, c : c + m], packed[r, 1, c : c + m]
+    down_a, down_k = packed[r, 2, c : c + m], packed[r, 3, c : c + m]
     first = np.uint32(r * g.shape[1] + c)
-    for j in range(m):
-        n[j] = np.float32(counts[j])
     if largest == 1:
         step_single(
-            now, packed[r, 0, c : c + m], packed[r, 1, c : c + m], packed[r, 2, c : c + m],
-            packed[r, 3, c : c + m], lo, hi, n, s[7, :m], first, c2c, low, high, total,
-        )  # fmt: skip
+            now, up_a, up_k, down_a, down_k, lo, hi, counts, s[4, :m], s[7, :m], first, c2c, low, high, total
+        )
         return
-    _both(packed[r, 0, c : c + m], packed[r, 2, c : c + m], counts, a)
-    _both(packed[r, 1, c : c + m], packed[r, 3, c : c + m], counts, k)
+    a, k, n = s[0, :m], s[1, :m], s[2, :m]
+    _both(up_a, down_a, counts, a)
+    _both(up_k, down_k, counts, k)
+    for j in range(m):
+        n[j] = np.float32(counts[j])
     for j in range(m):
         counter[j] = np.uint32(first + np.uint32(j))
     closed_form(n, k, largest, s[3, :m], s[4, :m], s[5, :m], s[6, :m])
@@ -150,8 +149,8 @@ def _step_listed(
 @kernel
 def _program_affine(
     g: Array, packed: Array, c2c_up: float, c2c_down: float,
-    rows: Index, cols: Index, col_start: int, counts: Counts, starts: Index, places: Places, key: int,
-) -> tuple[float, float, float, float]:  # fmt: skip
+    rows: Index, cols: Index, col_start: int, starts: Index, places: Places, numbers: Counts, key: int,
+) -> tuple[float, float]:  # fmt: skip
     low, high = words(key)
     c2c = np.array([c2c_up, c2c_down], np.float32)
     s = np.empty((11, _BLOCK), np.float32)
@@ -159,24 +158,27 @@ def _program_affine(
     counter = np.empty(_BLOCK, np.uint32)
     place = np.empty(_BLOCK, np.int64)
     base = np.empty(_BLOCK, np.int64)
-    total = np.zeros(4)
+    line = np.empty(cols.size, np.int16)
+    total = np.zeros(2)
     width = g.shape[1]
     m = 0
     most = np.float32(0)
     for i in range(rows.size):
-        r, some = rows[i], starts[i + 1] - starts[i]
-        if col_start >= 0 and some * _DENSE >= cols.size:
+        r, a, b = rows[i], starts[i], starts[i + 1]
+        if col_start >= 0 and cols.size >= _WIDE and (b - a) * _DENSE >= cols.size:
+            row = numbers[a:b]
+            if row.size < cols.size:
+                line[:] = 0
+                for q in range(a, b):
+                    line[places[q]] = numbers[q]
+                row = line
             for first in range(0, cols.size, _BLOCK):
-                given = counts[i, first : first + _BLOCK]
-                largest = _largest(given)
-                if largest > 0:
-                    _step_dense(
-                        g, packed, r, col_start + first, given, largest, s, counter, c2c, low, high, total
-                    )
+                some = row[first : first + _BLOCK]
+                _step_dense(g, packed, r, col_start + first, some, s, counter, c2c, low, high, total)
             continue
-        for q in range(starts[i], starts[i + 1]):
+        for q in range(a, b):
             c = cols[places[q]]
-            n = np.float32(counts[i, places[q]])
+            n = np.float32(numbers[q])
             pulses[m] = n
             place[m] = r * width + c
             base[m] = 6 * r * width + c
@@ -188,4 +190,4 @@ def _program_affine(
                 most = np.float32(0)
     if m:
         _step_listed(g, packed, place[:m], base[:m], pulses[:m], most, s, counter, c2c, low, high, total)
-    return total[0], total[1], total[2], total[3]
+    return total[0], total[1]

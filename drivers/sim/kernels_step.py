@@ -51,40 +51,33 @@ def closed_form(n: Array, k: Array, largest: Any, phi: Array, root: Array, phi_s
 
 
 @reduction
-def _tally(n: Array, before: Array, after: Array) -> tuple[Any, Any, Any, Any]:
-    """Potentiating pulses, all pulses, and the same times twice the mean conductance."""
-    up_n = np.float32(0)
-    all_n = np.float32(0)
-    up_s = np.float32(0)
-    all_s = np.float32(0)
+def _tally(n: Any, before: Array, after: Array) -> tuple[Any, Any]:
+    """Potentiating pulses, and all, each times twice the mean conductance."""
+    up = np.float32(0)
+    both = np.float32(0)
     for j in range(n.size):
-        both = before[j] + after[j]
-        size, up = abs(n[j]), max(n[j], np.float32(0))
-        all_n += size
-        all_s += both * size
-        up_n += up
-        up_s += both * up
-    return up_n, all_n, up_s, all_s
+        of_device = (before[j] + after[j]) * np.float32(abs(np.int32(n[j])))
+        both += of_device
+        up += of_device if n[j] > 0 else np.float32(0)
+    return up, both
 
 
 @kernel
-def _add_tally(n: Array, before: Array, after: Array, total: NDArray[np.float64]) -> None:
-    up_n, all_n, up_s, all_s = _tally(n, before, after)
-    half = np.float32(0.5)
-    total[0] += up_n
-    total[1] += all_n - up_n
-    total[2] += half * up_s
-    total[3] += half * (all_s - up_s)
+def _settle(g: Array, after: Array, n: Any, total: NDArray[np.float64]) -> None:
+    """Put new conductances in place and add pulses x mean conductance, by polarity, to ``total``."""
+    up, both = _tally(n, g, after)
+    for j in range(g.size):  # as a slice it would be copied four times slower
+        g[j] = after[j]
+    total[0] += np.float32(0.5) * up
+    total[1] += np.float32(0.5) * (both - up)
 
 
 @kernel
 def step(
-    g: Array, lo: Array, hi: Array, a: Array, k: Array, n: Array, phi: Array, root: Array, before: Array,
+    g: Array, lo: Array, hi: Array, a: Array, k: Array, n: Array, phi: Array, root: Array, after: Array,
     counter: NDArray[np.uint32], c2c: Array, low: Any, high: Any, total: NDArray[np.float64],
 ) -> None:  # fmt: skip
-    """Give n pulses to each device, in place; add pulses and pulses x mean conductance, by polarity, to
-    ``total``.
-    """
+    """Give n pulses to each device, in place; add pulses x mean conductance, by polarity, to ``total``."""
     zero = np.float32(0)
     c2c_up, c2c_down = c2c[0], c2c[1]
     if c2c_up == zero and c2c_down == zero:
@@ -93,29 +86,31 @@ def step(
         for j in range(g.size):
             scale = c2c_up if n[j] > zero else c2c_down
             root[j] = root[j] * scale * normal(bits(low, high, counter[j]))
-    before[:] = g
     for j in range(g.size):
         new = g[j] + (a[j] - k[j] * g[j]) * phi[j] + (hi[j] - lo[j]) * root[j]
-        g[j] = min(max(new, lo[j]), hi[j])
-    _add_tally(n, before, g, total)
+        after[j] = min(max(new, lo[j]), hi[j])
+    _settle(g, after, n, total)
 
 
 @kernel
 def step_single(
-    g: Array, up_a: Array, up_k: Array, down_a: Array, down_k: Array, lo: Array, hi: Array, n: Array,
-    before: Array, first: Any, c2c: Array, low: Any, high: Any, total: NDArray[np.float64],
+    g: Array, up_a: Array, up_k: Array, down_a: Array, down_k: Array, lo: Array, hi: Array,
+    n: NDArray[np.int16], noise: Array, after: Array, first: Any, c2c: Array, low: Any, high: Any,
+    total: NDArray[np.float64],
 ) -> None:  # fmt: skip
-    """Like :func:`step` for one pulse at most to each of some neighbours, in one pass over memory."""
-    zero = np.float32(0)
+    """Like :func:`step` for one pulse at most to each of some neighbours, straight from the counts."""
     c2c_up, c2c_down = c2c[0], c2c[1]
-    before[:] = g
-    for j in range(g.size):
+    if c2c_up == 0 and c2c_down == 0:
+        noise[:] = 0
+    else:
+        for j in range(n.size):
+            scale = c2c_up if n[j] > 0 else c2c_down
+            noise[j] = scale * normal(bits(low, high, np.uint32(first + np.uint32(j))))
+    for j in range(n.size):
         ua, da, uk, dk = up_a[j], down_a[j], up_k[j], down_k[j]
-        a = ua if n[j] > zero else da
-        k = uk if n[j] > zero else dk
-        scale = c2c_up if n[j] > zero else c2c_down
-        noise = scale * normal(bits(low, high, np.uint32(first + np.uint32(j))))
+        a = ua if n[j] > 0 else da
+        k = uk if n[j] > 0 else dk
         old = g[j]
-        new = old + (a - k * old + (hi[j] - lo[j]) * noise) * abs(n[j])
-        g[j] = min(max(new, lo[j]), hi[j])
-    _add_tally(n, before, g, total)
+        new = old + (a - k * old + (hi[j] - lo[j]) * noise[j]) * np.float32(abs(np.int32(n[j])))
+        after[j] = min(max(new, lo[j]), hi[j])
+    _settle(g, after, n, total)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from hil.chance import bits, uniform, words
 from hil.jit import kernel
-from hil.schedule import Counts, Index
+from hil.schedule import Counts, Index, Places
 
 Array = NDArray[np.float32]
 
@@ -15,23 +15,19 @@ Array = NDArray[np.float32]
 @kernel
 def program_table(
     g: Array, lo: Array, hi: Array, kind: NDArray[np.int16], up: Array, down: Array, grid_lo: Array,
-    grid_hi: Array, rows: Index, cols: Index, counts: Counts, key: int,
-) -> tuple[int, int, float, float]:  # fmt: skip
+    grid_hi: Array, rows: Index, cols: Index, starts: Index, places: Places, numbers: Counts, key: int,
+) -> tuple[float, float]:  # fmt: skip
     """Pulse the devices of a region; arguments and answer as :func:`drivers.sim.kernels_program.program`."""
     low, high = words(key)
-    total_n = np.zeros(2, np.int64)
-    total_s = np.zeros(2)
+    total = np.zeros(2)
     quantiles, points = up.shape[1], up.shape[2]
     for i in range(rows.size):
         r = rows[i]
-        given = counts[i]
-        for j in range(given.size):
-            if given[j] == 0:
-                continue
-            c = cols[j]
-            n = abs(np.int64(given[j]))
+        for q in range(starts[i], starts[i + 1]):
+            c = cols[places[q]]
+            n = abs(np.int64(numbers[q]))
             kd = kind[r, c]
-            table = up[kd] if given[j] > 0 else down[kd]
+            table = up[kd] if numbers[q] > 0 else down[kd]
             per_siemens = np.float32((points - 1) / (grid_hi[kd] - grid_lo[kd]))
             counter = np.uint32(r * g.shape[1] + c)
             old = g[r, c]
@@ -52,7 +48,5 @@ def program_table(
                     step = below + (y - np.float32(y0)) * (above - below)
                 now = min(max(now + step, lo[r, c]), hi[r, c])
             g[r, c] = now
-            side = 0 if given[j] > 0 else 1
-            total_n[side] += n
-            total_s[side] += 0.5 * n * (np.float64(old) + np.float64(now))
-    return total_n[0], total_n[1], total_s[0], total_s[1]
+            total[0 if numbers[q] > 0 else 1] += 0.5 * n * (np.float64(old) + np.float64(now))
+    return total[0], total[1]

@@ -137,15 +137,15 @@ def multiply(array: SimArray, op: Multiply, physics: Physics, now_s: float, key:
 
 def program(array: SimArray, op: Program, physics: Physics, now_s: float, key: int) -> Done:
     """Put the counts out in shots of equal rows (drivers.sim.shots)."""
-    up, down, shots = op.potentiate, op.depress, count_shots(op.counts, *op.nonzero())
-    done = array.pulse(op.region, op.counts, now_s, key, op.nonzero())
+    up, down, shots = op.potentiate, op.depress, count_shots(op.pulses, op.region.cols.size)
+    done = array.pulse(op.region, op.pulses, now_s, key)
     if physics.disturbs:
         array.disturb(op.region, grouped(np.maximum(op.counts, 0)), grouped(np.maximum(-op.counts, 0)))
     return Done(
         None,
         shots.up * _shot_s(up, physics) + shots.down * _shot_s(down, physics),
         _joules(up, done.up_siemens) + _joules(down, done.down_siemens),
-        pulses=done.up_pulses + done.down_pulses,
+        pulses=shots.up_pulses + shots.down_pulses,
         half_selects=half_selects(shots, *array.info.shape, physics.scheme),
     )
 

@@ -14,24 +14,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hil.jit import kernel
-from hil.schedule import Counts, Index, Places
+from hil.schedule import Counts, Index, Places, Pulses
 
 Floats = NDArray[np.float64]
 
 
 class Shots(NamedTuple):
-    """Shots of each polarity, and sums over all of them of rows, columns and devices driven."""
+    """Shots of each polarity, sums over all of them of rows and columns driven, device-pulses by polarity."""
 
     up: int
     down: int
     selected_rows: int
     selected_cols: int
-    pulses: int
+    up_pulses: int
+    down_pulses: int
+
+    @property
+    def pulses(self) -> int:
+        """Device-pulses of both polarities."""
+        return self.up_pulses + self.down_pulses
 
 
-def count_shots(counts: Counts, starts: Index, places: Places) -> Shots:
-    """Shots of a Program; ``counts`` int16 [rows, cols], C-contiguous, and where they are not 0."""
-    return Shots(*_count(counts, starts, places, _WEIGHTS[: counts.shape[1]]))
+def count_shots(pulses: Pulses, cols: int) -> Shots:
+    """Shots of a Program on a region of so many columns."""
+    return Shots(*_count(*pulses, cols, _WEIGHTS[:cols]))
 
 
 def half_selects(shots: Shots, rows: int, cols: int, scheme: str) -> int:
@@ -72,79 +78,82 @@ _WEIGHTS = np.random.default_rng(20_260_101).integers(1, 1 << 32, 1 << 14, dtype
 
 
 @kernel
-def _same(one: Counts, other: Counts, at: Places, other_at: Places) -> bool:
+def _same(one: Counts, other: Counts, at: Places, other_at: Places, full: int) -> bool:
     """Whether two rows hold the same counts at the same places."""
     if at.size != other_at.size:
         return False
     differ = 0
-    if at.size == one.size:
-        for j in range(one.size):
-            differ |= one[j] ^ other[j]
+    for q in range(one.size):
+        differ |= one[q] ^ other[q]
+    if differ != 0 or at.size == full:
         return differ == 0
     for q in range(at.size):
-        differ += at[q] != other_at[q] or one[at[q]] != other[at[q]]
+        differ |= at[q] ^ other_at[q]
     return differ == 0
 
 
 @kernel
-def _height(row: Counts, at: Places) -> tuple[Any, Any, Any]:
-    """Shots of each polarity that a row takes, and its pulses."""
-    up, down, driven = np.int32(0), np.int32(0), np.int64(0)
-    if at.size == row.size:
-        for j in range(row.size):
-            up = max(up, np.int32(row[j]))
-            down = max(down, -np.int32(row[j]))
-        for j in range(row.size):
-            driven += abs(np.int32(row[j]))
+def _height(numbers: Counts) -> tuple[Any, Any, Any, Any]:
+    """Shots of each polarity that a row takes, and its pulses of each."""
+    up, down, ups, all_pulses = np.int32(0), np.int32(0), np.int64(0), np.int64(0)
+    for q in range(numbers.size):
+        up = max(up, np.int32(numbers[q]))
+        down = max(down, -np.int32(numbers[q]))
+    for q in range(numbers.size):
+        ups += max(np.int32(numbers[q]), np.int32(0))
+        all_pulses += abs(np.int32(numbers[q]))
+    return np.int64(up), np.int64(down), ups, all_pulses - ups
+
+
+@kernel
+def _code(numbers: Counts, at: Places, full: int, weights: NDArray[np.uint32]) -> Any:
+    """Hash of a row: equal rows have equal codes."""
+    code = np.uint32(0)
+    if at.size == full:
+        for q in range(full):
+            code += np.uint32(np.uint32(numbers[q]) * weights[q])
     else:
         for q in range(at.size):
-            n = np.int32(row[at[q]])
-            up = max(up, n)
-            down = max(down, -n)
-            driven += abs(n)
-    return np.int64(up), np.int64(down), driven
+            code += np.uint32(np.uint32(numbers[q]) * weights[at[q]])
+    return code
 
 
 @kernel
 def _count(
-    counts: Counts, starts: Index, places: Places, weights: NDArray[np.uint32]
-) -> tuple[int, int, int, int, int]:
-    rows = counts.shape[0]
+    starts: Index, places: Places, numbers: Counts, cols: int, weights: NDArray[np.uint32]
+) -> tuple[int, int, int, int, int, int]:
+    rows = starts.size - 1
     size = 4
     while size < 2 * rows:
         size *= 2
     slots = np.full(size, -1, np.int64)  # first row of each group, by hash
     members = np.zeros(rows, np.int64)
     for i in range(rows):
-        row, at = counts[i], places[starts[i] : starts[i + 1]]
-        if at.size == 0:
+        a, b = starts[i], starts[i + 1]
+        if a == b:
             continue
-        code = np.uint32(0)
-        if at.size == row.size:
-            for j in range(row.size):
-                code += np.uint32(np.uint32(row[j]) * weights[j])
-        else:
-            for q in range(at.size):
-                code += np.uint32(np.uint32(row[at[q]]) * weights[at[q]])
-        slot = np.int64(code >> np.uint32(7)) & (size - 1)
+        row, at = numbers[a:b], places[a:b]
+        slot = np.int64(_code(row, at, cols, weights) >> np.uint32(7)) & (size - 1)
         while True:
             first = slots[slot]
             if first < 0:
                 slots[slot] = i
                 members[i] = 1
                 break
-            if _same(row, counts[first], at, places[starts[first] : starts[first + 1]]):
+            c, d = starts[first], starts[first + 1]
+            if _same(row, numbers[c:d], at, places[c:d], cols):
                 members[first] += 1
                 break
             slot = (slot + 1) & (size - 1)
-    total = np.zeros(5, np.int64)
+    total = np.zeros(6, np.int64)
     for i in range(rows):
         if members[i] == 0:
             continue
-        up, down, driven = _height(counts[i], places[starts[i] : starts[i + 1]])
+        up, down, ups, downs = _height(numbers[starts[i] : starts[i + 1]])
         total[0] += up
         total[1] += down
         total[2] += members[i] * (up + down)
-        total[3] += driven
-        total[4] += members[i] * driven
-    return total[0], total[1], total[2], total[3], total[4]
+        total[3] += ups + downs
+        total[4] += members[i] * ups
+        total[5] += members[i] * downs
+    return total[0], total[1], total[2], total[3], total[4], total[5]

@@ -110,8 +110,8 @@ class Display(ABC):
             self.phase("training")
 
     def event(self, kind: str, text: str) -> None:
-        """Show it, unless it is the end, which the result tells."""
-        if kind != "end":
+        """Show it, unless the result tells it or nobody has to act on it."""
+        if kind not in ("end", "initial"):
             self.say(Text.assemble((f"{kind}: ", "yellow"), text))
 
     def say(self, what: RenderableType) -> None:

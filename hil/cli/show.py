@@ -51,7 +51,7 @@ def print_run(run: Run) -> None:
         if len(rows) > _LAST_ROWS:
             console.print(f"the last {_LAST_ROWS} of {len(rows):,} rows; --json gives all", style="dim")
     for step, kind, text in run.events:
-        console.print(Text.assemble((f"step {step:,}: {kind}: ", "yellow"), text))
+        console.print(Text.assemble((f"step {step:,}: {kind}: ", "yellow"), text), soft_wrap=True)
     doubts = [intent for intent in run.intents if intent.in_doubt]
     if doubts:
         pulses = sum(intent.pulses for intent in doubts)

@@ -11,7 +11,7 @@ from hil.config.validate import Config, MisfitError
 from hil.data.spec import DataSpec
 from hil.errors import ConfigError
 from hil.network.activations import ActivationName, Loss, LossName
-from hil.network.placement import Pairs
+from hil.network.placement import Weights
 
 NAME = r"^[a-z0-9_-]{1,64}$"
 
@@ -25,7 +25,10 @@ class LayerSettings(Config):
     w_max: float = Field(
         default=1.0,
         gt=0,
-        description="Largest weight a pair of devices holds: (g_max - g_min) / w_max is a weight of 1.",
+        description=(
+            "Largest weight that devices hold: a weight of 1 is (g_max - g_min) / w_max between a pair, half "
+            "of that against a reference."
+        ),
     )
 
 
@@ -45,10 +48,12 @@ class NetworkSettings(Config):
 
     layers: tuple[LayerSettings, ...] = Field(min_length=1, description="From first to last.")
     loss: LossName = Field(default="cross-entropy", description="Cost at the output.")
-    pairs: Pairs = Field(
-        default="columns",
+    weights: Weights = Field(
+        default="pair",
         description=(
-            "columns: plus and minus columns side by side on one array; arrays: on two arrays of equal lines."
+            "How a weight is held. pair: by the difference of two devices, plus and minus columns side by "
+            "side on one array; split-pair: the same on equal lines of two arrays; reference: by one device "
+            "against a reference column that all share."
         ),
     )
     neurons: NeuronSettings = Field(default=NeuronSettings(), description="Spread of the neuron circuits.")
@@ -81,7 +86,10 @@ class InitialSettings(Config):
         default=1.0, gt=0, description="Weights are uniform within gain sqrt(6 / (inputs + outputs))."
     )
     tolerance: float = Field(
-        default=0.02, gt=0, lt=1, description="Of write-verify, as a fraction of g_max - g_min."
+        default=0.3,
+        gt=0,
+        lt=1,
+        description="Of write-verify, as a fraction of the layer's largest initial weight.",
     )
     rounds: int = Field(default=8, ge=1, description="Most rounds of write-verify.")
 

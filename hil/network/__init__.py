@@ -2,7 +2,7 @@
 
 from hil.network.activations import ActivationName, Loss, LossName
 from hil.network.network import Layer, Network, Neurons, OutputError, Trace, without_bounds
-from hil.network.placement import MatrixSize, Pairs, place, wanted_arrays
+from hil.network.placement import MatrixSize, Weights, place, wanted_arrays
 from hil.network.tile import Block, Signal, Tile, TileReading, Wanted
 
 __all__ = [
@@ -15,12 +15,12 @@ __all__ = [
     "Network",
     "Neurons",
     "OutputError",
-    "Pairs",
     "Signal",
     "Tile",
     "TileReading",
     "Trace",
     "Wanted",
+    "Weights",
     "place",
     "wanted_arrays",
     "without_bounds",

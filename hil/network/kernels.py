@@ -41,13 +41,22 @@ def active(inputs: F32) -> Index:
 
 
 @kernel
-def difference(amperes: F32, clipped: Flags, scale: Any) -> tuple[F32, Flags]:
-    """(plus - minus) x scale [n, m] of currents [n, 2 m], all plus, then all minus; where one is clipped."""
-    n, m = amperes.shape[0], amperes.shape[1] // 2
+def difference(amperes: F32, clipped: Flags, scale: Any, m: int) -> tuple[F32, Flags]:
+    """(plus - minus) x scale [n, m], and where one of both is clipped, of currents that are m of plus, then
+    either m of minus or one that all share.
+    """
+    n = amperes.shape[0]
     values = np.empty((n, m), np.float32)
     bounds = np.empty((n, m), np.bool_)
     factor = np.float32(scale)
     for s in range(n):
+        if amperes.shape[1] == m + 1:
+            minus, flag = amperes[s, m], clipped[s, m]
+            for j in range(m):
+                values[s, j] = (amperes[s, j] - minus) * factor
+            for j in range(m):
+                bounds[s, j] = clipped[s, j] | flag
+            continue
         for j in range(m):
             values[s, j] = (amperes[s, j] - amperes[s, j + m]) * factor
             bounds[s, j] = clipped[s, j] | clipped[s, j + m]
@@ -55,24 +64,40 @@ def difference(amperes: F32, clipped: Flags, scale: Any) -> tuple[F32, Flags]:
 
 
 @kernel
-def signed_pair(volts: F32) -> F32:
-    """+volts for the plus columns, -volts for the minus ones: [n, m] to [n, 2 m]."""
-    n, m = volts.shape
+def signed_pair(delta: F32) -> F32:
+    """+delta for the plus columns, -delta for the minus ones: [n, m] to [n, 2 m]."""
+    n, m = delta.shape
     out = np.empty((n, 2 * m), np.float32)
     for s in range(n):
         for j in range(m):
-            out[s, j] = volts[s, j]
-            out[s, j + m] = -volts[s, j]
+            out[s, j] = delta[s, j]
+            out[s, j + m] = -delta[s, j]
     return out
 
 
 @kernel
-def peaks(values: F32, at_least: Any) -> F32:
-    """Largest magnitude of each vector, [n, 1], and no less than ``at_least``; 1 where all are zero."""
+def signed_reference(delta: F32) -> F32:
+    """+delta for the plus columns, minus their sum for the reference: [n, m] to [n, m + 1]."""
+    n, m = delta.shape
+    out = np.empty((n, m + 1), np.float32)
+    for s in range(n):
+        out[s, :m] = delta[s]
+        total = np.float32(0)
+        for j in range(m):
+            total += delta[s, j]
+        out[s, m] = -total
+    return out
+
+
+@kernel
+def peaks(values: F32, at_least: F32) -> F32:
+    """Largest magnitude of each vector, [n, 1], and no less than ``at_least`` [n or 1, 1]; 1 where all are
+    zero.
+    """
     n = values.shape[0]
     out = np.empty((n, 1), np.float32)
     for s in range(n):
-        peak = np.float32(at_least)
+        peak = at_least[s if at_least.shape[0] > 1 else 0, 0]
         for j in range(values.shape[1]):
             peak = max(peak, abs(values[s, j]))
         out[s, 0] = peak if peak > 0 else np.float32(1)

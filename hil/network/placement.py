@@ -6,14 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
 
 from hil.bench import ArrayInfo
 from hil.errors import ConfigError
-from hil.network.tile import Block, Side
+from hil.network.tile import Block, Side, Weights
 from hil.schedule import Region
-
-Pairs: TypeAlias = Literal["columns", "arrays"]
 
 _ARRAYS_NAMED = 6
 
@@ -27,14 +24,14 @@ class MatrixSize:
     n_out: int
 
 
-def wanted_arrays(matrices: Sequence[MatrixSize], pairs: Pairs) -> dict[str, tuple[int, int]]:
+def wanted_arrays(matrices: Sequence[MatrixSize], weights: Weights) -> dict[str, tuple[int, int]]:
     """Arrays, (rows, cols) by name, for a bench that may choose: each matrix whole, on its own array or pair
     of arrays.
     """
     sizes: dict[str, tuple[int, int]] = {}
     for m in matrices:
-        if pairs == "columns":
-            sizes[m.name] = (m.n_in, 2 * m.n_out)
+        if weights != "split-pair":
+            sizes[m.name] = (m.n_in, _columns(m.n_out, weights))
         else:
             sizes[f"{m.name}_plus"] = sizes[f"{m.name}_minus"] = (m.n_in, m.n_out)
     return sizes
@@ -82,12 +79,12 @@ class _Floor:
 
 
 def place(
-    matrices: Sequence[MatrixSize], arrays: Mapping[str, ArrayInfo], pairs: Pairs = "columns"
+    matrices: Sequence[MatrixSize], arrays: Mapping[str, ArrayInfo], weights: Weights = "pair"
 ) -> tuple[tuple[Block, ...], ...]:
     """Blocks of each matrix, in order: whole where it fits, else cut to the largest array.
 
-    With ``pairs`` "columns" the plus and minus columns of a block lie side by side; with "arrays" on two
-    arrays.
+    The plus and minus columns of a block lie side by side, with "split-pair" on two arrays; with "reference"
+    one column follows the plus columns of each block.
 
     Raises
     ------
@@ -95,40 +92,46 @@ def place(
         When the arrays have no room left; says for which matrix, what it needs, what was free before it and
         what the matrices before it took.
     """
-    if pairs == "arrays" and len(arrays) < 2:
+    if weights == "split-pair" and len(arrays) < 2:
         raise ConfigError(
-            "network.pairs: arrays was asked for; it needs two arrays or more, the bench has one"
+            "network.weights: split-pair was asked for; it needs two arrays or more, the bench has one"
         )
     floors = [_Floor(info) for info in arrays.values()]
     placed: list[tuple[Block, ...]] = []
     for number, matrix in enumerate(matrices):
         free = [floor.free() for floor in floors]
-        blocks = _place_one(matrix, floors, pairs)
+        blocks = _place_one(matrix, floors, weights)
         if blocks is None:
-            raise ConfigError(_no_room(matrices[: number + 1], list(arrays.values()), free, pairs))
+            raise ConfigError(_no_room(matrices[: number + 1], list(arrays.values()), free, weights))
         placed.append(blocks)
     return tuple(placed)
 
 
-def _place_one(matrix: MatrixSize, floors: Sequence[_Floor], pairs: Pairs) -> tuple[Block, ...] | None:
+def _place_one(matrix: MatrixSize, floors: Sequence[_Floor], weights: Weights) -> tuple[Block, ...] | None:
     """Its blocks; None when they have no room, and then part of the floors is filled all the same."""
-    devices = 2 if pairs == "columns" else 1
     height = min(matrix.n_in, max(f.info.rows for f in floors))
-    width = min(matrix.n_out, max(f.info.cols for f in floors) // devices)
+    widest = max(f.info.cols for f in floors)
+    width = min(matrix.n_out, {"pair": widest // 2, "split-pair": widest, "reference": widest - 1}[weights])
     blocks: list[Block] = []
     for first_in in range(0, matrix.n_in, height):
         rows = min(height, matrix.n_in - first_in)
         for first_out in range(0, matrix.n_out, max(width, 1)):
             cols = min(width, matrix.n_out - first_out)
-            sides: tuple[Side, ...] = ("pair",) if pairs == "columns" else ("plus", "minus")
+            sides: tuple[Side, ...] = ("plus", "minus") if weights == "split-pair" else (weights,)
             taken: list[Region] = []
             for side in sides:
-                region = _take(floors, rows, cols * devices, other_than=[r.array for r in taken])
+                wanted = _columns(cols, weights)
+                region = _take(floors, rows, wanted, other_than=[r.array for r in taken])
                 if region is None or cols == 0:
                     return None
                 taken.append(region)
                 blocks.append(Block(region, first_in, first_out, side))
     return tuple(blocks)
+
+
+def _columns(outputs: int, weights: Weights) -> int:
+    """Columns that outputs take on one array."""
+    return {"pair": 2 * outputs, "split-pair": outputs, "reference": outputs + 1}[weights]
 
 
 def _take(floors: Sequence[_Floor], rows: int, cols: int, other_than: Sequence[str]) -> Region | None:
@@ -142,13 +145,14 @@ def _no_room(
     matrices: Sequence[MatrixSize],
     arrays: Sequence[ArrayInfo],
     free: Sequence[Sequence[tuple[int, int]]],
-    pairs: Pairs,
+    weights: Weights,
 ) -> str:
     """Why the last matrix has no room, by the pieces that were free in each array before it was tried."""
     *before, matrix = matrices
-    size = f"{matrix.n_in} rows x {2 * matrix.n_out if pairs == 'columns' else matrix.n_out} columns"
-    each = "" if pairs == "columns" else " in each of two arrays"
-    needed = _devices(matrix)
+    size = f"{matrix.n_in} rows x {_columns(matrix.n_out, weights)} columns"
+    each = " in each of two arrays" if weights == "split-pair" else ""
+    a_weight = "one device a weight and a reference" if weights == "reference" else "two devices a weight"
+    needed = _devices(matrix, weights)
     there = sum(info.rows * info.cols for info in arrays)
     left = sum(rows * cols for pieces in free for rows, cols in pieces)
     where = "; ".join(
@@ -156,18 +160,18 @@ def _no_room(
         for info, pieces in zip(arrays[:_ARRAYS_NAMED], free, strict=False)
     )
     more = f"; and {len(arrays) - _ARRAYS_NAMED} arrays more" if len(arrays) > _ARRAYS_NAMED else ""
-    took = "".join(f", {m.name} took {_devices(m):,}" for m in before)
+    took = "".join(f", {m.name} took {_devices(m, weights):,}" for m in before)
     enough = ", enough but not in pieces that take it" if left >= needed else ""
     return (
         f"{matrix.name} needs {needed:,} devices, {size}{each} ({matrix.n_in} inputs with bias, "
-        f"{matrix.n_out} outputs, two devices a weight); the bench has {there:,}{took}; "
+        f"{matrix.n_out} outputs, {a_weight}); the bench has {there:,}{took}; "
         f"free before {matrix.name}, in rectangles: {left:,}{enough} ({where}{more}); "
         "make the arrays larger, add arrays, or shrink the layer"
     )
 
 
-def _devices(matrix: MatrixSize) -> int:
-    return 2 * matrix.n_in * matrix.n_out
+def _devices(matrix: MatrixSize, weights: Weights) -> int:
+    return matrix.n_in * _columns(matrix.n_out, weights) * (2 if weights == "split-pair" else 1)
 
 
 def _pieces(pieces: Sequence[tuple[int, int]]) -> str:

@@ -1,13 +1,14 @@
 """A weight matrix in the devices: where it lies, how it is driven and sensed, how weight changes map onto
 pulses.
 
-w[out, in] = (g[in, plus_out] - g[in, minus_out]) / scale; rows of the array are inputs, columns outputs.
+w[out, in] = (g[in, plus_out] - g[in, minus_out]) / scale; rows of the array are inputs, columns outputs. The
+minus device is a weight's own (a differential pair) or a reference that all weights of an input share.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -15,12 +16,17 @@ from numpy.typing import NDArray
 
 from hil.bench import DeviceSheet
 from hil.errors import BenchError
-from hil.network.kernels import active, difference, peaks, signed_pair
+from hil.network.kernels import active, difference, peaks, signed_pair, signed_reference
 from hil.plan import Plan
-from hil.schedule import Counts, Index, Multiply, MultiplyAnswer, Program, Read, ReadAnswer, Region
+from hil.schedule import Counts, Index, Multiply, MultiplyAnswer, Program, Pulses, Read, ReadAnswer, Region
 
 F32: TypeAlias = NDArray[np.float32]
-Side: TypeAlias = Literal["pair", "plus", "minus"]
+_ZERO, _ONE = np.zeros((1, 1), np.float32), np.ones((1, 1), np.float32)
+Side: TypeAlias = Literal["pair", "plus", "minus", "reference"]
+Weights: TypeAlias = Literal["pair", "split-pair", "reference"]
+"""How weights are held: each by a pair of devices side by side, by a pair on two arrays, or by one device
+against a reference that a column shares.
+"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,13 +34,32 @@ class Block:
     """A rectangle of a weight matrix on one array.
 
     ``region``'s rows are the inputs ``first_in`` and on; its columns the outputs ``first_out`` and on: all
-    plus columns, then all minus columns (side "pair"), or only one of the two kinds (side "plus" or "minus").
+    plus columns, then all minus columns (side "pair"), only one of the two kinds (side "plus" or "minus"), or
+    all plus columns and then one that all of them are measured against (side "reference").
     """
 
     region: Region
     first_in: int
     first_out: int
     side: Side = "pair"
+    trained: Region = field(init=False)
+    """The devices that training pulses: all but a reference."""
+
+    def __post_init__(self) -> None:
+        region = self.region
+        if self.side == "reference":
+            region = Region(region.array, region.rows, region.cols[:-1])
+        object.__setattr__(self, "trained", region)
+
+    @property
+    def plus(self) -> bool:
+        """Whether it holds the plus devices of its weights."""
+        return self.side != "minus"
+
+    @property
+    def minus(self) -> bool:
+        """Whether it holds minus devices of its weights."""
+        return self.side in ("pair", "minus")
 
     @property
     def n_in(self) -> int:
@@ -44,7 +69,7 @@ class Block:
     @property
     def n_out(self) -> int:
         """Number of outputs."""
-        return self.region.cols.size // 2 if self.side == "pair" else self.region.cols.size
+        return self.trained.cols.size // 2 if self.side == "pair" else self.trained.cols.size
 
     @property
     def inputs(self) -> slice:
@@ -55,15 +80,6 @@ class Block:
     def outputs(self) -> slice:
         """Which outputs of the tile."""
         return slice(self.first_out, self.first_out + self.n_out)
-
-    def side_of(self, counts: Counts) -> Counts:
-        """From counts of all plus, then all minus devices, int16 [r, 2 n_out],
-        those that this block holds.
-        """
-        if self.side == "pair":
-            return counts
-        half = counts[:, : self.n_out] if self.side == "plus" else counts[:, self.n_out :]
-        return np.ascontiguousarray(half)
 
 
 @dataclass(slots=True, eq=False)
@@ -78,7 +94,10 @@ class Signal:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TileReading:
-    """Conductances of a tile, float32 siemens [in, out] each; NaN where a reading was only a bound."""
+    """Conductances of a tile, float32 siemens [in, out] each; NaN where a reading was only a bound.
+
+    ``minus`` of a reference stands in every column that is measured against it.
+    """
 
     plus: F32
     minus: F32
@@ -116,7 +135,7 @@ class Tile:
     blocks
         Rectangles that together hold every plus and minus device once.
     scale_s
-        Siemens per unit of weight: (g_max - g_min) / w_max.
+        Siemens per unit of weight: (g_max - g_min) / w_max of a pair, half of that against a reference.
     sheet
         The typical device of its arrays: pulses, read voltage, expected steps.
     bounded_inputs
@@ -133,33 +152,45 @@ class Tile:
     bounded_inputs: bool = True
 
     @property
+    def paired(self) -> bool:
+        """Whether each weight has a minus device of its own."""
+        return self.blocks[0].side != "reference"
+
+    @property
     def w_max(self) -> float:
-        """Largest weight that a pair can hold."""
-        return (self.sheet.g_max_s - self.sheet.g_min_s) / self.scale_s
+        """Largest weight that the devices can hold."""
+        span = self.sheet.g_max_s - self.sheet.g_min_s
+        return (span if self.paired else span / 2) / self.scale_s
+
+    @property
+    def devices(self) -> int:
+        """How many devices it has, references included."""
+        return sum(block.region.rows.size * block.region.cols.size for block in self.blocks)
 
     def forward(self, inputs: F32) -> Plan[Signal]:
         """W inputs: [n, in] to [n, out], the rows driven with inputs times the read voltage."""
-        peak = None if self.bounded_inputs else peaks(inputs, 1.0)
+        peak = None if self.bounded_inputs else peaks(inputs, _ONE)
         volts = inputs * self.sheet.read_voltage_v if peak is None else _volts(inputs, peak, self.sheet)
         ops = tuple(Multiply(b.region, _part(volts, b.inputs), self.sheet.integration_s) for b in self.blocks)
         execution = yield ops
         if len(ops) == 1:
             amperes, clipped = _multiplied(execution.answers[0])
-            values, clipped = difference(amperes, clipped, 1 / self._siemens_volts)
+            values, clipped = difference(amperes, clipped, 1 / self._siemens_volts, self.n_out)
             return Signal(values if peak is None else values * peak, clipped)
         return self._sum_forward(tuple(_multiplied(a) for a in execution.answers), peak)
 
     def backward(self, delta: F32) -> Plan[Signal]:
-        """The same weights read the other way, delta W: [n, out] to [n, in]; +delta on the plus columns,
-        -delta on the minus ones.
+        """The same weights read the other way, delta W: [n, out] to [n, in].
+
+        +delta on the plus columns, -delta on the minus ones, and minus their sum on a reference.
         """
-        peak = peaks(delta, 0.0)
-        volts = _volts(delta, peak, self.sheet)
+        driven = [_signed(_part(delta, b.outputs), b.side) for b in self.blocks]
+        peak = peaks(driven[0], _ZERO)
+        for other in driven[1:]:
+            peak = peaks(other, peak)
         ops = tuple(
-            Multiply(
-                b.region, _signed(_part(volts, b.outputs), b.side), self.sheet.integration_s, transpose=True
-            )
-            for b in self.blocks
+            Multiply(b.region, _volts(d, peak, self.sheet), self.sheet.integration_s, transpose=True)
+            for b, d in zip(self.blocks, driven, strict=True)
         )
         execution = yield ops
         if len(ops) == 1:
@@ -184,29 +215,44 @@ class Tile:
         minus = plus.copy()
         for block, answer in zip(self.blocks, execution.answers, strict=True):
             siemens, m = read_answer(answer).siemens, block.n_out
-            if block.side != "minus":
+            if block.plus:
                 plus[block.inputs, block.outputs] = siemens[:, :m]
             if block.side != "plus":
-                minus[block.inputs, block.outputs] = siemens[:, -m:]
+                minus[block.inputs, block.outputs] = siemens[:, m if block.side == "reference" else -m :]
         return TileReading(plus, minus)
 
     def weights(self, reading: TileReading) -> F32:
         """The weights [out, in] that a reading stands for."""
         return ((reading.plus - reading.minus) * np.float32(1 / self.scale_s)).T
 
+    def targets(self, weights: F32) -> TileReading:
+        """Conductances that hold weights [in, out], around the middle of the range."""
+        middle = np.float32(0.5 * (self.sheet.g_min_s + self.sheet.g_max_s))
+        if not self.paired:
+            return TileReading(middle + np.float32(self.scale_s) * weights, np.full_like(weights, middle))
+        half = np.float32(0.5 * self.scale_s) * weights
+        return TileReading(middle + half, middle - half)
+
     def program(self, plus: Counts, minus: Counts) -> tuple[Program, ...]:
-        """Operations that give every device its pulses; ``plus`` and ``minus`` int16 [in, out]."""
+        """Operations that give every device its pulses; ``plus`` and ``minus`` int16 [in, out].
+
+        A reference gets what ``minus`` says of the first of its outputs.
+        """
         ops: list[Program] = []
         for block in self.blocks:
-            parts = [plus] if block.side == "plus" else [minus] if block.side == "minus" else [plus, minus]
-            counts = np.concatenate([part[block.inputs, block.outputs] for part in parts], axis=1)
+            first = block.first_out
+            shared = slice(first, first + 1) if block.side == "reference" else block.outputs
+            parts = [plus[block.inputs, block.outputs]] if block.plus else []
+            if block.side != "plus":
+                parts.append(minus[block.inputs, shared])
+            counts = np.concatenate(parts, axis=1)
             if counts.any():
-                ops.append(self.program_block(block.region, counts))
+                ops.append(Program(block.region, counts, self.sheet.potentiate, self.sheet.depress))
         return tuple(ops)
 
-    def program_block(self, region: Region, counts: Counts) -> Program:
-        """One operation on lines of one block, counts int16 in the region's own order."""
-        return Program(region, counts, self.sheet.potentiate, self.sheet.depress)
+    def pulse(self, region: Region, pulses: Pulses) -> Program:
+        """One operation on rows of one block's trained devices, as :meth:`active` names them."""
+        return Program.of(region, pulses, self.sheet.potentiate, self.sheet.depress)
 
     def active(self, wanted: Wanted) -> Iterator[tuple[Block, Index, Region]]:
         """The blocks that a wanted change touches, each with its active inputs (positions in the tile, int64
@@ -222,7 +268,7 @@ class Tile:
                 yield (
                     block,
                     inside,
-                    block.region.with_rows(inside - block.first_in if block.first_in else inside),
+                    block.trained.with_rows(inside - block.first_in if block.first_in else inside),
                 )
 
     @property
@@ -235,18 +281,25 @@ class Tile:
         clipped = np.zeros(values.shape, np.bool_)
         for block, (amperes, bounds) in zip(self.blocks, answers, strict=True):
             m = block.n_out
-            if block.side != "minus":
+            last = slice(m, None) if block.side == "reference" else slice(-m, None)
+            if block.plus:
                 values[:, block.outputs] += amperes[:, :m]
                 clipped[:, block.outputs] |= bounds[:, :m]
             if block.side != "plus":
-                values[:, block.outputs] -= amperes[:, -m:]
-                clipped[:, block.outputs] |= bounds[:, -m:]
+                values[:, block.outputs] -= amperes[:, last]
+                clipped[:, block.outputs] |= bounds[:, last]
         values *= 1 / self._siemens_volts
         return Signal(values if peak is None else values * peak, clipped)
 
     def __repr__(self) -> str:
         places = ", ".join(f"{b.region.array} {b.side} {b.n_in}x{b.n_out}" for b in self.blocks)
         return f"Tile({self.name!r}, w[{self.n_out}, {self.n_in}], |w| <= {self.w_max:g}, on {places})"
+
+
+def scale_s(sheet: DeviceSheet, w_max: float, weights: Weights) -> float:
+    """Siemens per unit of weight where the range of a device holds weights up to ``w_max``."""
+    span = sheet.g_max_s - sheet.g_min_s
+    return (span / 2 if weights == "reference" else span) / w_max
 
 
 def _volts(values: F32, peak: F32, sheet: DeviceSheet) -> F32:
@@ -260,10 +313,12 @@ def _part(values: F32, part: slice) -> F32:
     return np.ascontiguousarray(values[:, part])
 
 
-def _signed(volts: F32, side: Side) -> F32:
+def _signed(delta: F32, side: Side) -> F32:
     if side == "pair":
-        return signed_pair(volts)
-    return volts if side == "plus" else -volts
+        return signed_pair(delta)
+    if side == "reference":
+        return signed_reference(delta)
+    return delta if side == "plus" else -delta
 
 
 def read_answer(answer: object) -> ReadAnswer:

@@ -18,11 +18,13 @@ from hil.schedule import Read, Schedule
 from hil.training.contracts import Batch, Gradient, StepReport, Update
 from hil.training.evaluation import evaluate
 from hil.training.events import EvaluationRow, Journal, Snapshot, TrainingRow
-from hil.training.initial import initialise
+from hil.training.initial import Written, initialise
 from hil.training.update_noise import NoiseMeter
 
 Reason: TypeAlias = Literal["finished", "early-stop", "target", "stopped"]
 
+_FEW = 0.01
+"""Part of a layer's devices that may miss their initial weights without a warning."""
 _PURPOSE_ORDER, _PURPOSE_WEIGHTS, _PURPOSE_UPDATE = 1, 2, 3
 
 
@@ -143,16 +145,7 @@ class _Course:
             written = yield from initialise(layer.tile, t.initial, rng, self._round_is_over)
             if self._stop():
                 return False
-            if written.unreached:
-                share = written.unreached / written.devices
-                self._journal.event(
-                    "warning",
-                    f"{layer.tile.name}: {written.unreached:,} of {written.devices:,} devices "
-                    f"({share:.1%}) read further from the conductance wanted at the start than "
-                    f"{t.initial.tolerance:.1%} of the range, or than their steps allow, after "
-                    f"{written.rounds} rounds; training starts from what they hold (keys initial.tolerance "
-                    "and initial.rounds)",
-                )
+            self._tell(layer.tile.name, written)
         self._at.doing, self._at.number = "reading the arrays before the first step", 0
         yield from _snapshot("initial", 0, t.network, self._journal)
         seeds = [int(derive_key(t.seed, _PURPOSE_UPDATE, number)) for number in range(len(t.network.layers))]
@@ -164,6 +157,23 @@ class _Course:
     def _round_is_over(self) -> bool:
         self._at.number += 1
         return self._stop()
+
+    def _tell(self, name: str, written: Written) -> None:
+        """Record what initial programming came to, and warn of devices that stayed off."""
+        if written.rounds == 0 and written.unreached == 0:
+            return
+        share = written.unreached / written.devices
+        told = (
+            f"{name}: {written.untouched:,} of {written.devices:,} devices held what was wanted at the "
+            f"start; after {written.rounds} rounds {written.unreached:,} ({share:.1%}) still read further from "
+            f"it than {self._t.initial.tolerance:.0%} of what the largest initial weight asks for, or than "
+            "their steps allow"
+        )
+        if share < _FEW:
+            self._journal.event("initial", told)
+        else:
+            keys = "training starts from what they hold (keys initial.tolerance and initial.rounds)"
+            self._journal.event("warning", f"{told}; {keys}")
 
     def epochs(self) -> Plan[Outcome]:
         """All epochs, or as many as it takes."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,13 +18,14 @@ from hil.schedule import MAX_COUNT, Counts
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What initial programming came to: rounds of pulses, devices asked for, devices not within tolerance at
-    the last reading.
+    """What initial programming came to: rounds of pulses, devices, those not within tolerance at the last
+    reading, and those that were within it at the first and got no pulse.
     """
 
     rounds: int
     devices: int
     unreached: int
+    untouched: int
 
 
 def initialise(
@@ -36,46 +37,49 @@ def initialise(
     """Bring a tile to random weights: uniform within gain sqrt(6 / (in + out)) (Glorot and Bengio, AISTATS
     2010).
 
-    ``write-verify`` reads and pulses in turn until every device is within the tolerance, or as near as its
-    steps let it come where they are coarser, or the rounds are used up, or ``stop``, asked after each round,
-    says True; ``random`` resets every device by its nominal number of levels and pulses it up once, unread;
-    ``keep`` takes the devices as they are.
+    ``write-verify`` reads and pulses in turn until every device is within the tolerance, a fraction of the
+    largest weight wanted, or as near as its steps let it come where they are coarser, or the rounds are used
+    up, or ``stop``, asked after each round, says True; ``random`` resets every device by its nominal number
+    of levels and pulses it up once, unread; ``keep`` takes the devices as they are.
     """
-    devices = 2 * tile.n_in * tile.n_out
     if settings.kind == "keep":
-        return Written(0, devices, 0)
-    target = _targets(tile, settings, rng)
+        return Written(0, tile.devices, 0, 0)
+    limit = settings.gain * float(np.sqrt(6 / (tile.n_in + tile.n_out)))
+    target = tile.targets(rng.uniform(-limit, limit, (tile.n_in, tile.n_out)).astype(np.float32))
     if settings.kind == "random":
         yield from _blind(tile, target)
-        return Written(1, devices, 0)
-    tolerance = settings.tolerance * (tile.sheet.g_max_s - tile.sheet.g_min_s)
+        return Written(1, tile.devices, 0, 0)
+    tolerance = settings.tolerance * float(target.plus.max() - target.plus.min()) / 2
+    untouched = 0
     for done in range(settings.rounds + 1):
         reading = yield from tile.read()
         off = [
             _beyond(g, t, np.maximum(tolerance, _grain(t, tile.sheet))) for g, t in _sides(reading, target)
         ]
-        unreached = sum(int(np.count_nonzero(o)) for o in off)
+        unreached = _counted(tile, off)
+        untouched = untouched if done else tile.devices - unreached
         if unreached == 0 or done == settings.rounds:
-            return Written(done, devices, unreached)
+            return Written(done, tile.devices, unreached, untouched)
         plus, minus = (
             np.where(o, _counts(g, t, tile.sheet), 0).astype(np.int16)
             for o, (g, t) in zip(off, _sides(reading, target), strict=True)
         )
         schedule = tile.program(plus, minus)
         if not schedule:
-            return Written(done, devices, unreached)
+            return Written(done, tile.devices, unreached, untouched)
         yield schedule
         if stop():
-            return Written(done + 1, devices, unreached)
+            return Written(done + 1, tile.devices, unreached, untouched)
     raise AssertionError("unreachable: the last round returns")
 
 
-def _targets(tile: Tile, settings: InitialSettings, rng: np.random.Generator) -> TileReading:
-    limit = settings.gain * np.sqrt(6 / (tile.n_in + tile.n_out))
-    weights = rng.uniform(-limit, limit, (tile.n_in, tile.n_out)).astype(np.float32)
-    middle = np.float32(0.5 * (tile.sheet.g_min_s + tile.sheet.g_max_s))
-    half = np.float32(0.5 * tile.scale_s) * weights
-    return TileReading(middle + half, middle - half)
+def _counted(tile: Tile, off: Sequence[NDArray[np.bool_]]) -> int:
+    """Devices that are off, a reference once whatever shares it."""
+    plus, minus = off
+    if tile.paired:
+        return int(np.count_nonzero(plus)) + int(np.count_nonzero(minus))
+    shared = [minus[block.inputs, block.first_out] for block in tile.blocks]
+    return int(np.count_nonzero(plus)) + sum(int(np.count_nonzero(column)) for column in shared)
 
 
 def _sides(reading: TileReading, target: TileReading) -> tuple[tuple[F32, F32], tuple[F32, F32]]:

@@ -1,8 +1,8 @@
 """Bidirectional update: both devices of a pair move, G+ up and G- down for a rise and the reverse for a fall.
 
-Counts are the wanted change over the expected step of one pulse, rounded stochastically. The expected step is
-that of the data sheet ("nominal"), or what its curve says at each device's last sensed conductance
-("compensated").
+A weight held against a reference has one device, which moves alone and takes the whole change. Counts are
+the wanted change over the expected step of one pulse, rounded stochastically. The expected step is that of
+the data sheet ("nominal"), or what its curve says at each device's last sensed conductance ("compensated").
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from hil.chance import derive_key
 from hil.config.validate import Config
 from hil.network.tile import F32, Block, Tile, TileReading, Wanted
 from hil.plan import Plan
-from hil.schedule import Op
-from protocols.updates.kernels import graded_counts
+from hil.schedule import Op, Pulses
+from protocols.updates.kernels import graded_pulses
 
 _GOLDEN = 0x9E3779B9
 
@@ -70,8 +70,9 @@ class Bidirectional(Config):
 
     def start(self, tile: Tile, seed: int) -> Plan[BidirectionalState]:
         """Nominal steps at first; a compensated rule senses the tile before its first change."""
-        up = np.full((1, 2 * tile.n_out), tile.scale_s / (2 * tile.sheet.step_up_s), np.float32)
-        down = np.full((1, 2 * tile.n_out), tile.scale_s / (2 * tile.sheet.step_down_s), np.float32)
+        devices = (1 + tile.paired) * tile.n_out
+        up = np.full((1, devices), _share_s(tile) / tile.sheet.step_up_s, np.float32)
+        down = np.full((1, devices), _share_s(tile) / tile.sheet.step_down_s, np.float32)
         state = BidirectionalState(int(derive_key(seed)), 0, up, down)
         if self.compensated:
             state = self._sensed(tile, (yield from tile.read()), state)
@@ -85,20 +86,22 @@ class Bidirectional(Config):
         ops: list[Op] = []
         held = state.held
         for block, inputs, region in tile.active(wanted):
-            counts, over = graded_counts(
+            starts, places, numbers, over = graded_pulses(
                 wanted.delta,
                 wanted.inputs,
                 np.float32(wanted.factor),
                 inputs,
                 block.first_out,
                 block.n_out,
+                block.plus,
+                block.minus,
                 _of_block(state.up_per_w, block, tile),
                 _of_block(state.down_per_w, block, tile),
                 np.float32(self.max_pulses),
                 key,
             )
             held += over
-            ops.append(tile.program_block(region, block.side_of(counts)))
+            ops.append(tile.pulse(region, Pulses(starts, places, numbers)))
         if ops:
             yield tuple(ops)
         return BidirectionalState(state.key, state.step + 1, state.up_per_w, state.down_per_w, held)
@@ -114,10 +117,15 @@ class Bidirectional(Config):
         )
 
     def _sensed(self, tile: Tile, reading: TileReading, state: BidirectionalState) -> BidirectionalState:
-        g = np.concatenate((reading.plus, reading.minus), axis=1)
+        g = np.concatenate((reading.plus, reading.minus), axis=1) if tile.paired else reading.plus
         up, down = _expected_steps(g, tile.sheet, self.smallest_step)
-        half = np.float32(tile.scale_s / 2)
-        return replace(state, up_per_w=half / up, down_per_w=half / down)
+        share = np.float32(_share_s(tile))
+        return replace(state, up_per_w=share / up, down_per_w=share / down)
+
+
+def _share_s(tile: Tile) -> float:
+    """What one device takes of a unit of weight, siemens."""
+    return tile.scale_s / (1 + tile.paired)
 
 
 def _expected_steps(g: F32, sheet: DeviceSheet, smallest: float) -> tuple[F32, F32]:
@@ -136,5 +144,5 @@ def _of_block(per_w: F32, block: Block, tile: Tile) -> F32:
     """The columns of a block's outputs, plus then minus; the whole array when the block has all outputs."""
     if block.n_out == tile.n_out:
         return per_w
-    m, first, last = tile.n_out, block.outputs.start, block.outputs.stop
-    return np.concatenate((per_w[:, first:last], per_w[:, m + first : m + last]), axis=1)
+    sides = per_w.reshape(per_w.shape[0], 1 + tile.paired, tile.n_out)
+    return sides[:, :, block.outputs].reshape(per_w.shape[0], -1)

@@ -1,18 +1,21 @@
-"""Wanted weight changes to signed pulse counts, compiled; work is proportional to active inputs times
-outputs.
+"""Wanted weight changes to signed pulses, compiled; work is proportional to active inputs times outputs.
 
-Counts of one row are laid out as a block's columns are: all plus devices, then all minus devices. A wanted
-change +d asks the plus device for +d/2 and the minus device for -d/2.
+A row of counts is laid out as a block's columns are: all plus devices, then all minus devices, or one of the
+two kinds. It lives in the first cache, and only what is not 0 leaves it.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from hil.chance import bits
 from hil.jit import inline, kernel
+from hil.kernels import append_row, with_room
 from hil.network.tile import F32
-from hil.schedule import Counts, Index
+from hil.schedule import Counts, Index, Places
 
 
 @inline
@@ -31,73 +34,128 @@ def _wanted_row(delta: F32, inputs: F32, row: int, factor: np.float32, first: in
                 out[j] += x * d[j]
 
 
+@inline
+def _round(
+    wanted: F32, rise: F32, fall: F32, chance: NDArray[np.uint32], shift: Any, most: np.float32, sign: Any,
+    out: Counts,
+) -> Any:  # fmt: skip
+    """Counts of one side of a row, each rounded with 16 bits of chance; how many were held at ``most``.
+
+    ``sign``: 1 where a wanted rise potentiates a device of this side, -1 where it depresses it.
+    """
+    beyond = np.float32(most + np.float32(1))
+    over = np.int32(0)
+    for j in range(out.size):
+        w = wanted[j]
+        half = np.uint32(np.uint32(chance[j] >> shift) & np.uint32(0xFFFF))
+        part = np.float32(np.int32(half)) * np.float32(1 / 65536)
+        one, other = rise[j], fall[j]
+        pulses = abs(w) * (one if w > 0 else other) + part
+        over += np.int32(pulses >= beyond)
+        held = sign * (pulses if pulses < most else most)
+        out[j] = np.int16(np.int32(held if w > 0 else -held))
+    return over
+
+
 @kernel
-def graded_counts(
+def graded_pulses(
     delta: F32,
     inputs: F32,
     factor: np.float32,
     rows: Index,
     first: int,
     m: int,
+    plus: bool,
+    minus: bool,
     up_per_w: F32,
     down_per_w: F32,
     most: np.float32,
     key: np.uint32,
-) -> tuple[Counts, int]:
-    """Stochastically rounded counts for a pair block, int16 [r, 2m], and how many were held at ``most``
-    pulses.
+) -> tuple[Index, Places, Counts, int]:
+    """Stochastically rounded counts that are not 0 (hil.schedule.Pulses), and how many were held at ``most``.
 
-    ``rows`` int64 [r]: active inputs; ``first``, ``m``: the block's outputs; ``up_per_w``, ``down_per_w``
-    float32 [1 or in, 2m]: pulses per unit of weight for each device, half the change each; one row serves all
-    inputs. The expectation of a count is exactly the wanted number of pulses.
+    Parameters
+    ----------
+    delta, inputs, factor
+        The wanted change, as :class:`hil.network.Wanted` holds it.
+    rows
+        Active inputs, int64 [r].
+    first, m
+        The block's outputs.
+    plus, minus
+        Which devices of its weights the block holds.
+    up_per_w, down_per_w
+        Pulses per unit of weight for each device, its share of the change included, float32 [1 or in, m] of
+        all plus devices and then, where weights have them, [.., m] of all minus ones; one row serves all
+        inputs. The expectation of a count is exactly the wanted number of pulses.
     """
     r = rows.size
-    counts = np.empty((r, 2 * m), np.int16)
+    width = m * (int(plus) + int(minus))
+    starts = np.empty(r + 1, np.int64)
+    places, numbers = np.empty(1024 + width, np.int32), np.empty(1024 + width, np.int16)
+    row = np.empty(width, np.int16)
     wanted = np.empty(m, np.float32)
-    held = 0
+    chance = np.empty(m, np.uint32)
     zero = np.uint32(0)
-    beyond = np.float32(most + np.float32(1))
     per_device = up_per_w.shape[0] > 1
+    other = up_per_w.shape[1] - m
+    held = 0
+    n = 0
     for k in range(r):
-        row = rows[k]
-        _wanted_row(delta, inputs, row, factor, first, wanted)
-        source = row if per_device else 0
+        starts[k] = n
+        _wanted_row(delta, inputs, rows[k], factor, first, wanted)
+        source = rows[k] if per_device else 0
         up, down = up_per_w[source], down_per_w[source]
-        base = bits(zero, zero, np.uint32(key + np.uint32(row)))
-        out = counts[k]
-        over = np.int32(0)
+        base = bits(zero, zero, np.uint32(key + np.uint32(rows[k])))
         for j in range(m):
-            w = wanted[j]
-            chance = bits(zero, zero, np.uint32(base + np.uint32(j)))
-            low = np.float32(np.int32(chance & np.uint32(0xFFFF))) * np.float32(1 / 65536)
-            high = np.float32(np.int32(chance >> np.uint32(16))) * np.float32(1 / 65536)
-            up_plus, down_plus, up_minus, down_minus = up[j], down[j], up[j + m], down[j + m]
-            rises = w > 0
-            a = abs(w) * (up_plus if rises else down_plus) + low
-            b = abs(w) * (down_minus if rises else up_minus) + high
-            over += np.int32(a >= beyond) + np.int32(b >= beyond)
-            plus = np.int32(a if a < most else most)
-            minus = np.int32(b if b < most else most)
-            out[j] = np.int16(plus if rises else -plus)
-            out[j + m] = np.int16(-minus if rises else minus)
-        held += over
-    return counts, int(held)
+            chance[j] = bits(zero, zero, np.uint32(base + np.uint32(j)))
+        if plus:
+            held += _round(wanted, up[:m], down[:m], chance, np.uint32(0), most, np.float32(1), row[:m])
+        if minus:
+            held += _round(
+                wanted, down[other:], up[other:], chance, np.uint32(16), most, -1, row[width - m :]
+            )
+        if n + width > places.size:
+            places, numbers = with_room(places, numbers, n, width)
+        n = append_row(row, places, numbers, n)
+    starts[r] = n
+    return starts, places[:n], numbers[:n], held
 
 
 @kernel
-def sign_counts(
-    delta: F32, inputs: F32, factor: np.float32, rows: Index, first: int, m: int, threshold: np.float32
-) -> Counts:
-    """One pulse by the sign of the wanted change where |dW| exceeds ``threshold``; int16 [r, 2m]."""
+def sign_pulses(
+    delta: F32,
+    inputs: F32,
+    factor: np.float32,
+    rows: Index,
+    first: int,
+    m: int,
+    plus: bool,
+    minus: bool,
+    threshold: np.float32,
+) -> tuple[Index, Places, Counts]:
+    """One pulse by the sign of the wanted change where |dW| exceeds ``threshold``; the rest as
+    :func:`graded_pulses`.
+    """
     r = rows.size
-    counts = np.empty((r, 2 * m), np.int16)
+    width = m * (int(plus) + int(minus))
+    starts = np.empty(r + 1, np.int64)
+    places, numbers = np.empty(1024 + width, np.int32), np.empty(1024 + width, np.int16)
+    row = np.empty(width, np.int16)
     wanted = np.empty(m, np.float32)
+    n = 0
     for k in range(r):
+        starts[k] = n
         _wanted_row(delta, inputs, rows[k], factor, first, wanted)
-        out = counts[k]
+        side = row[:m]
         for j in range(m):
-            w = wanted[j]
-            sign = np.int16(w > threshold) - np.int16(w < -threshold)
-            out[j] = sign
-            out[j + m] = -sign
-    return counts
+            side[j] = np.int16(wanted[j] > threshold) - np.int16(wanted[j] < -threshold)
+        if minus:
+            other = row[width - m :]
+            for j in range(m):
+                other[j] = np.int16(wanted[j] < -threshold) - np.int16(wanted[j] > threshold)
+        if n + width > places.size:
+            places, numbers = with_room(places, numbers, n, width)
+        n = append_row(row, places, numbers, n)
+    starts[r] = n
+    return starts, places[:n], numbers[:n]

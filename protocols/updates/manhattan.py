@@ -1,5 +1,7 @@
 """Manhattan rule: one pulse by the sign of the wanted change, whatever its size.
 
+To both devices of a pair, in opposite directions, or to the one device that is held against a reference.
+
 Zamanidoost et al., "Manhattan rule training for memristive crossbar circuit pattern classifiers", WISP 2015,
 10.1109/WISP.2015.7139171.
 """
@@ -16,8 +18,8 @@ from pydantic import Field
 from hil.config.validate import Config
 from hil.network.tile import Tile, Wanted
 from hil.plan import Plan
-from hil.schedule import Op
-from protocols.updates.kernels import sign_counts
+from hil.schedule import Op, Pulses
+from protocols.updates.kernels import sign_pulses
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,8 @@ class Manhattan(Config):
         default=0.0,
         ge=0,
         description=(
-            "Smallest wanted change, as a fraction of the weight change of one pulse on both devices, "
-            "that gets a pulse."
+            "Smallest wanted change, as a fraction of the weight change of one pulse on each of a weight's "
+            "devices, that gets a pulse."
         ),
     )
 
@@ -46,20 +48,23 @@ class Manhattan(Config):
         return ManhattanState()
 
     def apply(self, tile: Tile, wanted: Wanted, state: ManhattanState) -> Plan[ManhattanState]:
-        """One pulse for every pair whose wanted change exceeds the threshold."""
-        pair_step = (tile.sheet.step_up_s + tile.sheet.step_down_s) / tile.scale_s
+        """One pulse to each device of a weight whose wanted change exceeds the threshold."""
+        devices_step_s = (tile.sheet.step_up_s + tile.sheet.step_down_s) / (1 if tile.paired else 2)
+        smallest = np.float32(self.threshold * devices_step_s / tile.scale_s)
         ops: list[Op] = []
         for block, inputs, region in tile.active(wanted):
-            counts = sign_counts(
+            pulses = sign_pulses(
                 wanted.delta,
                 wanted.inputs,
                 np.float32(wanted.factor),
                 inputs,
                 block.first_out,
                 block.n_out,
-                np.float32(self.threshold * pair_step),
+                block.plus,
+                block.minus,
+                smallest,
             )
-            ops.append(tile.program_block(region, block.side_of(counts)))
+            ops.append(tile.pulse(region, Pulses(*pulses)))
         if ops:
             yield tuple(ops)
         return ManhattanState(state.step + 1)

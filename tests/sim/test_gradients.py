@@ -10,8 +10,9 @@ import pytest
 
 from drivers.sim.bench import SimBench
 from drivers.sim.settings import SimSettings
-from hil.network import Layer, Loss, MatrixSize, Network, Pairs, Tile, Wanted, place, wanted_arrays
+from hil.network import Layer, Loss, MatrixSize, Network, Tile, Wanted, Weights, place, wanted_arrays
 from hil.network.activations import ActivationName
+from hil.network.tile import scale_s
 from hil.plan import Plan, run
 from hil.training.contracts import Batch, Gradient, StepReport
 from protocols.gradients.backprop import Backprop
@@ -29,15 +30,15 @@ class Lab:
         self,
         sizes: Sequence[int] = (7, 6, 5, 4),
         activations: Sequence[ActivationName] = HIDDEN,
-        pairs: Pairs = "columns",
+        held: Weights = "pair",
         arrays: dict[str, tuple[int, int]] | None = None,
         pulse: bool = False,
     ) -> None:
         matrices = [MatrixSize(f"layer{k}", n + 1, m) for k, (n, m) in enumerate(pairwise(sizes), 1)]
-        self.bench = SimBench(IDEAL, arrays or wanted_arrays(matrices, pairs), seed=3)
+        self.bench = SimBench(IDEAL, arrays or wanted_arrays(matrices, held), seed=3)
         sheet = next(iter(self.bench.arrays.values())).device
-        scale = (sheet.g_max_s - sheet.g_min_s) / 2
-        blocks = place(matrices, self.bench.arrays, pairs)
+        scale = scale_s(sheet, 2.0, held)
+        blocks = place(matrices, self.bench.arrays, held)
         self.network = Network(
             tuple(
                 Layer(Tile(m.name, m.n_in, m.n_out, b, scale, sheet, bounded_inputs=False), activation)
@@ -191,20 +192,23 @@ def test_a_warning_is_given_where_updated_weights_spoil_the_error(order: Order) 
     assert not ProgressiveBp(order=order).warnings(Lab().network)
 
 
-LAYOUTS: list[tuple[Pairs, dict[str, tuple[int, int]] | None]] = [
-    ("columns", None),
-    ("arrays", None),
-    ("columns", {f"a{k}": (4, 6) for k in range(12)}),
-    ("arrays", {f"a{k}": (3, 5) for k in range(24)}),
-    ("columns", {"one": (64, 64)}),
+LAYOUTS: list[tuple[Weights, dict[str, tuple[int, int]] | None]] = [
+    ("pair", None),
+    ("split-pair", None),
+    ("reference", None),
+    ("pair", {f"a{k}": (4, 6) for k in range(12)}),
+    ("split-pair", {f"a{k}": (3, 5) for k in range(24)}),
+    ("reference", {f"a{k}": (4, 4) for k in range(14)}),
+    ("pair", {"one": (64, 64)}),
+    ("reference", {"one": (64, 64)}),
 ]
 
 
-@pytest.mark.parametrize(("pairs", "arrays"), LAYOUTS)
+@pytest.mark.parametrize(("held", "arrays"), LAYOUTS)
 def test_wherever_the_weights_lie_sums_and_errors_are_those_of_the_matrix(
-    pairs: Pairs, arrays: dict[str, tuple[int, int]] | None
+    held: Weights, arrays: dict[str, tuple[int, int]] | None
 ) -> None:
-    lab = Lab(pairs=pairs, arrays=arrays)
+    lab = Lab(held=held, arrays=arrays)
     rng = np.random.default_rng(0)
     for layer, w in zip(lab.network.layers, lab.weights(), strict=True):
         x = rng.uniform(-3, 3, (4, layer.tile.n_in)).astype(np.float32)
@@ -217,11 +221,11 @@ def test_wherever_the_weights_lie_sums_and_errors_are_those_of_the_matrix(
         assert not backward.clipped.any()
 
 
-@pytest.mark.parametrize(("pairs", "arrays"), LAYOUTS)
+@pytest.mark.parametrize(("held", "arrays"), LAYOUTS)
 def test_wherever_the_weights_lie_the_same_step_ends_in_the_same_weights_up_to_rounding(
-    pairs: Pairs, arrays: dict[str, tuple[int, int]] | None
+    held: Weights, arrays: dict[str, tuple[int, int]] | None
 ) -> None:
-    lab = Lab(pairs=pairs, arrays=arrays, pulse=True)
+    lab = Lab(held=held, arrays=arrays, pulse=True)
     before = lab.weights()
     lab.step(Backprop(), 3, rate=1.0)
     after = lab.weights()

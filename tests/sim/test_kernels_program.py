@@ -29,7 +29,7 @@ def one_pulse_at_a_time(
 ) -> tuple[NDArray[np.float64], list[float]]:
     """The definition, in float64: conductances after, and what the kernel reports."""
     g = d.g.astype(np.float64)
-    told = [0.0, 0.0, 0.0, 0.0]
+    told = [0.0, 0.0]
     for i, r in enumerate(rows):
         for j, c in enumerate(cols):
             n, before = int(counts[i, j]), g[r, c]
@@ -37,8 +37,7 @@ def one_pulse_at_a_time(
             for _ in range(abs(n)):
                 g[r, c] += float(a[r, c]) - float(k[r, c]) * g[r, c]
             g[r, c] = min(max(g[r, c], float(d.lo[r, c])), float(d.hi[r, c]))
-            told[n < 0] += abs(n)
-            told[2 + (n < 0)] += abs(n) * (before + g[r, c]) / 2
+            told[n < 0] += abs(n) * (before + g[r, c]) / 2
     return g, told
 
 
@@ -137,10 +136,9 @@ def test_stuck_devices_stay_and_the_others_stay_in_their_range() -> None:
     devices = exponential_devices(50, 300, c2c=0.5)
     stuck = devices.lo == devices.hi
     before = devices.g[stuck].copy()
-    done = program(devices, np.arange(50), np.arange(300), 0, np.full((50, 300), 5, np.int16), key=0)
+    program(devices, np.arange(50), np.arange(300), 0, np.full((50, 300), 5, np.int16), key=0)
     np.testing.assert_array_equal(devices.g[stuck], before)
     assert np.all((devices.lo <= devices.g) & (devices.g <= devices.hi))
-    assert done[:2] == (5 * 50 * 300, 0)
 
 
 def table_devices(rows: int, cols: int, quantiles: int) -> TableDevices:
@@ -168,9 +166,8 @@ def test_table_devices_with_one_quantile_follow_linear_interpolation_pulse_by_pu
             expected[r, c] = np.clip(expected[r, c], 0, 1)
     done = program(devices, np.arange(3), np.arange(4), 0, counts, key=0)
     np.testing.assert_allclose(devices.g, expected, rtol=2e-6)
-    assert done[:2] == (107, 53)
     sums = np.abs(counts) * (np.float32(0.3) + expected) / 2
-    np.testing.assert_allclose(done[2:], (sums[counts > 0].sum(), sums[counts < 0].sum()), rtol=1e-5)
+    np.testing.assert_allclose(done, (sums[counts > 0].sum(), sums[counts < 0].sum()), rtol=1e-5)
 
 
 def test_table_devices_draw_a_fresh_even_quantile_for_each_pulse() -> None:
@@ -201,6 +198,4 @@ def test_devices_refuse_what_the_kernels_could_not_take() -> None:
 def test_nothing_asked_is_nothing_done() -> None:
     devices = exponential_devices(2, 3, c2c=0.1)
     lines = np.zeros(0, np.int64)
-    assert program(devices, lines, np.arange(3), 0, np.zeros((0, 3), np.int16), key=0) == Programmed(
-        0, 0, 0, 0
-    )
+    assert program(devices, lines, np.arange(3), 0, np.zeros((0, 3), np.int16), key=0) == Programmed(0, 0)

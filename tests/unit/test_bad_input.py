@@ -31,7 +31,7 @@ NEED_THE_BENCH = {
     "bench/limit-longer-than-the-pulse.yaml",
     "bench/limit-shorter-than-the-pulse.yaml",
     "experiment/layers-larger-than-the-arrays.yaml",
-    "experiment/pairs-on-one-array.yaml",
+    "experiment/split-pairs-on-one-array.yaml",
 }
 """What no file says: how a bench's arrays are read and pulsed, and what there is room for."""
 
@@ -115,7 +115,7 @@ def test_a_file_of_megabytes_is_refused_unread(events: list[str], tmp_path: Path
         "experiment/unknown-gradient.yaml",
         "experiment/data-truncated.yaml",
         "experiment/not-one-output-a-class.yaml",
-        "experiment/pairs-on-one-array.yaml",
+        "experiment/split-pairs-on-one-array.yaml",
     ],
 )
 def test_the_command_says_it_once_on_stderr_and_leaves_with_code_2(
@@ -142,7 +142,7 @@ def test_the_command_says_it_once_on_stderr_and_leaves_with_code_2(
         ("network.layers.0.activation=softmax", "network.layers.0.activation: softmax can only be"),
         ("network.layers.1.outputs=10", "network.layers.1.outputs: asked for 10; csv has 3 classes"),
         ("network.layers.1.w_max=0.1", "network.layers.1.w_max: 0.1 is less than the largest initial weight"),
-        ("network.pairs=arrays", "network.pairs: arrays was asked for"),
+        ("network.weights=split-pair", "network.weights: split-pair was asked for"),
         ("data.path=no-such.csv", "data.path: no-such.csv: cannot be read"),
     ],
 )

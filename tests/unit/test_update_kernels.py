@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from protocols.updates.kernels import graded_counts, sign_counts
+from hil.kernels import dense
+from protocols.updates.kernels import graded_pulses, sign_pulses
 
 RNG = np.random.default_rng(5)
 DELTA = RNG.standard_normal((3, 9)).astype(np.float32)
@@ -15,10 +16,29 @@ UP = np.linspace(2, 6, 18, dtype=np.float32)[None, :]
 DOWN = np.linspace(3, 1, 18, dtype=np.float32)[None, :]
 
 
-def counts_of(key: int, most: float = 100.0) -> tuple[np.ndarray, int]:
-    return graded_counts(
-        DELTA, INPUTS, np.float32(-0.1), ROWS, 0, 9, UP, DOWN, np.float32(most), np.uint32(key)
+def graded(
+    key: int,
+    most: float = 100.0,
+    up: np.ndarray = UP,
+    down: np.ndarray = DOWN,
+    plus: bool = True,
+    minus: bool = True,
+) -> tuple[np.ndarray, int]:
+    *pulses, held = graded_pulses(
+        DELTA, INPUTS, np.float32(-0.1), ROWS, 0, 9, plus, minus, up, down, np.float32(most), np.uint32(key)
     )
+    return dense(*pulses, 9 * (plus + minus)), held
+
+
+def counts_of(key: int, most: float = 100.0) -> tuple[np.ndarray, int]:
+    return graded(key, most)
+
+
+def signs_of(
+    threshold: float, first: int = 0, m: int = 9, plus: bool = True, minus: bool = True
+) -> np.ndarray:
+    pulses = sign_pulses(DELTA, INPUTS, np.float32(-0.1), ROWS, first, m, plus, minus, np.float32(threshold))
+    return dense(*pulses, m * (plus + minus))
 
 
 def expected() -> np.ndarray:
@@ -64,29 +84,37 @@ def test_counts_beyond_the_most_are_held_and_counted() -> None:
 def test_steps_of_each_device_are_taken_from_its_own_row() -> None:
     up, down = np.tile(UP, (20, 1)), np.tile(DOWN, (20, 1))
     together, _ = counts_of(1)
-    alone, _ = graded_counts(
-        DELTA, INPUTS, np.float32(-0.1), ROWS, 0, 9, up, down, np.float32(100), np.uint32(1)
-    )
+    alone, _ = graded(1, up=up, down=down)
     assert (together == alone).all()
     up[ROWS[0]] = 0
     down[ROWS[0]] = 0
-    alone, _ = graded_counts(
-        DELTA, INPUTS, np.float32(-0.1), ROWS, 0, 9, up, down, np.float32(100), np.uint32(1)
-    )
+    alone, _ = graded(1, up=up, down=down)
     assert (alone[0] == 0).all()
     assert (alone[1:] == together[1:]).all()
 
 
 def test_a_part_of_the_outputs_is_that_part_of_the_whole_change() -> None:
-    signs = sign_counts(DELTA, INPUTS, np.float32(-0.1), ROWS, 0, 9, np.float32(0))
-    part = sign_counts(DELTA, INPUTS, np.float32(-0.1), ROWS, 4, 3, np.float32(0))
+    signs, part = signs_of(0), signs_of(0, first=4, m=3)
     assert (part == np.concatenate((signs[:, 4:7], signs[:, 13:16]), axis=1)).all()
 
 
 def test_the_sign_rule_gives_one_pulse_where_the_change_exceeds_the_threshold() -> None:
     threshold = float(np.median(np.abs(WANTED)))
-    counts = sign_counts(DELTA, INPUTS, np.float32(-0.1), ROWS, 0, 9, np.float32(threshold))
+    counts = signs_of(threshold)
     wanted = np.where(np.abs(WANTED) > threshold * (1 + 1e-5), np.sign(WANTED), 0)
     unsure = np.abs(np.abs(WANTED) - threshold) < 1e-6
     assert ((counts[:, :9] == wanted) | unsure).all()
     assert (counts[:, 9:] == -counts[:, :9]).all()
+
+
+def test_a_block_that_holds_one_kind_of_device_gets_that_half_of_the_pairs_counts() -> None:
+    both, signs = counts_of(4)[0], signs_of(0)
+    assert (graded(4, minus=False)[0] == both[:, :9]).all()
+    assert (graded(4, plus=False)[0] == both[:, 9:]).all()
+    assert (signs_of(0, minus=False) == signs[:, :9]).all()
+    assert (signs_of(0, plus=False) == signs[:, 9:]).all()
+
+
+def test_devices_held_against_a_reference_are_asked_for_their_own_steps() -> None:
+    alone, _ = graded(4, up=UP[:, :9], down=DOWN[:, :9], minus=False)
+    assert (alone == counts_of(4)[0][:, :9]).all()
