@@ -21,6 +21,7 @@ from hil.plan import Plan
 from hil.schedule import Counts, Index, Multiply, MultiplyAnswer, Program, Pulses, Read, ReadAnswer, Region
 
 F32: TypeAlias = NDArray[np.float32]
+_NO_MATRIX = np.zeros((0, 0), np.float32)
 _ZERO, _ONE = np.zeros((1, 1), np.float32), np.ones((1, 1), np.float32)
 Side: TypeAlias = Literal["pair", "plus", "minus", "reference"]
 Weights: TypeAlias = Literal["pair", "split-pair", "reference"]
@@ -108,20 +109,36 @@ class Wanted:
     """A wanted weight change, kept in factors: dW[out, in] = factor * sum over samples of delta[s, out]
     inputs[s, in].
 
-    ``delta`` float32 [n, out] (dC/dz) and ``inputs`` float32 [n, in]; ``factor`` is -learning rate / n.
+    ``delta`` float32 [n, out] (dC/dz) and ``inputs`` float32 [n, in]; ``factor`` is -learning rate / n. A
+    gradient that was measured weight by weight has no factors: then ``delta`` and ``inputs`` have no samples
+    and dW[out, in] = factor * matrix[in, out].
     """
 
     delta: F32
     inputs: F32
     factor: float
+    matrix: F32 = field(default_factory=lambda: _NO_MATRIX)
+
+    @classmethod
+    def measured(cls, gradient: F32, factor: float) -> Wanted:
+        """Of a gradient dC/dW, float32 [out, in], without factors."""
+        n_out, n_in = gradient.shape
+        none = np.zeros((0, n_out), np.float32), np.zeros((0, n_in), np.float32)
+        return cls(*none, factor, np.ascontiguousarray(gradient.T, dtype=np.float32))
+
+    @property
+    def factored(self) -> bool:
+        """Whether there are factors; else there is a matrix."""
+        return self.matrix.size == 0
 
     def dense(self) -> F32:
         """dW, float32 [out, in]; made only when asked."""
-        return np.float32(self.factor) * (self.delta.T @ self.inputs)
+        gradient = self.delta.T @ self.inputs if self.factored else self.matrix.T
+        return np.float32(self.factor) * gradient
 
     def active_inputs(self) -> Index:
-        """Inputs that are not zero in every sample, int64 [k]: the other rows have nothing to change."""
-        return active(self.inputs)
+        """Inputs for which something is wanted, int64 [k]: the other rows have nothing to change."""
+        return active(self.inputs) if self.factored else np.flatnonzero(self.matrix.any(axis=1))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

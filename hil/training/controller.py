@@ -166,8 +166,8 @@ class _Course:
         told = (
             f"{name}: {written.untouched:,} of {written.devices:,} devices held what was wanted at the "
             f"start; after {written.rounds} rounds {written.unreached:,} ({share:.1%}) still read further "
-            f"from it than {self._t.initial.tolerance:.0%} of what the largest initial weight asks for, or than "
-            "their steps allow"
+            f"from it than {self._t.initial.tolerance:.0%} of what the largest initial weight asks for, or "
+            "than their steps allow"
         )
         if share < _FEW:
             self._journal.event("initial", told)

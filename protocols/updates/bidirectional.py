@@ -89,6 +89,7 @@ class Bidirectional(Config):
             starts, places, numbers, over = graded_pulses(
                 wanted.delta,
                 wanted.inputs,
+                wanted.matrix,
                 np.float32(wanted.factor),
                 inputs,
                 block.first_out,

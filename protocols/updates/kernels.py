@@ -19,19 +19,26 @@ from hil.schedule import Counts, Index, Places
 
 
 @inline
-def _wanted_row(delta: F32, inputs: F32, row: int, factor: np.float32, first: int, out: F32) -> None:
+def _wanted_row(
+    delta: F32, inputs: F32, matrix: F32, row: int, factor: np.float32, first: int, out: F32
+) -> None:  # fmt: skip
     """DW of one input, for the outputs from ``first`` on."""
     m = out.size
-    x = factor * inputs[0, row]
-    d = delta[0, first : first + m]
-    for j in range(m):
-        out[j] = x * d[j]
-    for s in range(1, delta.shape[0]):
-        x = factor * inputs[s, row]
-        if x != 0:
-            d = delta[s, first : first + m]
-            for j in range(m):
-                out[j] += x * d[j]
+    if matrix.size > 0:
+        measured = matrix[row, first : first + m]
+        for j in range(m):
+            out[j] = factor * measured[j]
+    else:
+        x = factor * inputs[0, row]
+        d = delta[0, first : first + m]
+        for j in range(m):
+            out[j] = x * d[j]
+        for s in range(1, delta.shape[0]):
+            x = factor * inputs[s, row]
+            if x != 0:
+                d = delta[s, first : first + m]
+                for j in range(m):
+                    out[j] += x * d[j]
 
 
 @inline
@@ -61,6 +68,7 @@ def _round(
 def graded_pulses(
     delta: F32,
     inputs: F32,
+    matrix: F32,
     factor: np.float32,
     rows: Index,
     first: int,
@@ -76,7 +84,7 @@ def graded_pulses(
 
     Parameters
     ----------
-    delta, inputs, factor
+    delta, inputs, matrix, factor
         The wanted change, as :class:`hil.network.Wanted` holds it.
     rows
         Active inputs, int64 [r].
@@ -103,7 +111,7 @@ def graded_pulses(
     n = 0
     for k in range(r):
         starts[k] = n
-        _wanted_row(delta, inputs, rows[k], factor, first, wanted)
+        _wanted_row(delta, inputs, matrix, rows[k], factor, first, wanted)
         source = rows[k] if per_device else 0
         up, down = up_per_w[source], down_per_w[source]
         base = bits(zero, zero, np.uint32(key + np.uint32(rows[k])))
@@ -126,6 +134,7 @@ def graded_pulses(
 def sign_pulses(
     delta: F32,
     inputs: F32,
+    matrix: F32,
     factor: np.float32,
     rows: Index,
     first: int,
@@ -146,7 +155,7 @@ def sign_pulses(
     n = 0
     for k in range(r):
         starts[k] = n
-        _wanted_row(delta, inputs, rows[k], factor, first, wanted)
+        _wanted_row(delta, inputs, matrix, rows[k], factor, first, wanted)
         side = row[:m]
         for j in range(m):
             side[j] = np.int16(wanted[j] > threshold) - np.int16(wanted[j] < -threshold)

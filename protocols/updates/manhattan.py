@@ -56,6 +56,7 @@ class Manhattan(Config):
             pulses = sign_pulses(
                 wanted.delta,
                 wanted.inputs,
+                wanted.matrix,
                 np.float32(wanted.factor),
                 inputs,
                 block.first_out,

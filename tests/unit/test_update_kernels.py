@@ -10,6 +10,7 @@ from protocols.updates.kernels import graded_pulses, sign_pulses
 RNG = np.random.default_rng(5)
 DELTA = RNG.standard_normal((3, 9)).astype(np.float32)
 INPUTS = np.where(RNG.random((3, 20)) < 0.4, 0, RNG.standard_normal((3, 20))).astype(np.float32)
+NONE = np.zeros((0, 0), np.float32)
 ROWS = np.flatnonzero(INPUTS.any(axis=0))
 WANTED = -0.1 * (INPUTS.astype(float).T @ DELTA.astype(float))[ROWS]
 UP = np.linspace(2, 6, 18, dtype=np.float32)[None, :]
@@ -25,7 +26,19 @@ def graded(
     minus: bool = True,
 ) -> tuple[np.ndarray, int]:
     *pulses, held = graded_pulses(
-        DELTA, INPUTS, np.float32(-0.1), ROWS, 0, 9, plus, minus, up, down, np.float32(most), np.uint32(key)
+        DELTA,
+        INPUTS,
+        NONE,
+        np.float32(-0.1),
+        ROWS,
+        0,
+        9,
+        plus,
+        minus,
+        up,
+        down,
+        np.float32(most),
+        np.uint32(key),
     )
     return dense(*pulses, 9 * (plus + minus)), held
 
@@ -37,7 +50,9 @@ def counts_of(key: int, most: float = 100.0) -> tuple[np.ndarray, int]:
 def signs_of(
     threshold: float, first: int = 0, m: int = 9, plus: bool = True, minus: bool = True
 ) -> np.ndarray:
-    pulses = sign_pulses(DELTA, INPUTS, np.float32(-0.1), ROWS, first, m, plus, minus, np.float32(threshold))
+    pulses = sign_pulses(
+        DELTA, INPUTS, NONE, np.float32(-0.1), ROWS, first, m, plus, minus, np.float32(threshold)
+    )
     return dense(*pulses, m * (plus + minus))
 
 
@@ -118,3 +133,17 @@ def test_a_block_that_holds_one_kind_of_device_gets_that_half_of_the_pairs_count
 def test_devices_held_against_a_reference_are_asked_for_their_own_steps() -> None:
     alone, _ = graded(4, up=UP[:, :9], down=DOWN[:, :9], minus=False)
     assert (alone == counts_of(4)[0][:, :9]).all()
+
+
+def test_a_measured_gradient_is_asked_for_as_its_factors_would_be() -> None:
+    matrix = INPUTS.T @ DELTA
+    none = np.zeros((0, 9), np.float32), np.zeros((0, 20), np.float32)
+    told = ROWS, 0, 9, True, True
+    *pulses, held = graded_pulses(
+        *none, matrix, np.float32(-0.1), *told, UP, DOWN, np.float32(100), np.uint32(4)
+    )
+    unsure = np.abs(expected() - np.round(expected())) < 1e-4
+    assert ((dense(*pulses, 18) == counts_of(4)[0]) | unsure).all()
+    assert held == 0
+    signs = dense(*sign_pulses(*none, matrix, np.float32(-0.1), *told, np.float32(0)), 18)
+    assert (signs == signs_of(0)).all()
