@@ -70,6 +70,7 @@ def prepare(
             "summary": repr(network),
             "layers": [repr(layer) for layer in network.layers],
             "weights": network.weights,
+            "placement": _placement(network),
         },
         "identity": dict(opened.identity),
         "versions": _versions(),
@@ -77,6 +78,22 @@ def prepare(
         "command": list(sys.argv),
     }
     return Prepared(spec, opened, network, training, header)
+
+
+def _placement(network: Network) -> dict[str, list[dict[str, Any]]]:
+    """Each layer's blocks: array and side, and first line and number of inputs and outputs."""
+    return {
+        layer.tile.name: [
+            {
+                "array": block.region.array,
+                "side": block.side,
+                "inputs": [block.first_in, block.n_in],
+                "outputs": [block.first_out, block.n_out],
+            }
+            for block in layer.tile.blocks
+        ]
+        for layer in network.layers
+    }
 
 
 def execute(

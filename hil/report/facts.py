@@ -63,11 +63,12 @@ def about(header: Mapping[str, JSON]) -> dict[str, str]:
 def places(header: Mapping[str, JSON]) -> dict[str, list[str]]:
     """Layers in the network's order, or halves of one, each with its arrays; empty where not recorded."""
     found: dict[str, list[str]] = {}
-    layers = look(header, "network", "layers")
-    for layer in layers if isinstance(layers, list) else []:
-        for name, blocks in re.findall(r"Tile\('([^']+)',.* on (.+)\)\)$", str(layer), re.DOTALL):
-            for array, side in re.findall(r"([\w-]+) (\w+) \d+x\d+", blocks):
-                found.setdefault(f"{name} {side}" if side in _HALVES else name, []).append(array)
+    placed = look(header, "network", "placement")
+    for name, blocks in placed.items() if isinstance(placed, dict) else ():
+        for block in blocks if isinstance(blocks, list) else []:
+            side = str(look(block, "side"))
+            half = f"{name} {side}" if side in _HALVES else name
+            found.setdefault(half, []).append(str(look(block, "array")))
     return found
 
 

@@ -345,12 +345,12 @@ def test_of_many_arrays_those_of_the_first_and_the_last_layer_are_drawn_and_none
     tmp_path: Path,
 ) -> None:
     names = [f"a{number:02d}" for number in range(14)]
-    homes = [" pair 2x1, ".join(names[:2]), *names[2:-1]]
-    layers: list[JSON] = [
-        f"Layer(2 -> 1 tanh, Tile('layer{number}', w[1, 2], |w| <= 1, on {home} pair 2x1))"
+    homes = [names[:2], *([name] for name in names[2:-1])]
+    placement: JSON = {
+        f"layer{number}": [{"array": name, "side": "pair"} for name in home]
         for number, home in enumerate(homes, 1)
-    ]
-    with RunWriter.create(tmp_path, HEADER | {"network": {"layers": layers}}) as run:
+    }
+    with RunWriter.create(tmp_path, HEADER | {"network": {"placement": placement}}) as run:
         run.finish("finished", {}, {name: np.ones((2, 2), np.int64) for name in names})
     page = write_report(open_run(run.path)).read_text()
     headings = re.findall(r"<h3>([^<]*) × ", page)  # noqa: RUF001
@@ -365,11 +365,11 @@ def test_of_many_arrays_those_of_the_first_and_the_last_layer_are_drawn_and_none
 
 
 def test_halves_of_a_layer_and_layers_that_share_an_array_are_named_in_its_heading(tmp_path: Path) -> None:
-    layers: list[JSON] = [
-        "Layer(3 -> 2 tanh, Tile('layer1', w[2, 4], |w| <= 1, on left plus 4x2, right minus 4x2))",
-        "Layer(2 -> 2 softmax, Tile('layer2', w[2, 3], |w| <= 1, on left pair 3x2))",
-    ]
-    with RunWriter.create(tmp_path, HEADER | {"network": {"layers": layers}}) as run:
+    placement: JSON = {
+        "layer1": [{"array": "left", "side": "plus"}, {"array": "right", "side": "minus"}],
+        "layer2": [{"array": "left", "side": "pair"}],
+    }
+    with RunWriter.create(tmp_path, HEADER | {"network": {"placement": placement}}) as run:
         run.finish("finished", {}, {name: np.ones((7, 4), np.int64) for name in ("left", "right")})
     text = _Markup(write_report(open_run(run.path)).read_text()).text
     assert "layer1 plus, layer2 on left, 7" in text
