@@ -40,8 +40,8 @@ class Neurons:
 
 @dataclass(slots=True, eq=False)
 class Trace:
-    """What one layer did for a batch: ``inputs`` [n, in] (bias line included), sums ``z``, outputs ``a`` [n,
-    out], ``clipped`` [n, out].
+    """What one layer did for a batch of n samples: ``inputs`` [n positions, in] (bias line included), sums
+    ``z`` and where they are only bounds, ``clipped`` [n positions, out], outputs ``a`` [n, features out].
     """
 
     inputs: F32
@@ -59,30 +59,44 @@ class Layer:
     bias: bool = True
     neurons: Neurons | None = None
 
+    @property
+    def positions(self) -> int:
+        """How many vectors of a sample are driven through the same weights."""
+        return 1
+
+    def unfold(self, a: F32) -> F32:
+        """The vectors that a batch [n, features in] drives, [n positions, in] without the bias line."""
+        return a
+
     def forward(self, a: F32) -> Plan[Trace]:
-        """Drive a batch [n, in] through the layer."""
-        inputs = a
+        """Drive a batch [n, features in] through the layer."""
+        inputs = self.unfold(a)
         if self.bias:
-            inputs = with_bias(a)
+            inputs = with_bias(inputs)
         signal = yield from self.tile.forward(inputs)
         z = signal.values
+        return Trace(inputs, z, self.output(z), signal.clipped)
+
+    def output(self, z: F32) -> F32:
+        """What leaves the layer, [n, features out], of its sums z [n positions, out]."""
         if self.neurons is not None:
-            return Trace(
-                inputs,
-                z,
-                activate(self.activation, self.neurons.gain * z + self.neurons.offset),
-                signal.clipped,
-            )
-        return Trace(inputs, z, activate(self.activation, z), signal.clipped)
+            return activate(self.activation, self.neurons.gain * z + self.neurons.offset)
+        return activate(self.activation, z)
 
     def backward(self, delta: F32) -> Plan[Signal]:
-        """The error this layer passes to its inputs, W^T delta: [n, out] to [n, in], bias line left out."""
+        """The error this layer passes to its inputs, W^T delta: [n positions, out] to [n, features in], bias
+        line left out.
+        """
         signal = yield from self.tile.backward(delta)
         return Signal(signal.values[:, :-1], signal.clipped[:, :-1]) if self.bias else signal
 
+    def through(self, trace: Trace, error: F32) -> F32:
+        """Delta = dC/dz [n positions, out] of an error dC/da [n, features out] at the layer's outputs."""
+        return error * self.slope(trace)
+
     def slope(self, trace: Trace) -> F32:
-        """f'(z) [n, out]. The circuit for f' knows nothing of its neuron's gain and offset, so it is the
-        nominal one.
+        """f'(z) [n positions, out]. The circuit for f' knows nothing of its neuron's gain and offset, so it
+        is the nominal one.
         """
         if self.neurons is not None:
             return slope(self.activation, trace.z)
@@ -151,16 +165,17 @@ class Network:
         return OutputError(delta, float(costs.sum()), int(correct(last.a, labels)), clipped)
 
     def pass_back(self, number: int, delta: F32, below: Trace) -> Plan[tuple[F32, int]]:
-        """Delta of layer ``number - 1`` [n, in], read through layer ``number`` as it stands now, and how many
-        readings were only bounds.
+        """Delta of layer ``number - 1`` [n positions, out], read through layer ``number`` as it stands now,
+        and how many readings were only bounds.
 
         (W^T delta) * f'(z of the layer below); 0 where a reading behind it was only a bound.
         """
         error = yield from self.layers[number].backward(delta)
-        passed = error.values * self.layers[number - 1].slope(below)
+        values = error.values
         clipped = int(np.count_nonzero(error.clipped))
         if clipped:
-            passed = without_bounds(passed, error.clipped)
+            values = without_bounds(values, error.clipped)
+        passed = self.layers[number - 1].through(below, values)
         return without_bounds(passed, below.clipped), clipped
 
     def __repr__(self) -> str:
