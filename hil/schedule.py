@@ -220,21 +220,19 @@ class Program:
                 f"{self.region.shape} is needed, "
                 "one signed pulse count for each crosspoint"
             )
-        if counts.dtype != np.int16:
-            if counts.dtype.kind not in "iu":
-                raise ScheduleError(
-                    f"program on {self.region.array}: counts are {counts.dtype}; whole numbers of "
-                    "pulses are needed"
-                )
-            largest = max(int(counts.max(initial=0)), -int(counts.min(initial=0)))
-            if largest > MAX_COUNT:
-                raise ScheduleError(
-                    f"program on {self.region.array}: {largest} pulses for one device in one operation; "
-                    f"{MAX_COUNT} is the most"
-                )
-            object.__setattr__(self, "counts", counts.astype(np.int16))
-        if not self.counts.flags.c_contiguous:
-            object.__setattr__(self, "counts", np.ascontiguousarray(self.counts))
+        if counts.dtype.kind not in "iu":
+            raise ScheduleError(
+                f"program on {self.region.array}: counts are {counts.dtype}; whole numbers of "
+                "pulses are needed"
+            )
+        largest = max(int(counts.max(initial=0)), -int(counts.min(initial=0)))
+        if largest > MAX_COUNT:
+            raise ScheduleError(
+                f"program on {self.region.array}: {largest} pulses for one device in one operation; "
+                f"{MAX_COUNT} is the most"
+            )
+        # A copy: what was checked and counted is what will be put out, whatever becomes of the original.
+        object.__setattr__(self, "counts", np.array(counts, dtype=np.int16, order="C"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -111,10 +111,10 @@ def _code(numbers: Counts, at: Places, full: int, weights: NDArray[np.uint32]) -
     code = np.uint32(0)
     if at.size == full:
         for q in range(full):
-            code += np.uint32(np.uint32(numbers[q]) * weights[q])
+            code = np.uint32(code + np.uint32(np.uint32(numbers[q]) * weights[q]))
     else:
         for q in range(at.size):
-            code += np.uint32(np.uint32(numbers[q]) * weights[at[q]])
+            code = np.uint32(code + np.uint32(np.uint32(numbers[q]) * weights[at[q]]))
     return code
 
 
@@ -128,12 +128,15 @@ def _count(
         size *= 2
     slots = np.full(size, -1, np.int64)  # first row of each group, by hash
     members = np.zeros(rows, np.int64)
+    codes = np.empty(rows, np.uint32)
     for i in range(rows):
         a, b = starts[i], starts[i + 1]
         if a == b:
             continue
         row, at = numbers[a:b], places[a:b]
-        slot = np.int64(_code(row, at, cols, weights) >> np.uint32(7)) & (size - 1)
+        code = _code(row, at, cols, weights)
+        codes[i] = code
+        slot = np.int64(code >> np.uint32(7)) & (size - 1)
         while True:
             first = slots[slot]
             if first < 0:
@@ -141,7 +144,7 @@ def _count(
                 members[i] = 1
                 break
             c, d = starts[first], starts[first + 1]
-            if _same(row, numbers[c:d], at, places[c:d], cols):
+            if codes[first] == code and _same(row, numbers[c:d], at, places[c:d], cols):
                 members[first] += 1
                 break
             slot = (slot + 1) & (size - 1)
