@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import numpy as np
@@ -55,8 +55,10 @@ class Region:
     array: str
     rows: Index
     cols: Index
-    col_start: int = -1
+    col_start: int = field(default=-1, init=False)
     """First column when the columns are contiguous, else -1: benches and kernels take the short way then."""
+    whole: Region | None = field(default=None, init=False)
+    """The region whose rows these are some of: what holds for its lines need not be found again."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rows", _lines(f"rows of {self.array}", self.rows))
@@ -78,6 +80,7 @@ class Region:
         set_(part, "rows", self.rows[positions])
         set_(part, "cols", self.cols)
         set_(part, "col_start", self.col_start)
+        set_(part, "whole", self if self.whole is None else self.whole)
         return part
 
     @property

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from drivers.sim.response import Response
 from hil.bench import ArrayInfo
 from hil.errors import LimitError, ScheduleError
 from hil.jit import kernel
@@ -20,9 +21,10 @@ _REMEMBERED = 1024
 class Checks:
     """Holds operations against the arrays and the DAC's range; regions that passed are remembered."""
 
-    def __init__(self, arrays: Mapping[str, ArrayInfo], range_v: float) -> None:
+    def __init__(self, arrays: Mapping[str, ArrayInfo], range_v: float, response: Response) -> None:
         self._arrays = arrays
         self._range_v = range_v
+        self._response = response
         self._passed: dict[int, Region] = {}  # holding them keeps their ids from being given to others
 
     def check(self, op: Op) -> None:
@@ -31,15 +33,17 @@ class Checks:
         Raises
         ------
         ScheduleError
-            No such array, a line outside it, a voltage that is NaN, or a nudge below 0 S.
+            No such array, a line outside it, a voltage that is NaN, a nudge below 0 S, or a pulse that the devices
+            have no answer to.
         LimitError
             A voltage beyond the range.
         """
         if isinstance(op, Wait):
             return
         region = op.region
-        if self._passed.get(id(region)) is not region:
-            self._check_region(region)
+        lines = region if region.whole is None else region.whole
+        if self._passed.get(id(lines)) is not lines:
+            self._check_region(lines)
         if isinstance(op, Multiply):
             self._check_volts(op.volts, region)
             if op.variants is not None:
@@ -51,10 +55,14 @@ class Checks:
                     f"nudge on {region.array}: asked for a relative change of {op.size:g}; "
                     "-1 takes all of a conductance, so more is none"
                 )
+            if op.potentiate is not None and op.depress is not None:
+                self._response.factors(op.potentiate, op.depress)
         elif isinstance(op, Read):
             if not abs(op.voltage_v) <= self._range_v:
                 self._refuse(abs(op.voltage_v), region)
-        elif not isinstance(op, Program):  # pyright: ignore[reportUnnecessaryIsInstance]
+        elif isinstance(op, Program):  # pyright: ignore[reportUnnecessaryIsInstance]
+            self._response.factors(op.potentiate, op.depress)
+        else:
             raise ScheduleError(
                 f"asked for {op!r}; Read, Multiply, Program, Nudge and Wait are what a bench does"
             )
