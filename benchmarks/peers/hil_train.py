@@ -32,7 +32,7 @@ PACKAGES = ("hil", "drivers", "protocols")
 INPUTS, HIDDEN, CLASSES = 784, 256, 10
 REPORT_EVERY = 500
 READ_NOISE = 0.012
-"""Of each current: over the pairs that an image drives it adds up to aihwkit's output noise, 0.1."""
+"""Of each current."""
 W_MAX = 0.6
 """Of aihwkit's ReRamES."""
 CONVERTERS = ("dac.bits=7", "dac.range=100 mV", "adc.bits=9", f"read.noise={READ_NOISE}")
