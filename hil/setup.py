@@ -12,7 +12,7 @@ import numpy as np
 
 from hil import builtin, plugins
 from hil.config.bench import BenchSettings
-from hil.config.experiment import Experiment, LayerSettings, experiment_model
+from hil.config.experiment import Experiment, experiment_model
 from hil.config.validate import Config, did_you_mean, overridden, validate
 from hil.config.yaml import Document, describe, load_yaml
 from hil.data import Dataset, load_dataset
@@ -21,6 +21,7 @@ from hil.limits import LimitedBench
 from hil.network import Layer, Loss, MatrixSize, Network, Neurons, Tile, place, wanted_arrays
 from hil.network.activations import bounded
 from hil.network.tile import Block, scale_s
+from hil.shapes import layer_shapes
 from hil.units import Unit, format_quantity
 
 _PURPOSE_NEURONS = 4
@@ -128,23 +129,9 @@ def matrices(experiment: Experiment, data: Dataset) -> tuple[MatrixSize, ...]:
     Raises
     ------
     ConfigError
-        When the last layer has not one output a class, or initial weights could exceed a layer's w_max.
+        As from :func:`hil.shapes.layer_shapes`.
     """
-    layers = experiment.network.layers
-    if layers[-1].outputs != data.classes:
-        where = experiment.where("network", "layers", len(layers) - 1, "outputs")
-        raise ConfigError(
-            f"{where}: asked for {layers[-1].outputs}; {data.name} has {data.classes} classes, and the last "
-            "layer needs one output for each"
-        )
-    sizes: list[MatrixSize] = []
-    inputs = data.inputs
-    for number, layer in enumerate(layers):
-        size = MatrixSize(f"layer{number + 1}", inputs + layer.bias, layer.outputs)
-        _check_initial(experiment, number, size, layer)
-        sizes.append(size)
-        inputs = layer.outputs
-    return tuple(sizes)
+    return tuple(shape.matrix for shape in layer_shapes(experiment, data))
 
 
 def build_network(experiment: Experiment, data: Dataset, bench: LimitedBench) -> Network:
@@ -156,20 +143,21 @@ def build_network(experiment: Experiment, data: Dataset, bench: LimitedBench) ->
         When they do not fit, or as from :func:`matrices`.
     """
     settings = experiment.network
-    sizes = matrices(experiment, data)
+    shapes = layer_shapes(experiment, data)
     rng = np.random.default_rng([experiment.seed, _PURPOSE_NEURONS])
     layers: list[Layer] = []
     bounded_inputs = bool(
         np.abs(data.train_x).max(initial=0) <= 1 and np.abs(data.test_x).max(initial=0) <= 1
     )
-    placed = _place(experiment, sizes, bench)
-    for size, blocks, layer in zip(sizes, placed, settings.layers, strict=True):
+    placed = _place(experiment, [shape.matrix for shape in shapes], bench)
+    for shape, blocks, layer in zip(shapes, placed, settings.layers, strict=True):
+        size = shape.matrix
         sheet = bench.arrays[blocks[0].region.array].device
         scale = scale_s(sheet, layer.w_max, settings.weights)
         tile = Tile(size.name, size.n_in, size.n_out, blocks, scale, sheet, bounded_inputs)
         spread = settings.neurons
-        neurons = Neurons.drawn(layer.outputs, spread.gain_spread, spread.offset_spread, rng)
-        layers.append(Layer(tile, layer.activation, layer.bias, neurons))
+        neurons = Neurons.drawn(size.n_out, spread.gain_spread, spread.offset_spread, rng)
+        layers.append(Layer(tile, layer.activation, layer.bias, neurons, shape.convolution))
         bounded_inputs = bounded(layer.activation)
     return Network(tuple(layers), Loss(settings.loss, settings.layers[-1].activation))
 
@@ -253,16 +241,6 @@ def _hold(settings: BenchSettings, key: str, limit: float | None, needed: float,
         f"{settings.where('limits', key)}: asked for {format_quantity(limit, unit)}; {what} "
         f"{format_quantity(needed, unit)}, so that nothing could be trained; change one of the two"
     )
-
-
-def _check_initial(experiment: Experiment, number: int, size: MatrixSize, layer: LayerSettings) -> None:
-    limit = experiment.initial.gain * float(np.sqrt(6 / (size.n_in + size.n_out)))
-    if experiment.initial.kind != "keep" and limit > layer.w_max:
-        raise ConfigError(
-            f"{experiment.where('network', 'layers', number, 'w_max')}: {layer.w_max:g} is less than the "
-            f"largest initial weight, {limit:.3g} (initial.gain {experiment.initial.gain:g} x sqrt(6 / "
-            f"({size.n_in} + {size.n_out}))); raise w_max or lower initial.gain"
-        )
 
 
 def _driver(document: Document) -> plugins.Driver:

@@ -134,8 +134,8 @@ def _sheet(sheet: DeviceSheet) -> str:
 
 def _network(prepared: Prepared) -> str:
     network = prepared.network
-    layers = " - ".join(f"{layer.tile.n_out} {layer.activation}" for layer in network.layers)
-    return f"{network.n_in} - {layers}; {network.weights:,} weights, {network.loss.name}"
+    layers = " - ".join([network.layers[0].taken, *(layer.text for layer in network.layers)])
+    return f"{layers}; {network.weights:,} weights, {network.loss.name}"
 
 
 def _plugin(settings: Config) -> str:

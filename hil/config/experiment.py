@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self, Union
+from itertools import pairwise
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias, Union, cast
 
 from pydantic import BeforeValidator, Field, create_model, model_validator
 
@@ -14,22 +15,73 @@ from hil.network.activations import ActivationName, Loss, LossName
 from hil.network.placement import Weights
 
 NAME = r"^[a-z0-9_-]{1,64}$"
+_BIAS = "Add a bias line, driven with the full read voltage."
+_W_MAX = (
+    "Largest weight that devices hold: a weight of 1 is (g_max - g_min) / w_max between a pair, half of that "
+    "against a reference."
+)
 
 
-class LayerSettings(Config):
-    """One dense layer."""
+class DenseSettings(Config):
+    """One dense layer; after images it takes their pixels channel by channel, row by row."""
 
+    kind: Literal["dense"] = Field(default="dense", description="Every input to every neuron.")
     outputs: int = Field(gt=0, description="Number of neurons.")
     activation: ActivationName = Field(default="tanh", description="Activation of its neurons.")
-    bias: bool = Field(default=True, description="Add a bias line, driven with the full read voltage.")
-    w_max: float = Field(
-        default=1.0,
-        gt=0,
-        description=(
-            "Largest weight that devices hold: a weight of 1 is (g_max - g_min) / w_max between a pair, half "
-            "of that against a reference."
-        ),
+    bias: bool = Field(default=True, description=_BIAS)
+    w_max: float = Field(default=1.0, gt=0, description=_W_MAX)
+
+
+class PoolSettings(Config):
+    """Squares of positions, side by side, of which one value each leaves the layer."""
+
+    kind: Literal["average", "max"] = Field(
+        default="average", description="The mean of a square, or its largest value."
     )
+    size: int = Field(default=2, ge=2, description="Height and width of a square, positions.")
+
+
+class ConvSettings(Config):
+    """One convolution layer: a kernel at every position of an image, its devices shared by all of them."""
+
+    kind: Literal["conv"] = Field(description="A kernel that passes over an image.")
+    channels: int = Field(gt=0, description="Number of kernels: channels of the image that it gives.")
+    kernel: int = Field(gt=0, description="Height and width of a kernel, pixels.")
+    stride: int = Field(
+        default=1, gt=0, description="Pixels between two positions; what is left over at the end is not seen."
+    )
+    padding: int = Field(default=0, ge=0, description="Pixels of zeros around the image.")
+    activation: Literal["tanh", "sigmoid", "relu", "linear"] = Field(
+        default="tanh", description="Activation of its neurons, one circuit a kernel."
+    )
+    pool: PoolSettings | None = Field(default=None, description="Pooling of what its neurons give.")
+    bias: bool = Field(default=True, description=_BIAS)
+    w_max: float = Field(default=1.0, gt=0, description=_W_MAX)
+
+    @model_validator(mode="after")
+    def _sees_some_image_everywhere(self) -> Self:
+        if self.padding >= self.kernel:
+            raise MisfitError(
+                f"asked for {self.padding}; a kernel of {self.kernel} would see nothing but padding at the "
+                f"border; at most {self.kernel - 1}",
+                "padding",
+            )
+        return self
+
+
+LayerSettings: TypeAlias = DenseSettings | ConvSettings
+
+
+def _dense_unless_said(value: object) -> object:
+    """A layer is dense where the file does not say ``kind``."""
+    if isinstance(value, Mapping) and "kind" not in value:
+        return {"kind": "dense", **cast(Mapping[str, object], value)}
+    return cast(object, value)
+
+
+_Layer: TypeAlias = Annotated[
+    Annotated[LayerSettings, Field(discriminator="kind")], BeforeValidator(_dense_unless_said)
+]
 
 
 class NeuronSettings(Config):
@@ -46,7 +98,9 @@ class NeuronSettings(Config):
 class NetworkSettings(Config):
     """Layers, loss, and how weights are put on devices."""
 
-    layers: tuple[LayerSettings, ...] = Field(min_length=1, description="From first to last.")
+    layers: tuple[_Layer, ...] = Field(
+        min_length=1, description="From first to last: convolutions, if any, then dense layers."
+    )
     loss: LossName = Field(default="cross-entropy", description="Cost at the output.")
     weights: Weights = Field(
         default="pair",
@@ -60,10 +114,16 @@ class NetworkSettings(Config):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        for number, layer in enumerate(self.layers[:-1]):
+        for number, (layer, after) in enumerate(pairwise(self.layers)):
             if layer.activation == "softmax":
                 problem = "softmax can only be the activation of the last layer; choose another here"
                 raise MisfitError(problem, "layers", number, "activation")
+            if layer.kind == "dense" and after.kind == "conv":
+                problem = "conv cannot follow a dense layer, which gives no image; put it before"
+                raise MisfitError(problem, "layers", number + 1, "kind")
+        if self.layers[-1].kind == "conv":
+            problem = "the last layer must be dense, with one output a class; add one after this"
+            raise MisfitError(problem, "layers", len(self.layers) - 1, "kind")
         try:
             Loss(self.loss, self.layers[-1].activation)
         except ConfigError as error:
@@ -83,7 +143,12 @@ class InitialSettings(Config):
         ),
     )
     gain: float = Field(
-        default=1.0, gt=0, description="Weights are uniform within gain sqrt(6 / (inputs + outputs))."
+        default=1.0,
+        gt=0,
+        description=(
+            "Weights are uniform within gain sqrt(6 / (inputs + outputs)), of the matrix on the array: of a "
+            "kernel the pixels that it sees, and its channels."
+        ),
     )
     tolerance: float = Field(
         default=0.3,

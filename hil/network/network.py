@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hil.network.activations import ActivationName, Loss, activate, slope, slope_from_output
+from hil.network.convolution import Convolution, Shape
 from hil.network.kernels import correct, with_bias
 from hil.network.tile import F32, Signal, Tile
 from hil.plan import Plan
@@ -52,21 +54,38 @@ class Trace:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layer:
-    """A dense layer: a = f(W [x, 1] + neuron offsets), its W in a tile whose last input is the bias line."""
+    """A layer: a = f(W [x, 1] + neuron offsets), its W in a tile whose last input is the bias line.
+
+    A dense layer takes x as it is. With a ``convolution`` x is what its kernel sees at each position of an
+    image, and a is pooled. Each output column has one neuron circuit, which serves all positions.
+    """
 
     tile: Tile
     activation: ActivationName
     bias: bool = True
     neurons: Neurons | None = None
+    convolution: Convolution | None = None
 
     @property
     def positions(self) -> int:
         """How many vectors of a sample are driven through the same weights."""
-        return 1
+        return 1 if self.convolution is None else self.convolution.positions
+
+    @property
+    def features_in(self) -> int:
+        """Numbers it takes of a sample."""
+        if self.convolution is None:
+            return self.tile.n_in - self.bias
+        return math.prod(self.convolution.image)
+
+    @property
+    def features_out(self) -> int:
+        """Numbers it gives of a sample."""
+        return self.tile.n_out if self.convolution is None else math.prod(self.convolution.given)
 
     def unfold(self, a: F32) -> F32:
         """The vectors that a batch [n, features in] drives, [n positions, in] without the bias line."""
-        return a
+        return a if self.convolution is None else self.convolution.unfold(a)
 
     def forward(self, a: F32) -> Plan[Trace]:
         """Drive a batch [n, features in] through the layer."""
@@ -79,35 +98,56 @@ class Layer:
 
     def output(self, z: F32) -> F32:
         """What leaves the layer, [n, features out], of its sums z [n positions, out]."""
+        a = self._activated(z)
+        return a if self.convolution is None else self.convolution.pooled(a)
+
+    def backward(self, delta: F32) -> Plan[Signal]:
+        """The error this layer passes to its inputs, W^T delta summed over the positions that see them:
+        [n positions, out] to [n, features in], bias line left out; ``clipped`` where any reading behind it
+        was only a bound.
+        """
+        signal = yield from self.tile.backward(delta)
+        if self.convolution is not None:
+            values = self.convolution.fold(signal.values)
+            if not np.count_nonzero(signal.clipped):
+                return Signal(values, np.zeros(values.shape, np.bool_))
+            return Signal(values, self.convolution.fold(signal.clipped.astype(np.float32)) > 0)
+        return Signal(signal.values[:, :-1], signal.clipped[:, :-1]) if self.bias else signal
+
+    def through(self, trace: Trace, error: F32) -> F32:
+        """Delta = dC/dz [n positions, out] of an error dC/da [n, features out] at the layer's outputs.
+
+        The circuit for f' knows nothing of its neuron's gain and offset, so it is the nominal one.
+        """
+        a = trace.a
+        if self.convolution is not None:
+            a = self._activated(trace.z)
+            error = self.convolution.unpooled(error, a)
+        if self.neurons is not None:
+            return error * slope(self.activation, trace.z)
+        return error * slope_from_output(self.activation, a)
+
+    def _activated(self, z: F32) -> F32:
         if self.neurons is not None:
             return activate(self.activation, self.neurons.gain * z + self.neurons.offset)
         return activate(self.activation, z)
 
-    def backward(self, delta: F32) -> Plan[Signal]:
-        """The error this layer passes to its inputs, W^T delta: [n positions, out] to [n, features in], bias
-        line left out.
-        """
-        signal = yield from self.tile.backward(delta)
-        return Signal(signal.values[:, :-1], signal.clipped[:, :-1]) if self.bias else signal
-
-    def through(self, trace: Trace, error: F32) -> F32:
-        """Delta = dC/dz [n positions, out] of an error dC/da [n, features out] at the layer's outputs."""
-        return error * self.slope(trace)
-
-    def slope(self, trace: Trace) -> F32:
-        """f'(z) [n positions, out]. The circuit for f' knows nothing of its neuron's gain and offset, so it
-        is the nominal one.
-        """
-        if self.neurons is not None:
-            return slope(self.activation, trace.z)
-        return slope_from_output(self.activation, trace.a)
+    @property
+    def text(self) -> str:
+        """The layer in words: "128 tanh"."""
+        if self.convolution is None:
+            return f"{self.tile.n_out} {self.activation}"
+        return self.convolution.text(self.activation)
 
     def __repr__(self) -> str:
         spread = "" if self.neurons is None else ", neurons spread"
-        return (
-            f"Layer({self.tile.n_in - self.bias} -> {self.tile.n_out} {self.activation}{spread}, "
-            f"{self.tile!r})"
-        )
+        given = "" if self.convolution is None else f" -> {_shape(self.convolution.given)}"
+        return f"Layer({self.taken} -> {self.text}{given}{spread}, {self.tile!r})"
+
+    @property
+    def taken(self) -> str:
+        """What it takes of a sample, in words: "784" or "1x28x28"."""
+        return str(self.features_in) if self.convolution is None else _shape(self.convolution.image)
 
 
 @dataclass(slots=True, eq=False)
@@ -132,8 +172,7 @@ class Network:
     @property
     def n_in(self) -> int:
         """Number of inputs."""
-        first = self.layers[0]
-        return first.tile.n_in - first.bias
+        return self.layers[0].features_in
 
     @property
     def n_out(self) -> int:
@@ -142,7 +181,7 @@ class Network:
 
     @property
     def weights(self) -> int:
-        """Number of weights, biases included."""
+        """Number of weights, biases included; those of a kernel count once."""
         return sum(layer.tile.n_in * layer.tile.n_out for layer in self.layers)
 
     def forward(self, x: F32) -> Plan[list[Trace]]:
@@ -179,8 +218,13 @@ class Network:
         return without_bounds(passed, below.clipped), clipped
 
     def __repr__(self) -> str:
-        sizes = " - ".join(str(n) for n in [self.n_in, *(layer.tile.n_out for layer in self.layers)])
-        return f"Network({sizes}, {self.weights:,} weights, {self.loss.name})"
+        sizes = [self.layers[0].taken]
+        sizes += [str(layer.tile.n_out) if layer.convolution is None else layer.text for layer in self.layers]
+        return f"Network({' - '.join(sizes)}, {self.weights:,} weights, {self.loss.name})"
+
+
+def _shape(shape: Shape) -> str:
+    return "x".join(map(str, shape))
 
 
 def without_bounds(delta: F32, clipped: NDArray[np.bool_]) -> F32:

@@ -146,12 +146,13 @@ def _device(device: JSON) -> str | None:
 def _network(header: Mapping[str, JSON]) -> str | None:
     layers = look(header, "network", "layers")
     if isinstance(layers, list):
-        found = [re.search(r"(\d+) -> (\d+)(?: (\w+))?", str(layer)) for layer in layers]
+        found = [re.search(r"\((\d+) -> (\d+)(?: (\w+))?", str(layer)) for layer in layers]
         sizes = [match for match in found if match]
         if sizes and len(sizes) == len(layers):
             kinds = dict.fromkeys(match[3] for match in sizes if match[3])
             return f"{sizes[0][1]}-{'-'.join(match[2] for match in sizes)} ({', '.join(kinds)})"
-    return None
+    summary = re.match(r"Network\((.*?),", str(look(header, "network", "summary")))
+    return summary[1] if summary else None
 
 
 def _most_pulsed(run: Run) -> tuple[str, str]:
