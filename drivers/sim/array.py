@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.sim.kernels import Programmed, program
+from drivers.sim.response import NOMINAL, Factors
 from drivers.sim.settings import DisturbSettings, DriftSettings, LineSettings
 from drivers.sim.shots import Train
 from drivers.sim.state import Devices, TableDevices
@@ -84,44 +85,52 @@ class SimArray:
             self._seen_at_s, self._changed = now_s, False
         return self._seen
 
-    def pulse(self, region: Region, counts: Counts | Pulses, now_s: float, key: int) -> Programmed:
-        """Pulse a region's devices: from the conductance they have drifted to, and drift starts anew."""
+    def pulse(
+        self, region: Region, counts: Counts | Pulses, now_s: float, key: int, factors: Factors = NOMINAL
+    ) -> Programmed:
+        """Pulse a region's devices: from the conductance they have drifted to, and drift starts anew where a
+        pulse is worth anything.
+        """
         if self._drifts:
-            pulsed = _pulsed(region, counts)
+            pulsed = _pulsed(region, counts, factors)
             self.devices.g[pulsed] = self.held(now_s)[pulsed]
             self._programmed_at_s[pulsed] = now_s
         self._changed = True
-        return program(self.devices, region.rows, region.cols, region.col_start, counts, key)
+        return program(self.devices, region.rows, region.cols, region.col_start, counts, key, factors)
 
     def put(self, rows: Index, cols: Index, siemens: Array) -> None:
         """Set the devices at [rows[i], cols[i]] to siemens [i]; their drift goes on."""
         self.devices.g[rows, cols] = siemens
         self._changed = True
 
-    def disturb(self, region: Region, up: Train, down: Train) -> None:
+    def disturb(self, region: Region, up: Train, down: Train, factors: Factors) -> None:
         """Move the devices that were not the target, by the set fraction of a step for each pulse they saw.
 
         A device sees the pulses of its row and of its column, but not those in which both were driven: these
         are its own. With V/3 the rest of the array sees every shot too, with the opposite sign.
         """
-        seen_up, seen_down = _seen_by_lines(self.info, region, up), _seen_by_lines(self.info, region, down)
+        seen_up = factors.up * _seen_by_lines(self.info, region, up)
+        seen_down = factors.down * _seen_by_lines(self.info, region, down)
         if self._disturb.scheme == "V/3":
             own_up, own_down = _placed(self.info, region, up.own), _placed(self.info, region, down.own)
-            rest_up, rest_down = up.shots - seen_up - own_up, down.shots - seen_down - own_down
+            rest_up = factors.up * (up.shots - own_up) - seen_up
+            rest_down = factors.down * (down.shots - own_down) - seen_down
             seen_up, seen_down = seen_up + rest_down, seen_down + rest_up
-        _fractional_pulses(
-            self.devices, self._disturb.half_select * seen_up, self._disturb.half_select * seen_down
-        )
+        share = self._disturb.half_select
+        _fractional_pulses(self.devices, share * seen_up, share * seen_down)
         self._changed = True
 
 
-def _pulsed(region: Region, counts: Counts | Pulses) -> tuple[Index, Index]:
-    """Rows and columns of the devices that get pulses, [k] each."""
+def _pulsed(region: Region, counts: Counts | Pulses, factors: Factors) -> tuple[Index, Index]:
+    """Rows and columns of the devices that get pulses worth anything, [k] each."""
     if isinstance(counts, Pulses):
         rows, cols = np.repeat(np.arange(region.rows.size), np.diff(counts.starts)), counts.places
+        numbers = counts.numbers
     else:
         rows, cols = np.nonzero(counts)
-    return region.rows[rows], region.cols[cols]
+        numbers = counts[rows, cols]
+    felt = np.where(numbers > 0, factors.up, factors.down) > 0
+    return region.rows[rows[felt]], region.cols[cols[felt]]
 
 
 def _placed(info: ArrayInfo, region: Region, values: Floats) -> Floats:

@@ -19,8 +19,9 @@ from drivers.sim.checks import Checks
 from drivers.sim.kernels import warm_up
 from drivers.sim.models import deal, sheet
 from drivers.sim.operations import Done, Physics
+from drivers.sim.response import Response
 from drivers.sim.settings import ArraySize, SimSettings
-from hil.bench import ArrayInfo, Cost, Execution
+from hil.bench import ArrayInfo, Cost, DeviceSheet, Execution
 from hil.errors import ConfigError
 from hil.schedule import Answer, Multiply, Op, Program, Read, Schedule, Wait
 
@@ -53,13 +54,15 @@ class SimBench:
     def __init__(self, settings: SimSettings, sizes: Mapping[str, tuple[int, int]], seed: int) -> None:
         self.settings = settings
         self.seconds = 0.0
-        self._physics = Physics.of(settings)
         self._key = _first_key(seed)
+        device = sheet(settings.device, settings.read)
         self._arrays: dict[str, SimArray] = {}
         for name, (rows, cols) in _sizes(settings.arrays, sizes).items():
-            self._arrays[name] = _open_array(name, rows, cols, settings, seed)
+            self._arrays[name] = _open_array(name, rows, cols, device, settings, seed)
         self._infos = MappingProxyType({name: array.info for name, array in self._arrays.items()})
-        self._checks = Checks(self._infos, settings.dac_range_v)
+        response = Response(settings.device.response, device.potentiate, device.depress)
+        self._physics = Physics.of(settings, response)
+        self._checks = Checks(self._infos, settings.dac_range_v, response)
         self._identity = MappingProxyType(
             {"bench": f"{settings.name} (simulated, synapse-hil {_version()})", "seed": str(seed)}
         )
@@ -142,12 +145,14 @@ def _sizes(
     return wanted or DEFAULT_SIZES
 
 
-def _open_array(name: str, rows: int, cols: int, settings: SimSettings, seed: int) -> SimArray:
+def _open_array(
+    name: str, rows: int, cols: int, device: DeviceSheet, settings: SimSettings, seed: int
+) -> SimArray:
     info = ArrayInfo(
         name,
         rows,
         cols,
-        sheet(settings.device, settings.read),
+        device,
         nudges=frozenset({"gate", "current", "pulse"}),
     )
     rng = np.random.default_rng(_entropy(seed, name))

@@ -33,8 +33,8 @@ class Checks:
         Raises
         ------
         ScheduleError
-            No such array, a line outside it, a voltage that is NaN, a nudge below 0 S, or a pulse that the devices
-            have no answer to.
+            No such array, a line outside it, a voltage that is NaN, a nudge below 0 S, or a pulse that
+            devices have no answer to.
         LimitError
             A voltage beyond the range.
         """

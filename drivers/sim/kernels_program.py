@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.sim.kernels_step import closed_form, step, step_single
+from drivers.sim.kernels_step import closed_form, closed_form_worth, step, step_single
 from drivers.sim.kernels_table import program_table
 from drivers.sim.state import Devices, TableDevices
 from hil.chance import words
@@ -18,6 +18,7 @@ from hil.kernels import sparse
 from hil.schedule import Counts, Index, Places, Pulses
 
 Array = NDArray[np.float32]
+_NOMINAL = np.ones(2, np.float32)
 _BLOCK = 512
 _DENSE = 8
 _WIDE = 64
@@ -43,6 +44,7 @@ def program(
     col_start: int,
     counts: Counts | Pulses,
     key: int,
+    factors: tuple[float, float] = (1.0, 1.0),
 ) -> Programmed:
     """Change ``devices.g`` by the pulses of ``counts``; devices without pulses keep their bits.
 
@@ -59,17 +61,28 @@ def program(
     key
         Of this operation's noise, 0 <= key < 2^63. A device's draw depends on the key and its place in the
         array alone.
+    factors
+        How many nominal pulses one potentiating and one depressing pulse are worth, whole or not.
     """
+    worth = _NOMINAL if factors == (1.0, 1.0) else np.array(factors, np.float32)
     pulses = counts if isinstance(counts, Pulses) else Pulses(*sparse(np.ascontiguousarray(counts)))
     if isinstance(devices, Devices):
         d = devices
         return Programmed(
-            *_program_affine(d.g, d.packed, d.c2c_up, d.c2c_down, rows, cols, col_start, *pulses, key)
+            *_program_affine(d.g, d.packed, d.c2c_up, d.c2c_down, rows, cols, col_start, *pulses, worth, key)
         )
     t = devices
     return Programmed(
-        *program_table(t.g, t.lo, t.hi, t.kind, t.up, t.down, t.grid_lo, t.grid_hi, rows, cols, *pulses, key)
+        *program_table(
+            t.g, t.lo, t.hi, t.kind, t.up, t.down, t.grid_lo, t.grid_hi, rows, cols, *pulses, worth, key
+        )
     )
+
+
+@kernel
+def _nominal(factors: Array) -> Any:
+    """Whether pulses of both kinds are worth one nominal pulse each."""
+    return factors[0] == np.float32(1) and factors[1] == np.float32(1)
 
 
 @kernel
@@ -92,7 +105,7 @@ def _both(up: Array, down: Array, counts: Counts, out: Array) -> None:
 @kernel
 def _step_dense(
     g: Array, packed: Array, r: int, c: int, counts: Counts, s: Array,
-    counter: NDArray[np.uint32], c2c: Array, low: Any, high: Any, total: NDArray[np.float64],
+    counter: NDArray[np.uint32], c2c: Array, factors: Array, low: Any, high: Any, total: NDArray[np.float64],
 ) -> None:  # fmt: skip
     """Neighbours: devices of row r from column c on, ``counts`` [m]."""
     m = counts.size
@@ -103,7 +116,7 @@ def _step_dense(
     up_a, up_k = packed[r, 0, c : c + m], packed[r, 1, c : c + m]
     down_a, down_k = packed[r, 2, c : c + m], packed[r, 3, c : c + m]
     first = np.uint32(r * g.shape[1] + c)
-    if largest == 1:
+    if largest == 1 and _nominal(factors):
         step_single(
             now, up_a, up_k, down_a, down_k, lo, hi, counts, s[4, :m], s[7, :m], first, c2c, low, high, total
         )
@@ -115,14 +128,17 @@ def _step_dense(
         n[j] = np.float32(counts[j])
     for j in range(m):
         counter[j] = np.uint32(first + np.uint32(j))
-    closed_form(n, k, largest, s[3, :m], s[4, :m], s[5, :m], s[6, :m])
+    if _nominal(factors):
+        closed_form(n, k, largest, s[3, :m], s[4, :m], s[5, :m], s[6, :m])
+    else:
+        closed_form_worth(n, k, factors, s[3, :m], s[4, :m])
     step(now, lo, hi, a, k, n, s[3, :m], s[4, :m], s[7, :m], counter[:m], c2c, low, high, total)
 
 
 @kernel
 def _step_listed(
     g: Array, packed: Array, place: Index, base: Index, n: Array, largest: Any, s: Array,
-    counter: NDArray[np.uint32], c2c: Array, low: Any, high: Any, total: NDArray[np.float64],
+    counter: NDArray[np.uint32], c2c: Array, factors: Array, low: Any, high: Any, total: NDArray[np.float64],
 ) -> None:  # fmt: skip
     """Devices anywhere: ``place`` in the flat g, ``base`` in the flat packed, ``n`` pulses, all [m]."""
     m = place.size
@@ -140,7 +156,10 @@ def _step_listed(
         old[q] = now[np.uint64(place[q])]
     for q in range(m):
         counter[q] = np.uint32(place[q])
-    closed_form(n, k, largest, s[3, :m], s[4, :m], s[5, :m], s[6, :m])
+    if _nominal(factors):
+        closed_form(n, k, largest, s[3, :m], s[4, :m], s[5, :m], s[6, :m])
+    else:
+        closed_form_worth(n, k, factors, s[3, :m], s[4, :m])
     step(old, lo, hi, a, k, n, s[3, :m], s[4, :m], s[10, :m], counter[:m], c2c, low, high, total)
     for q in range(m):
         now[np.uint64(place[q])] = old[q]
@@ -149,7 +168,8 @@ def _step_listed(
 @kernel
 def _program_affine(
     g: Array, packed: Array, c2c_up: float, c2c_down: float,
-    rows: Index, cols: Index, col_start: int, starts: Index, places: Places, numbers: Counts, key: int,
+    rows: Index, cols: Index, col_start: int, starts: Index, places: Places, numbers: Counts,
+    factors: Array, key: int,
 ) -> tuple[float, float]:  # fmt: skip
     low, high = words(key)
     c2c = np.array([c2c_up, c2c_down], np.float32)
@@ -174,7 +194,7 @@ def _program_affine(
                 row = line
             for first in range(0, cols.size, _BLOCK):
                 some = row[first : first + _BLOCK]
-                _step_dense(g, packed, r, col_start + first, some, s, counter, c2c, low, high, total)
+                _step_dense(g, packed, r, col_start + first, some, s, counter, c2c, factors, low, high, total)
             continue
         for q in range(a, b):
             c = cols[places[q]]
@@ -185,9 +205,11 @@ def _program_affine(
             most = max(most, abs(n))
             m += 1
             if m == _BLOCK:
-                _step_listed(g, packed, place, base, pulses, most, s, counter, c2c, low, high, total)
+                _step_listed(g, packed, place, base, pulses, most, s, counter, c2c, factors, low, high, total)
                 m = 0
                 most = np.float32(0)
     if m:
-        _step_listed(g, packed, place[:m], base[:m], pulses[:m], most, s, counter, c2c, low, high, total)
+        _step_listed(
+            g, packed, place[:m], base[:m], pulses[:m], most, s, counter, c2c, factors, low, high, total
+        )
     return total[0], total[1]

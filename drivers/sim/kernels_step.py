@@ -50,6 +50,20 @@ def closed_form(n: Array, k: Array, largest: Any, phi: Array, root: Array, phi_s
             k_s[j] = max(k_s[j] * (np.float32(2) - k_s[j]), -_BEYOND)
 
 
+@kernel
+def closed_form_worth(n: Array, k: Array, factors: Array, phi: Array, root: Array) -> None:
+    """Like :func:`closed_form` for pulses that are worth ``factors`` nominal ones (potentiating, depressing):
+    |n| times as many nominal pulses, whole or not.
+    """
+    for j in range(n.size):
+        pulses = np.float64(abs(n[j])) * np.float64(factors[0] if n[j] > 0 else factors[1])
+        slope = np.float64(k[j])
+        grown = pulses if slope == 0 else -math.expm1(pulses * math.log1p(-slope)) / slope
+        phi[j] = np.float32(min(grown, np.float64(_BEYOND)))
+    for j in range(n.size):
+        root[j] = np.float32(math.sqrt(abs(n[j]) * (factors[0] if n[j] > 0 else factors[1])))
+
+
 @reduction
 def _tally(n: Any, before: Array, after: Array) -> tuple[Any, Any]:
     """Potentiating pulses, and all, each times twice the mean conductance."""

@@ -1,6 +1,10 @@
-"""Pulses to devices that follow measured tables: one pulse after another, each a draw of its own."""
+"""Pulses to devices that follow measured tables: one nominal pulse after another, each a draw of its own, and
+of the last as much as is left.
+"""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +19,8 @@ Array = NDArray[np.float32]
 @kernel
 def program_table(
     g: Array, lo: Array, hi: Array, kind: NDArray[np.int16], up: Array, down: Array, grid_lo: Array,
-    grid_hi: Array, rows: Index, cols: Index, starts: Index, places: Places, numbers: Counts, key: int,
+    grid_hi: Array, rows: Index, cols: Index, starts: Index, places: Places, numbers: Counts,
+    factors: Array, key: int,
 ) -> tuple[float, float]:  # fmt: skip
     """Pulse the devices of a region; arguments and answer as :func:`drivers.sim.kernels_program.program`."""
     low, high = words(key)
@@ -32,7 +37,9 @@ def program_table(
             counter = np.uint32(r * g.shape[1] + c)
             old = g[r, c]
             now = old
-            for pulse in range(n):
+            worth = np.float64(n) * np.float64(factors[0] if numbers[q] > 0 else factors[1])
+            for pulse in range(np.int64(math.ceil(worth))):
+                part = np.float32(min(worth - np.float64(pulse), 1.0))
                 x = min(max((now - grid_lo[kd]) * per_siemens, np.float32(0)), np.float32(points - 1))
                 x0 = min(int(x), points - 2)
                 fx = x - np.float32(x0)
@@ -46,7 +53,7 @@ def program_table(
                     below = table[y0, x0] + fx * (table[y0, x0 + 1] - table[y0, x0])
                     above = table[y0 + 1, x0] + fx * (table[y0 + 1, x0 + 1] - table[y0 + 1, x0])
                     step = below + (y - np.float32(y0)) * (above - below)
-                now = min(max(now + step, lo[r, c]), hi[r, c])
+                now = min(max(now + part * step, lo[r, c]), hi[r, c])
             g[r, c] = now
             total[0 if numbers[q] > 0 else 1] += 0.5 * n * (np.float64(old) + np.float64(now))
     return total[0], total[1]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from drivers.sim import kernels
 from drivers.sim.array import SimArray
+from drivers.sim.response import Response
 from drivers.sim.settings import SimSettings
 from drivers.sim.shots import count_shots, grouped, half_selects, one_by_one
 from hil.schedule import (
@@ -57,9 +58,10 @@ class Physics:
     shot_s: float
     scheme: str
     disturbs: bool
+    response: Response
 
     @classmethod
-    def of(cls, settings: SimSettings) -> Physics:
+    def of(cls, settings: SimSettings, response: Response) -> Physics:
         """Take them from the settings."""
         return cls(
             noise=settings.read.noise,
@@ -76,6 +78,7 @@ class Physics:
             shot_s=settings.timing.shot,
             scheme=settings.disturb.scheme,
             disturbs=settings.disturb.half_select > 0,
+            response=response,
         )
 
     def sigma(self, integration_s: float) -> float:
@@ -138,9 +141,11 @@ def multiply(array: SimArray, op: Multiply, physics: Physics, now_s: float, key:
 def program(array: SimArray, op: Program, physics: Physics, now_s: float, key: int) -> Done:
     """Put the counts out in shots of equal rows (drivers.sim.shots)."""
     up, down, shots = op.potentiate, op.depress, count_shots(op.pulses, op.region.cols.size)
-    done = array.pulse(op.region, op.pulses, now_s, key)
+    factors = physics.response.factors(up, down)
+    done = array.pulse(op.region, op.pulses, now_s, key, factors)
     if physics.disturbs:
-        array.disturb(op.region, grouped(np.maximum(op.counts, 0)), grouped(np.maximum(-op.counts, 0)))
+        trains = grouped(np.maximum(op.counts, 0)), grouped(np.maximum(-op.counts, 0))
+        array.disturb(op.region, *trains, factors)
     return Done(
         None,
         shots.up * _shot_s(up, physics) + shots.down * _shot_s(down, physics),
@@ -183,9 +188,10 @@ def _nudge_by_pulses(
     counts = np.zeros(region.shape, np.int16)
     counts[points[:, 0], points[:, 1]] = count
     before, share = array.held(now_s)[rows, cols], _felt_share(array, rows, cols, now_s)
-    there = array.pulse(region, counts, now_s, key)
+    factors = physics.response.factors(potentiate, depress)
+    there = array.pulse(region, counts, now_s, key, factors)
     change = array.held(now_s)[rows, cols] - before
-    back = array.pulse(region, -counts, now_s, key + 1)
+    back = array.pulse(region, -counts, now_s, key + 1, factors)
     after = array.held(now_s)[rows, cols]
     array.put(rows, cols, before)
     amperes, joules = _sense_nudged(array, op, change * share, physics, now_s, key + 2)
@@ -193,7 +199,7 @@ def _nudge_by_pulses(
     amperes += _left_before(points, physics.drive(op.volts), (after - before) * share)
     if physics.disturbs:
         train = one_by_one(np.abs(counts).astype(np.float64))
-        array.disturb(region, train, train)
+        array.disturb(region, train, train, factors)
     up_s = there.up_siemens + back.up_siemens
     down_s = there.down_siemens + back.down_siemens
     sensed = _nudged(

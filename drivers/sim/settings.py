@@ -6,7 +6,7 @@ import math
 from typing import Annotated, Any, Literal, TypeAlias, cast
 
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import BeforeValidator, Discriminator, Field, StrictInt, model_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, StrictInt, model_validator
 
 from drivers.sim.presets import DEFAULT_PRESET, complete, preset
 from hil.config.bench import BenchSettings
@@ -48,7 +48,22 @@ def _pair(value: object) -> object:
     return {"up": value, "down": value} if is_number else value
 
 
+def _at_most(most: float, inclusive: bool) -> AfterValidator:
+    def check(pair: UpDown) -> UpDown:
+        for way, value in (("up", pair.up), ("down", pair.down)):
+            if not (value <= most if inclusive else value < most):
+                raise MisfitError(
+                    f"asked for {value:g}; {'at most' if inclusive else 'less than'} {most:g} is needed", way
+                )
+        return pair
+
+    return AfterValidator(check)
+
+
 Pair: TypeAlias = Annotated[UpDown, BeforeValidator(_pair, json_schema_input_type=float | UpDown)]
+
+Thresholds: TypeAlias = Annotated[Pair, _at_most(1, inclusive=False)]
+Exponents: TypeAlias = Annotated[Pair, _at_most(10, inclusive=True)]
 
 
 class PulseSettings(Config):
@@ -63,6 +78,19 @@ class PulseSettings(Config):
         if self.amplitude == 0:
             raise MisfitError("a pulse of 0 V does nothing; give its amplitude", "amplitude")
         return self
+
+
+class ResponseSettings(Config):
+    """What a pulse of another amplitude or width than the nominal one does: it is worth
+    ((|V| - Vt) / (|V0| - Vt))^p (w / w0)^q nominal pulses, and none up to the threshold.
+    """
+
+    threshold: Thresholds = Field(
+        default=UpDown(up=0.5, down=0.5),
+        description="Vt as a fraction of the nominal amplitude; 0.5: half-selected ones do not move",
+    )
+    amplitude_exponent: Exponents = Field(default=UpDown(up=1.0, down=1.0), description="p")
+    width_exponent: Exponents = Field(default=UpDown(up=1.0, down=1.0), description="q")
 
 
 class SpreadSettings(Config):
@@ -119,6 +147,9 @@ class _Device(Config):
     )
     potentiate: PulseSettings = Field(description="the pulse that raises conductance")
     depress: PulseSettings = Field(description="the pulse that lowers it")
+    response: ResponseSettings = Field(
+        default=ResponseSettings(), description="what pulses of another amplitude or width do"
+    )
     initial: Literal["g_min", "mid", "g_max", "uniform"] = Field(
         default="mid", description="state of each device at the start, in its own range"
     )
