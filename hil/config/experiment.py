@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias, Union, cast
 
 from pydantic import BeforeValidator, Field, create_model, model_validator
 
 from hil.config.validate import Config, MisfitError
+from hil.config.verify import Verify
 from hil.data.spec import DataSpec
 from hil.errors import ConfigError
 from hil.network.activations import ActivationName, Loss, LossName
@@ -75,6 +77,8 @@ LayerSettings: TypeAlias = DenseSettings | ConvSettings
 def _dense_unless_said(value: object) -> object:
     """A layer is dense where the file does not say ``kind``."""
     if isinstance(value, Mapping) and "kind" not in value:
+        if key := next((key for key in ("kernel", "channels") if key in value), None):
+            raise MisfitError("only a convolution has it; add kind: conv to this layer", key)
         return {"kind": "dense", **cast(Mapping[str, object], value)}
     return cast(object, value)
 
@@ -131,16 +135,41 @@ class NetworkSettings(Config):
         return self
 
 
-class InitialSettings(Config):
+class SoftwareSettings(Config):
+    """Plain SGD in float on the host, of the same network, its weights kept within each layer's w_max."""
+
+    epochs: int = Field(default=10, ge=1, description="Passes over the training samples.")
+    batch: int = Field(default=10, ge=1, description="Samples a step.")
+    rate: float = Field(default=0.1, gt=0, description="Learning rate, for the mean over the batch.")
+    rate_decay: float = Field(
+        default=0.9, gt=0, le=1, description="The rate is multiplied by this after every epoch."
+    )
+
+
+class InitialSettings(Verify):
     """The weights that training starts from."""
 
-    kind: Literal["write-verify", "random", "keep"] = Field(
+    kind: Literal["write-verify", "random", "keep", "transfer", "file"] = Field(
         default="write-verify",
         description=(
             "write-verify: random weights, pulsed and read until within tolerance; random: the same, "
-            "pulsed once without reading; "
-            "keep: the devices as they are."
+            "pulsed once without reading; keep: the devices as they are; transfer: weights trained in "
+            "software on the host; file: your own, from path."
         ),
+    )
+    software: SoftwareSettings = Field(
+        default=SoftwareSettings(), description="Of transfer: how the weights are trained on the host."
+    )
+    path: Path | None = Field(
+        default=None,
+        description=(
+            "Of file: an .npz with layer1, layer2 ..., each [outputs, inputs] and, with bias, one column more "
+            "at the end."
+        ),
+    )
+    open_loop: bool = Field(
+        default=False,
+        description="Of transfer and file: pulse once by the typical curve, without reading, as random does.",
     )
     gain: float = Field(
         default=1.0,
@@ -150,13 +179,34 @@ class InitialSettings(Config):
             "kernel the pixels that it sees, and its channels."
         ),
     )
-    tolerance: float = Field(
-        default=0.3,
+    tolerance: float | None = Field(
+        default=None,
         gt=0,
         lt=1,
-        description="Of write-verify, as a fraction of the layer's largest initial weight.",
+        description=(
+            "Of write-verify, as a fraction of the layer's largest initial weight; where steps are coarser, "
+            "they decide. none: 0.3 for random weights, 0.02 for those of transfer and file."
+        ),
     )
-    rounds: int = Field(default=8, ge=1, description="Most rounds of write-verify.")
+
+    @property
+    def trained(self) -> bool:
+        """Whether the weights come from elsewhere, trained."""
+        return self.kind in ("transfer", "file")
+
+    @property
+    def within(self) -> float:
+        """The tolerance in use."""
+        return self.tolerance or (0.02 if self.trained else 0.3)
+
+    @model_validator(mode="after")
+    def _has_its_file(self) -> Self:
+        if self.kind == "file" and self.path is None:
+            raise MisfitError("kind file needs the .npz with the weights", "path")
+        for key, kinds in (("path", ("file",)), ("software", ("transfer",)), ("open_loop", ("transfer", "file"))):
+            if key in self.model_fields_set and self.kind not in kinds:
+                raise MisfitError(f"is for kind {' or '.join(kinds)}; kind is {self.kind}", key)
+        return self
 
 
 class EarlyStop(Config):
@@ -174,7 +224,11 @@ class EarlyStop(Config):
 class TrainingSettings(Config):
     """Epochs, batches and what is measured on the way."""
 
-    epochs: int = Field(default=1, ge=1, description="Passes over the training samples.")
+    epochs: int = Field(
+        default=1,
+        ge=0,
+        description="Passes over the training samples; 0: only the initial weights, and an evaluation.",
+    )
     batch: int = Field(default=1, ge=1, description="Samples a step.")
     rate: float = Field(
         default=0.05, gt=0, description="Learning rate, for the gradient's mean over the batch."
