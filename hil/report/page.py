@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hil.report.facts import about, cost_rows, flat, key_figures, look, places
-from hil.report.style import PAGE
+from hil.report.markup import Markup, columns, facts, table
 from hil.store import Run
 from hil.store.folder import JSON, write_whole
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 MOST_ARRAYS = 8
 MOST_EVENTS = 200
@@ -51,11 +47,10 @@ def write_report(run: Run, path: Path | None = None) -> Path:
 
 
 class _Page:
-    """A page that grows from top to bottom and counts its figures."""
+    """The parts of a run's page, in their order."""
 
     def __init__(self) -> None:
-        self._parts: list[str] = []
-        self._figures = 0
+        self._page = Markup()
 
     def build(self, run: Run) -> str:
         self._head(run)
@@ -66,30 +61,22 @@ class _Page:
         self._events(run)
         self._settings(run.header)
         self._python(run)
-        title = escape(f"{run.name}: run report")
-        return (
-            f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n<title>{title}</title>\n'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-            f"<style>{PAGE}</style>\n</head>\n<body>\n" + "\n".join(self._parts) + "\n</body>\n</html>\n"
-        )
+        return self._page.document(f"{run.name}: run report")
 
     def _head(self, run: Run) -> None:
         status = run.status
-        self._add(
+        self._page.add(
             f'<h1>{escape(run.name)}<span class="status {escape(status)}">{escape(status)}</span></h1>',
             f'<p class="lead">{escape(run.path.name)}</p>',
         )
         reason = look(run.summary, "error") or look(run.summary, "reason")
         if isinstance(reason, str) and reason != status:
-            self._add(f"<p>Ended with: {escape(reason)}</p>")
-        facts = "".join(
-            f"<div><dt>{escape(label)}</dt><dd>{escape(text)}<small>{escape(remark)}</small></dd></div>"
-            for label, (text, remark) in key_figures(run).items()
-        )
-        self._add(f'<dl class="facts">{facts}</dl>', _table(about(run.header).items()))
+            self._page.add(f"<p>Ended with: {escape(reason)}</p>")
+        figures = ((label, *told) for label, told in key_figures(run).items())
+        self._page.add(facts(figures), table(about(run.header).items()))
         doubt = sum(intent.in_doubt for intent in run.intents)
         if doubt:
-            self._add(
+            self._page.add(
                 f"<p><b>{doubt} schedule(s) in doubt:</b> it is not known whether their pulses were given. "
                 "Read the devices before building on them.</p>"
             )
@@ -97,7 +84,7 @@ class _Page:
     def _learning(self, run: Run) -> None:
         from hil.report.curves import learning
 
-        self._add("<h2>Learning</h2>")
+        self._page.add("<h2>Learning</h2>")
         caption = (
             "Loss and accuracy against training samples: mean over windows of samples, each "
             "before it was learned, and over the test images."
@@ -106,24 +93,24 @@ class _Page:
             caption += (
                 " Cosine between the error that the method used and the exact one, mean of hidden layers."
             )
-        self._figure(learning(run), caption, "No training window and no evaluation was recorded.")
+        self._page.figure(learning(run), caption, "No training window and no evaluation was recorded.")
         if not run.evaluations.size:
-            self._missing("The network was never evaluated on test images.")
+            self._page.missing("The network was never evaluated on test images.")
 
     def _costs(self, run: Run) -> None:
         from hil.report.curves import cost_by_operation, cost_over_time
 
-        self._add("<h2>What it took</h2>")
+        self._page.add("<h2>What it took</h2>")
         costs = run.costs
-        self._figure(
+        self._page.figure(
             cost_by_operation(costs),
             "Time on the bench's own clock and energy, by kind of operation.",
             "No costs were recorded.",
         )
         if costs:
             head = ("Operation", "Time", "Energy", "Pulses", "Half-selects", "Readings", "Transactions")
-            self._add(_columns(head, cost_rows(costs)))
-        self._figure(
+            self._page.add(columns(head, cost_rows(costs)))
+        self._page.figure(
             cost_over_time(run),
             "Pulses and single readings since the start; accuracy for the time and energy spent.",
             "No training window was recorded, so cost over time is not known.",
@@ -132,31 +119,31 @@ class _Page:
     def _arrays(self, run: Run) -> None:
         from hil.report.maps import conductances, distribution_and_wear
 
-        self._add("<h2>Arrays</h2>")
+        self._page.add("<h2>Arrays</h2>")
         first, last, doses = _end_maps(run, "initial"), _end_maps(run, "final"), run.doses
         names = list(dict.fromkeys([*first, *last, *doses]))
         if not names:
-            self._missing("No array was read for the record, and no doses were recorded.")
+            self._page.missing("No array was read for the record, and no doses were recorded.")
         for absent, maps in (("before training", first), ("after training", last)):
             if names and not maps:
-                self._missing(f"The arrays were not read {absent}.")
+                self._page.missing(f"The arrays were not read {absent}.")
         layers = places(run.header)
         drawn = _drawn(names, layers)
         if len(drawn) < len(names):
             absent = "; ".join(_placed(name, layers) for name in names if name not in drawn)
-            self._missing(f"{len(drawn)} of {len(names)} arrays are drawn. Left out: {absent}.")
+            self._page.missing(f"{len(drawn)} of {len(names)} arrays are drawn. Left out: {absent}.")
         for name in drawn:
             before, after, dose = first.get(name), last.get(name), doses.get(name)
             shape = next(part.shape for part in (before, after, dose) if part is not None)
             heading = f"{_placed(name, layers)}, {shape[0]} × {shape[1]}"  # noqa: RUF001
-            self._add(f"<h3>{escape(heading)}</h3>")
-            self._figure(
+            self._page.add(f"<h3>{escape(heading)}</h3>")
+            self._page.figure(
                 conductances(before, after),
                 f"Conductances G of {name} before and after training on one scale, and their change. "
                 "Scales span 99.6 % of the devices. Grey: not read, or the reading is only a bound.",
                 f"The conductances of {name} were not recorded.",
             )
-            self._figure(
+            self._page.figure(
                 distribution_and_wear(before, after, dose),
                 f"{name}: distribution of conductances; pulses each device has seen, white where none; share "
                 "of the array's devices with at least as many. The outermost bins hold what lies beyond.",
@@ -166,8 +153,8 @@ class _Page:
     def _noise(self, run: Run) -> None:
         from hil.report.curves import update_noise
 
-        self._add("<h2>Update noise</h2>")
-        self._figure(
+        self._page.add("<h2>Update noise</h2>")
+        self._page.figure(
             update_noise(run),
             "Mean of |ΔW measured - ΔW wanted| over the synapses that were to change, in weight units and "
             "relative to the mean wanted change (Lee et al. 2021, arXiv 2111.07113). The noise of both "
@@ -177,26 +164,26 @@ class _Page:
         )
 
     def _events(self, run: Run) -> None:
-        self._add("<h2>Events</h2>")
+        self._page.add("<h2>Events</h2>")
         events = run.events
         if not events:
-            self._missing("None.")
+            self._page.missing("None.")
             return
         rows = [[f"{step:,}", kind, text] for step, kind, text in events[:MOST_EVENTS]]
-        self._add(_columns(("Step", "Kind", "Text"), rows, "events"))
+        self._page.add(columns(("Step", "Kind", "Text"), rows, "events"))
         if len(events) > MOST_EVENTS:
-            self._missing(f"{len(events) - MOST_EVENTS:,} more are in the journal.")
+            self._page.missing(f"{len(events) - MOST_EVENTS:,} more are in the journal.")
 
     def _settings(self, header: Mapping[str, JSON]) -> None:
         for part in ("experiment", "bench"):
-            self._add(f"<h2>{part.capitalize()}</h2>")
+            self._page.add(f"<h2>{part.capitalize()}</h2>")
             resolved, given = look(header, part, "resolved"), look(header, part, "given")
             if resolved:
-                self._add(_table(flat(resolved), "settings"))
+                self._page.add(table(flat(resolved), "settings"))
             else:
-                self._missing("Its settings were not recorded.")
+                self._page.missing("Its settings were not recorded.")
             if isinstance(given, str) and given.strip():
-                self._add(f"<h3>As given</h3><pre>{escape(given.strip())}</pre>")
+                self._page.add(f"<h3>As given</h3><pre>{escape(given.strip())}</pre>")
         rest = [
             (path, text)
             for path, text in flat(header)
@@ -204,7 +191,7 @@ class _Page:
                 ("experiment.resolved", "experiment.given", "bench.resolved", "bench.given")
             )
         ]
-        self._add("<h2>Provenance</h2>", _table(rest, "settings"))
+        self._page.add("<h2>Provenance</h2>", table(rest, "settings"))
 
     def _python(self, run: Run) -> None:
         code = (
@@ -215,25 +202,7 @@ class _Page:
             "run.cost_history          # cost up to each window\n"
             'run.snapshot("final")     # array name to siemens [rows, cols]\n'
         )
-        self._add("<h2>Open it in Python</h2>", f"<pre>{escape(code)}</pre>")
-
-    def _add(self, *parts: str) -> None:
-        self._parts.extend(parts)
-
-    def _missing(self, text: str) -> None:
-        self._add(f'<p class="missing">{escape(text)}</p>')
-
-    def _figure(self, figure: Figure | None, caption: str, otherwise: str) -> None:
-        from hil.report.canvas import svg
-
-        if figure is None:
-            self._missing(otherwise)
-            return
-        self._figures += 1
-        number = self._figures
-        label = f"<b>Figure {number}.</b> {escape(caption)}"
-        drawing = _scrolled(svg(figure, f"f{number}"))
-        self._add(f"<figure>{drawing}<figcaption>{label}</figcaption></figure>")
+        self._page.add("<h2>Open it in Python</h2>", f"<pre>{escape(code)}</pre>")
 
 
 def _drawn(names: Sequence[str], layers: Mapping[str, Sequence[str]]) -> list[str]:
@@ -252,22 +221,3 @@ def _placed(name: str, layers: Mapping[str, Sequence[str]]) -> str:
 
 def _end_maps(run: Run, moment: str) -> Maps:
     return run.snapshot(moment) if moment in run.moments else {}
-
-
-def _table(rows: Iterable[tuple[str, str]], style: str = "") -> str:
-    body = "".join(f"<tr><th>{escape(key)}</th><td>{escape(text)}</td></tr>" for key, text in rows)
-    return f'<table class="{style}">{body}</table>'
-
-
-def _columns(head: Sequence[str], rows: Iterable[Sequence[str]], style: str = "number") -> str:
-    top = "".join(f"<th>{escape(text)}</th>" for text in head)
-    body = "".join(
-        f"<tr><th>{escape(row[0])}</th>{''.join(f'<td>{escape(text)}</td>' for text in row[1:])}</tr>"
-        for row in rows
-    )
-    return _scrolled(f'<table class="{style}"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>')
-
-
-def _scrolled(markup: str) -> str:
-    """What is wider than a narrow screen scrolls within its own box, by touch or by the keyboard."""
-    return f'<div class="wide" tabindex="0">{markup}</div>'
