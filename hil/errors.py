@@ -57,6 +57,26 @@ class DesyncError(BenchError):
     """Answers no longer match questions, or an answer cannot be parsed."""
 
 
+class DisconnectedError(BenchError):
+    """The line to an instrument is closed, refused or broken. What was sent last may or may not have been
+    done.
+    """
+
+
+class IdentityError(BenchError):
+    """Another instrument answers than the bench names: model, serial, firmware or language. Nothing was
+    output.
+    """
+
+
+class SettingError(InstrumentError):
+    """An instrument holds another setting than it was given: read back before output, which stayed off."""
+
+
+class OwnerError(BenchError):
+    """A session was used from a thread that does not own it, or inside another exchange. Nothing was sent."""
+
+
 class ComplianceError(BenchError):
     """A source reached its compliance where the run's policy says stop."""
 
