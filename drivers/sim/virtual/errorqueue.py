@@ -1,0 +1,43 @@
+"""An instrument's error queue, as SCPI-99 (21.8) and the TSP manuals describe it: bounded, oldest first."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple
+
+
+class Entry(NamedTuple):
+    """One entry; ``severity`` as TSP counts it (20 recoverable)."""
+
+    code: int
+    message: str
+    severity: int = 20
+
+
+OVERFLOW = Entry(-350, "Queue overflow")
+
+
+class ErrorQueue:
+    """When it is full the newest entry is replaced by -350 and further ones are lost."""
+
+    def __init__(self, size: int = 50) -> None:
+        self._size = size
+        self._entries: deque[Entry] = deque()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def add(self, entry: Entry) -> None:
+        """Note an error."""
+        if len(self._entries) < self._size:
+            self._entries.append(entry)
+        else:
+            self._entries[-1] = OVERFLOW
+
+    def next(self) -> Entry | None:
+        """The oldest entry, taken out; None if there is none."""
+        return self._entries.popleft() if self._entries else None
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._entries.clear()

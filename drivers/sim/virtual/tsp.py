@@ -1,0 +1,203 @@
+"""The part of TSP (Lua 5.0) that single lines need: assignments, calls, arithmetic, print.
+
+Written from the Series 2600B reference manual (2600BS-901-01), sections 8 (TSP fundamentals) and 9. No loops,
+no functions, no scripts: such a line is a syntax error (-285), as nonsense is to a real instrument.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeAlias
+
+Value: TypeAlias = float | str | bool | None
+
+_TOKEN = re.compile(
+    r"""\s*(?:(?P<number>\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)
+    |(?P<name>[A-Za-z_]\w*)|(?P<string>"[^"\n]*"|'[^'\n]*')|(?P<mark>[-+*/=(),.;]))""",
+    re.VERBOSE,
+)
+
+
+class TspError(Exception):
+    """-285 (syntax: nothing of the line is done) or -286 (run time: what stands before it is done)."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Names(Protocol):
+    """The names an instrument knows, by their dotted path."""
+
+    def get(self, path: str) -> Value:
+        """Value of a name, nil if it has none; TspError if what stands before the last dot is no table."""
+        ...
+
+    def set(self, path: str, value: Value) -> None:
+        """Assign."""
+        ...
+
+    def call(self, path: str, arguments: Sequence[Value]) -> tuple[Value, ...]:
+        """Call a function; its results."""
+        ...
+
+
+Action: TypeAlias = Callable[[Names], None]
+Expression: TypeAlias = Callable[[Names], tuple[Value, ...]]
+
+
+def run(line: str, names: Names) -> None:
+    """Read the whole line, then do it statement by statement. Raises TspError."""
+    reader = _Reader(line)
+    actions: list[Action] = []
+    while reader.kind != "end":
+        actions.append(reader.statement())
+    for action in actions:
+        action(names)
+
+
+class _Reader:
+    def __init__(self, line: str) -> None:
+        self._line = line.split("--", 1)[0].rstrip()
+        self._at = 0
+        self.kind, self.text = "", ""
+        self._advance()
+
+    def statement(self) -> Action:
+        path, call = self._prefix()
+        if call is not None and self.text != ".":
+            self._skip(";")
+            return lambda names: (call(names), None)[1]
+        paths = [path]
+        while self._skip(","):
+            path, call = self._prefix()
+            if call is not None:
+                self._wrong()
+            paths.append(path)
+        if not self._skip("="):
+            self._wrong()
+        expressions = self._list()
+        self._skip(";")
+        return lambda names: _assign(names, paths, _values(names, expressions))
+
+    def _prefix(self) -> tuple[str, Expression | None]:
+        path = self._name()
+        while self._skip("."):
+            path += "." + self._name()
+        if not self._skip("("):
+            return path, None
+        arguments = [] if self.text == ")" else self._list()
+        if not self._skip(")"):
+            self._wrong()
+        return path, lambda names: names.call(path, _values(names, arguments))
+
+    def _list(self) -> list[Expression]:
+        found = [self._sum()]
+        while self._skip(","):
+            found.append(self._sum())
+        return found
+
+    def _sum(self) -> Expression:
+        left = self._product()
+        while self.kind == "mark" and self.text in "+-":
+            left = _binary(self._take(), left, self._product())
+        return left
+
+    def _product(self) -> Expression:
+        left = self._unary()
+        while self.kind == "mark" and self.text in "*/":
+            left = _binary(self._take(), left, self._unary())
+        return left
+
+    def _unary(self) -> Expression:
+        if self._skip("-"):
+            return _binary("-", lambda _: (0.0,), self._unary())
+        return self._primary()
+
+    def _primary(self) -> Expression:
+        if self.kind == "number":
+            number = float(self._take())
+            return lambda _: (number,)
+        if self.kind == "string":
+            string = self._take()[1:-1]
+            return lambda _: (string,)
+        if self._skip("("):
+            inner = self._sum()
+            if not self._skip(")"):
+                self._wrong()
+            return inner
+        if self.kind == "name" and self.text in _CONSTANTS:
+            constant = _CONSTANTS[self._take()]
+            return lambda _: (constant,)
+        path, call = self._prefix()
+        return call if call is not None else lambda names: (names.get(path),)
+
+    def _name(self) -> str:
+        if self.kind != "name" or self.text in _RESERVED:
+            self._wrong()
+        return self._take()
+
+    def _take(self) -> str:
+        text = self.text
+        self._advance()
+        return text
+
+    def _skip(self, mark: str) -> bool:
+        if self.kind == "mark" and self.text == mark:
+            self._advance()
+            return True
+        return False
+
+    def _advance(self) -> None:
+        if self._at >= len(self._line):
+            self.kind, self.text = "end", "<eof>"
+            return
+        match = _TOKEN.match(self._line, self._at)
+        if match is None or match.lastgroup is None:
+            raise TspError(
+                -285, f"TSP Syntax error at line 1: malformed near `{self._line[self._at :][:10]}'"
+            )
+        self._at = match.end()
+        self.kind, self.text = match.lastgroup, match[match.lastgroup]
+
+    def _wrong(self) -> None:
+        raise TspError(-285, f"TSP Syntax error at line 1: unexpected symbol near `{self.text}'")
+
+
+_CONSTANTS: dict[str, Value] = {"true": True, "false": False, "nil": None}
+_RESERVED = frozenset({"and", "break", "do", "else", "elseif", "end", "for", "function", "if", "in", "local"})
+_RESERVED |= {"not", "or", "repeat", "return", "then", "until", "while"}
+
+
+def _values(names: Names, expressions: Sequence[Expression]) -> list[Value]:
+    """Each gives one value, the last all of its own."""
+    results = [expression(names) for expression in expressions]
+    each: list[Value] = [result[0] if result else None for result in results[:-1]]
+    return each + (list(results[-1]) if results else [])
+
+
+def _assign(names: Names, paths: Sequence[str], values: Sequence[Value]) -> None:
+    for index, path in enumerate(paths):
+        names.set(path, values[index] if index < len(values) else None)
+
+
+def _binary(mark: str, left: Expression, right: Expression) -> Expression:
+    def result(names: Names) -> tuple[Value, ...]:
+        a, b = left(names)[0], right(names)[0]
+        if not (type(a) is float and type(b) is float):
+            raise TspError(-286, "TSP Runtime error at line 1: attempt to perform arithmetic on a nil value")
+        if mark == "/" and b == 0:
+            return (float("nan") if a == 0 else float("inf") if a > 0 else float("-inf"),)
+        return ({"+": a + b, "-": a - b, "*": a * b, "/": a / b if b else 0.0}[mark],)
+
+    return result
+
+
+def printed(value: Value, digits: int) -> str:
+    """As print() writes it, with format.asciiprecision ``digits``."""
+    if value is None:
+        return "nil"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if isinstance(value, str) else f"{value:.{digits - 1}e}"
