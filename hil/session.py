@@ -16,10 +16,12 @@ from hil import setup
 from hil.bench import CostMeter
 from hil.config.bench import BenchSettings
 from hil.config.experiment import Experiment
+from hil.errors import ConfigError
 from hil.limits import LimitedBench
 from hil.network import Network
 from hil.plan import run
 from hil.store import Run, RunWriter, open_run
+from hil.training.contracts import Demanding
 from hil.training.controller import Outcome, Training, Whereabouts, train
 from hil.training.events import EvaluationRow, Journal, Snapshot, TrainingRow, UpdateNoiseRow
 
@@ -57,6 +59,11 @@ def prepare(
     data = setup.load_data(spec, data_dir)
     opened = setup.bench_for(spec, data, settings)
     network = setup.build_network(spec, data, opened)
+    try:
+        _ask_methods(spec, network, opened)
+    except BaseException:
+        opened.close()
+        raise
     training = Training(network, data, spec.gradient, spec.update, spec.training, spec.initial, spec.seed)
     header = {
         "name": spec.name,
@@ -94,6 +101,17 @@ def _placement(network: Network) -> dict[str, list[dict[str, Any]]]:
         ]
         for layer in network.layers
     }
+
+
+def _ask_methods(spec: Experiment, network: Network, bench: LimitedBench) -> None:
+    """Let gradient and update refuse the network or the bench, with file and line before their key."""
+    for method in (spec.gradient, spec.update):
+        if isinstance(method, Demanding):
+            try:
+                method.check(network, bench.arrays)
+            except ConfigError as error:
+                key, _, problem = str(error).partition(": ")
+                raise ConfigError(f"{spec.where(*key.split('.'))}: {problem}") from error
 
 
 def execute(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from hil.jit import kernel
 from hil.schedule import Index
 
 Array = NDArray[np.float32]
+_POINTS = 256
+"""Points whose noise is drawn in one loop: SIMD lanes are full at any number of vectors."""
 
 
 class Sums(NamedTuple):
@@ -68,33 +70,28 @@ def _variants(
     g: Array, rows: Index, cols: Index, volts: Array, lines: Index, line_volts: Array, transpose: bool,
     base: Array, base_var: Array, base_power: NDArray[np.float64], sigma: float, key: int,
 ) -> tuple[Array, NDArray[np.float64]]:  # fmt: skip
-    low, high = words(key)
-    sigma32 = np.float32(sigma)
     k = lines.size
     n, others = base.shape
+    noisy = base_var.size > 0
     out = np.empty((k, n, others), np.float32)
     power = np.empty((k, n))
-    line = np.empty(others, np.float32)
+    line, line2 = np.empty(others, np.float32), np.empty(others, np.float32)
+    squares = np.empty((n, others), np.float32)
     for q in range(k):
         x = lines[q]
         for j in range(others):
             line[j] = g[rows[j], cols[x]] if transpose else g[rows[x], cols[j]]
+        for j in range(others):
+            line2[j] = line[j] * line[j]
         line_sum = total(line)
         for s in range(n):
             v, w = volts[s, x], line_volts[q, s]
-            dv = w - v
-            dv2 = w * w - v * v
-            o, b = out[q, s], base[s]
-            for j in range(others):
-                o[j] = b[j] + dv * line[j]
-            if base_var.size:
-                bv = base_var[s]
-                first = np.uint32((q * n + s) * others)
-                for j in range(others):
-                    squares = max(bv[j] + dv2 * line[j] * line[j], np.float32(0))
-                    z = normal(bits(low, high, np.uint32(first + np.uint32(j))))
-                    o[j] += sigma32 * np.float32(math.sqrt(squares)) * z
-            power[q, s] = base_power[s] + np.float64(dv2) * line_sum
+            _replaced(out[q, s], base[s], line, w - v)
+            if noisy:
+                _replaced(squares[s], base_var[s], line2, w * w - v * v)
+            power[q, s] = base_power[s] + np.float64(w * w - v * v) * line_sum
+        if noisy:
+            _add_noise_from(out[q].reshape(-1), squares.reshape(-1), sigma, key, q * n * others)
     return out, power
 
 
@@ -103,23 +100,42 @@ def _nudged(
     g: Array, rows: Index, cols: Index, volts: Array, points: Index, change: Array,
     base: Array, base_var: Array, base_power: NDArray[np.float64], sigma: float, key: int,
 ) -> tuple[Array, NDArray[np.float64]]:  # fmt: skip
-    low, high = words(key)
-    sigma32 = np.float32(sigma)
     n = volts.shape[0]
     k = points.shape[0]
+    noisy = base_var.size > 0
     out = np.empty((k, n), np.float32)
     power = np.empty((k, n))
-    for q in range(k):
-        i, j = points[q, 0], points[q, 1]
-        was = g[rows[i], cols[j]]
-        dg = change[q]
-        dg2 = dg * (dg + np.float32(2) * was)
-        for s in range(n):
-            v = volts[s, i]
-            out[q, s] = base[s, j] + v * dg
-            if base_var.size:
-                squares = max(base_var[s, j] + v * v * dg2, np.float32(0))
-                z = normal(bits(low, high, np.uint32(q * n + s)))
-                out[q, s] += sigma32 * np.float32(math.sqrt(squares)) * z
-            power[q, s] = base_power[s] + np.float64(v) * v * dg
+    squares = np.empty((_POINTS, n), np.float32)
+    sums, sums2 = base.T.copy(), base_var.T.copy()
+    driven = volts.T.copy()
+    for first in range(0, k, _POINTS):
+        m = min(_POINTS, k - first)
+        for q in range(m):
+            i, j = points[first + q, 0], points[first + q, 1]
+            dg, v = change[first + q], driven[i]
+            _replaced(out[first + q], sums[j], v, dg)
+            if noisy:
+                squares[q] = v * v * (dg * (dg + np.float32(2) * g[rows[i], cols[j]])) + sums2[j]
+            power[first + q] = base_power + v * v * dg
+        if noisy:
+            part = out[first : first + m].reshape(-1)
+            _add_noise_from(part, squares[:m].reshape(-1), sigma, key, first * n)
     return out, power
+
+
+@kernel
+def _replaced(out: Array, base: Array, line: Array, by: Any) -> None:
+    """Write base + by line."""
+    for j in range(out.size):
+        out[j] = base[j] + by * line[j]
+
+
+@kernel
+def _add_noise_from(out: Array, squares: Array, sigma: float, key: int, first: int) -> None:
+    """One normal for each value, counted from ``first``; a rounding below 0 in its square is none."""
+    low, high = words(key)
+    sigma32 = np.float32(sigma)
+    start = np.uint32(first)
+    for j in range(out.size):
+        z = normal(bits(low, high, np.uint32(start + np.uint32(j))))
+        out[j] += sigma32 * np.float32(math.sqrt(max(squares[j], np.float32(0)))) * z

@@ -90,7 +90,7 @@ class Run:
 
     @property
     def training(self) -> Table:
-        """Windows of training: fields step, samples, epoch, loss, accuracy, clipped, cosine."""
+        """Windows of training: the fields of :class:`hil.training.events.TrainingRow`."""
         return self._journal.table("training")
 
     @property

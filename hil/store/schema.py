@@ -23,6 +23,9 @@ COLUMNS: dict[str, dict[str, str]] = {
         "accuracy": "REAL",
         "clipped": "INTEGER",
         "cosine": "REAL",
+        "drift": "REAL",
+        "nudge": "REAL",
+        "residue": "REAL",
     },
     "evaluation": {
         "step": "INTEGER",

@@ -6,10 +6,11 @@ update's state is handed in and comes back changed, so that a checkpoint is the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Protocol, TypeAlias, TypeVar, runtime_checkable
 
+from hil.bench import ArrayInfo
 from hil.network import Network, Tile, Wanted
 from hil.network.network import Labels
 from hil.network.tile import F32
@@ -21,13 +22,14 @@ State = TypeVar("State")
 @dataclass(slots=True, eq=False)
 class Batch:
     """Samples of one step: ``x`` float32 [n, in], ``labels`` int64 [n]; ``rate`` the learning rate; ``step``
-    counts from 0.
+    counts from 0; ``seed``: a gradient's chance comes from it and the step alone.
     """
 
     x: F32
     labels: Labels
     rate: float
     step: int
+    seed: int = 0
 
     @property
     def factor(self) -> float:
@@ -41,13 +43,18 @@ class StepReport:
     that were only bounds.
 
     ``cosine``: mean over hidden layers of the cosine between the error used and the exact one, None where it
-    was not measured.
+    was not measured. Of a gradient measured by nudges, else None: ``drift``, root mean square of the steps of
+    the mean cost from one baseline to the next; ``nudge``, the mean size of the nudges, in weights;
+    ``residue``, mean magnitude of the weight changes that they left behind.
     """
 
     cost: float
     correct: int
     clipped: int
     cosine: float | None = None
+    drift: float | None = None
+    nudge: float | None = None
+    residue: float | None = None
 
 
 Change: TypeAlias = Callable[[Sequence[tuple[int, Wanted]]], Plan[None]]
@@ -66,6 +73,15 @@ class Gradient(Protocol):
 
     def warnings(self, network: Network) -> Sequence[str]:
         """What a user should know before this gradient trains this network; shown once and recorded."""
+        ...
+
+
+@runtime_checkable
+class Demanding(Protocol):
+    """A gradient or an update that not every network or bench can serve: it is asked before anything runs."""
+
+    def check(self, network: Network, arrays: Mapping[str, ArrayInfo]) -> None:
+        """Refuse by a ConfigError that begins with the experiment's key: "gradient.nudge: asked for …"."""
         ...
 
 

@@ -20,7 +20,8 @@ class TrainingRow:
     ``step`` and ``samples`` count from the start of the run to the end of the window; ``loss`` and
     ``accuracy`` (0..1) are of the window's own samples, before each was learned; ``clipped`` counts readings
     that were only a bound; ``cosine`` is the mean over steps and hidden layers that measured it, between the
-    error the method used and the exact one, NaN if none did.
+    error the method used and the exact one, NaN if none did. ``drift``, ``nudge`` and ``residue`` are
+    means of those of :class:`hil.training.contracts.StepReport`, NaN where none was measured.
     """
 
     step: int
@@ -29,7 +30,10 @@ class TrainingRow:
     loss: float
     accuracy: float
     clipped: int
-    cosine: float
+    cosine: float = float("nan")
+    drift: float = float("nan")
+    nudge: float = float("nan")
+    residue: float = float("nan")
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,9 +33,10 @@ class Lab:
         held: Weights = "pair",
         arrays: dict[str, tuple[int, int]] | None = None,
         pulse: bool = False,
+        settings: SimSettings = IDEAL,
     ) -> None:
         matrices = [MatrixSize(f"layer{k}", n + 1, m) for k, (n, m) in enumerate(pairwise(sizes), 1)]
-        self.bench = SimBench(IDEAL, arrays or wanted_arrays(matrices, held), seed=3)
+        self.bench = SimBench(settings, arrays or wanted_arrays(matrices, held), seed=3)
         sheet = next(iter(self.bench.arrays.values())).device
         scale = scale_s(sheet, 2.0, held)
         blocks = place(matrices, self.bench.arrays, held)

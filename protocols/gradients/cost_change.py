@@ -1,0 +1,234 @@
+"""From the change of one neuron's sum to the change of the cost, by driving the layers above: nudges by the
+thousand in a few transactions, in slices that bound the memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hil.errors import BenchError
+from hil.network import Block, Layer, Network, Tile
+from hil.network.activations import activate
+from hil.network.kernels import peaks, softmax, with_bias
+from hil.network.network import Labels
+from hil.network.tile import F32
+from hil.plan import Plan
+from hil.schedule import Answer, Index, Multiply, MultiplyAnswer, NudgeAnswer, Variants
+from protocols.gradients.nudge_kernels import add_changes, leave_out, nudged_sums, softmax_cost_changes
+
+_SLICE = 1 << 19
+"""Numbers in the largest array of a slice: two megabytes, so that they stay in the cache."""
+_ZERO = np.zeros((1, 1), np.float32)
+Flags = NDArray[np.bool_]
+
+
+class Sensed(NamedTuple):
+    """Currents of an answer, float32 whatever the bench measures in, and which of them are only bounds."""
+
+    amperes: F32
+    clipped: Flags
+
+
+class Changed(NamedTuple):
+    """``summed`` float64 [k]: change of the cost by each nudge, summed over the batch; ``base``: the summed
+    cost without a nudge, by the readings that the changes were taken from; ``clipped``: readings that were
+    only bounds.
+    """
+
+    summed: NDArray[np.float64]
+    base: float
+    clipped: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Driven:
+    """A batch as it drives a tile: ``volts`` [n, in], and ``per_unit`` [n], the volts that stand for an input
+    of 1.
+    """
+
+    volts: F32
+    per_unit: F32
+
+    @classmethod
+    def by(cls, tile: Tile, inputs: F32, at_least: F32 = _ZERO) -> Driven:
+        """Inputs [n, in]; unless they are bounded, each vector is scaled to the read voltage by its largest,
+        or by ``at_least`` [n, 1] where that is more.
+        """
+        per_unit = np.full((len(inputs), 1), tile.sheet.read_voltage_v, np.float32)
+        if not tile.bounded_inputs:
+            per_unit /= peaks(inputs, at_least)
+        return cls(inputs * per_unit, per_unit[:, 0])
+
+    def baseline(self, tile: Tile) -> tuple[Multiply, ...]:
+        """Operations that drive every block of the tile, nothing nudged."""
+        return tuple(Multiply(b.region, self.of(b), tile.sheet.integration_s) for b in tile.blocks)
+
+    def of(self, block: Block) -> F32:
+        """The volts of a block's rows."""
+        return np.ascontiguousarray(self.volts[:, block.inputs])
+
+    def per_ampere(self, tile: Tile) -> F32:
+        """What an ampere of a plus column adds to a sum, [n]."""
+        return np.float32(1 / tile.scale_s) / self.per_unit
+
+    def sums(self, tile: Tile, answers: Sequence[Sensed]) -> F32:
+        """Z [n, out], of the answers to :meth:`baseline`."""
+        z = np.zeros((len(self.volts), tile.n_out), np.float32)
+        for block, answer in zip(tile.blocks, answers, strict=True):
+            amperes, (plus, minus) = answer.amperes, columns(block)
+            if plus >= 0:
+                z[:, block.outputs] += amperes[:, plus : plus + block.n_out]
+            if minus >= 0:
+                z[:, block.outputs] -= amperes[:, minus : minus + block.n_out]
+        z *= self.per_ampere(tile)[:, np.newaxis]
+        return z
+
+
+def columns(block: Block) -> tuple[int, int]:
+    """Where the plus and the minus columns begin in a block's region, -1 where there are none."""
+    plus = 0 if block.plus else -1
+    return plus, -1 if block.side == "plus" else block.n_out if block.plus else 0
+
+
+def sensed(answer: Answer) -> Sensed:
+    """The readings of a Multiply or a Nudge.
+
+    Raises
+    ------
+    BenchError
+        The bench answered something else.
+    """
+    if not isinstance(answer, MultiplyAnswer | NudgeAnswer):
+        raise BenchError(f"currents were asked for, {type(answer).__name__} came; a fault of the bench")
+    return Sensed(np.ascontiguousarray(answer.amperes, np.float32), np.ascontiguousarray(answer.clipped))
+
+
+def cost_changes(
+    network: Network, number: int, z: F32, outs: Index, changes: F32, labels: Labels
+) -> Plan[Changed]:
+    """Change of the cost by changes of single sums of layer ``number``.
+
+    Neighbours, 2 q and 2 q + 1, are measured against one reading of the layers above, so that its noise
+    leaves their difference.
+
+    Parameters
+    ----------
+    network
+        Its layers above ``number`` are driven, and driven again without a nudge for every slice.
+    z
+        Sums of the layer without a nudge, [n positions, out].
+    outs, changes
+        Which sum each nudge changes, int64 [k], and by how much in each vector, [k, n positions].
+    labels
+        True classes [n].
+    """
+    layer, last = network.layers[number], len(network.layers) - 1
+    above = network.layers[min(number + 1, last)]
+    lines = number < last and layer.convolution is None and above.convolution is None
+    width = 2 * above.tile.n_out if lines else _widest(network.layers[number:])
+    size = max(2, _SLICE // (width * labels.size) // 2 * 2)
+    summed = np.empty(len(outs))
+    bases: list[float] = []
+    clipped = 0
+    for first in range(0, len(outs), size):
+        part = slice(first, first + size)
+        if lines:
+            here, some, bounds = yield from _by_lines(layer, above.tile, z, outs[part], changes[part])
+        else:
+            here, bounds = z, 0
+            some = np.zeros((len(outs[part]), *z.shape), np.float32)
+            some[np.arange(len(some)), :, outs[part]] = changes[part]
+        top, moved, more = yield from _onward(network.layers[number + lines :], here, some)
+        summed[part], base = _cost(network, top, moved, labels)
+        bases.append(base)
+        clipped += bounds + more
+    return Changed(summed, float(np.mean(bases)), clipped)
+
+
+def _widest(layers: Sequence[Layer]) -> int:
+    """Numbers of a sample in the largest array that it takes to drive these layers one by one."""
+    return max(layer.positions * (layer.tile.n_in + 2 * layer.tile.n_out) for layer in layers)
+
+
+def _circuits(layer: Layer) -> tuple[F32, F32]:
+    """Gain and offset of a layer's neurons, [out] each."""
+    if layer.neurons is not None:
+        return layer.neurons.gain, layer.neurons.offset
+    return np.ones(layer.tile.n_out, np.float32), np.zeros(layer.tile.n_out, np.float32)
+
+
+def _by_lines(layer: Layer, tile: Tile, z: F32, outs: Index, changes: F32) -> Plan[tuple[F32, F32, int]]:
+    """Sums [n, out] of a dense layer's tile and their changes [k, n, out] as one driven line changes at a
+    time; and how many readings were only bounds.
+
+    ``layer`` is the dense layer below, the rest as in :func:`cost_changes`.
+    """
+    values = activate(layer.activation, nudged_sums(z, outs, changes, *_circuits(layer)))
+    inputs = layer.output(z)
+    if tile.n_in > layer.tile.n_out:
+        inputs = with_bias(inputs)
+    largest = _ZERO if tile.bounded_inputs else np.abs(values).max(axis=0)[:, np.newaxis]
+    driven = Driven.by(tile, inputs, largest)
+    volts = values * driven.per_unit
+    ops = list(driven.baseline(tile))
+    asked: list[tuple[int, Index]] = []
+    for b, block in enumerate(tile.blocks):
+        which = np.flatnonzero((outs >= block.first_in) & (outs < block.first_in + block.n_in))
+        if which.size:
+            asked.append((b, which))
+            single = Variants(outs[which] - block.first_in, volts[which])
+            ops.append(Multiply(block.region, ops[b].volts, tile.sheet.integration_s, variants=single))
+    execution = yield tuple(ops)
+    answers = [sensed(answer) for answer in execution.answers]
+    base, nudged = answers[: len(tile.blocks)], answers[len(tile.blocks) :]
+    moved = np.zeros((*changes.shape, tile.n_out), np.float32)
+    per_ampere = driven.per_ampere(tile)
+    for (b, which), answer in zip(asked, nudged, strict=True):
+        block = tile.blocks[b]
+        where = block.n_out, *columns(block)
+        add_changes(moved, which, block.first_out, answer.amperes, base[b].amperes, per_ampere, *where)
+    for (b, which), answer in zip(asked, nudged, strict=True):
+        if answer.clipped.any() or base[b].clipped.any():
+            where = tile.blocks[b].n_out, *columns(tile.blocks[b])
+            leave_out(moved, which, tile.blocks[b].first_out, answer.clipped, base[b].clipped, *where)
+    return driven.sums(tile, base), moved, sum(int(answer.clipped.sum()) for answer in answers)
+
+
+def _onward(layers: Sequence[Layer], z: F32, changes: F32) -> Plan[tuple[F32, F32, int]]:
+    """Sums of the last of these layers and their changes, by driving all above the first; and how many
+    readings were only bounds.
+
+    ``z`` [n positions, out] and ``changes`` [k, n positions, out] are the first layer's.
+    """
+    clipped = 0
+    for layer, above in pairwise(layers):
+        together = np.concatenate([z[np.newaxis], z + changes])
+        trace = yield from above.forward(layer.output(together.reshape(-1, z.shape[1])))
+        sums = trace.z.reshape(len(together), -1, above.tile.n_out)
+        z, changes = sums[0], sums[1:] - sums[0]
+        if trace.clipped.any():
+            bounds = trace.clipped.reshape(sums.shape)
+            changes[bounds[1:] | bounds[0]] = 0
+            clipped += int(bounds.sum())
+    return z, changes, clipped
+
+
+def _cost(network: Network, z: F32, changes: F32, labels: Labels) -> tuple[NDArray[np.float64], float]:
+    """Changes of the summed cost [k] by changes [k, n, out] of the last layer's sums z [n, out]; and the cost
+    without.
+    """
+    last, loss = network.layers[-1], network.loss
+    gain, offset = _circuits(last)
+    cost = loss.output(z, last.output(z), labels)[0]
+    if loss.name == "cross-entropy" and last.activation == "softmax":
+        summed = softmax_cost_changes(changes, softmax(gain * z + offset), gain, labels)
+        return summed, float(cost.sum())
+    nudged = (z + changes).reshape(-1, z.shape[1])
+    costs = loss.output(nudged, last.output(nudged), np.tile(labels, len(changes)))[0]
+    return (costs.reshape(len(changes), -1) - cost).sum(axis=1), float(cost.sum())
