@@ -14,6 +14,7 @@ from hil import builtin, plugins
 from hil.config.bench import BenchSettings
 from hil.config.experiment import Experiment, experiment_model
 from hil.config.validate import Config, did_you_mean, overridden, validate
+from hil.config.verify import Verify
 from hil.config.yaml import Document, describe, load_yaml
 from hil.data import Dataset, load_dataset
 from hil.errors import ConfigError, DataError
@@ -22,6 +23,7 @@ from hil.network import Layer, Loss, MatrixSize, Network, Neurons, Tile, place, 
 from hil.network.activations import bounded
 from hil.network.tile import Block, scale_s
 from hil.shapes import layer_shapes
+from hil.training.weights import Holds, load_weights
 from hil.units import Unit, format_quantity
 
 _PURPOSE_NEURONS = 4
@@ -173,10 +175,12 @@ def bench_for(experiment: Experiment, data: Dataset, settings: BenchSettings) ->
         bench's limits forbid its own read voltage or pulses, without which nothing can be trained.
     """
     sizes = matrices(experiment, data)
+    _check_weights(experiment, sizes)
     opened = open_bench(settings, wanted_arrays(sizes, experiment.network.weights), experiment.seed)
     try:
         _place(experiment, sizes, opened)
         _check_limits(settings, opened)
+        _check_raised(experiment, opened)
     except BaseException:
         opened.close()
         raise
@@ -233,6 +237,39 @@ def _check_limits(settings: BenchSettings, bench: LimitedBench) -> None:
             _hold(settings, "longest", limits.width_max_s, pulse.width_s, what)
 
 
+def _check_raised(experiment: Experiment, bench: LimitedBench) -> None:
+    """A closed loop that raises amplitudes must stay within the limits too."""
+    loops: list[tuple[str, Verify]] = [] if experiment.initial.unread else [("initial", experiment.initial)]
+    if isinstance(experiment.update, Verify):
+        loops.append(("update", experiment.update))
+    allowed = bench.limits.program_v
+    for key, loop in loops:
+        for info in bench.arrays.values():
+            strongest = max(abs(info.device.potentiate.amplitude_v), abs(info.device.depress.amplitude_v))
+            asked = strongest * loop.largest_amplitude
+            if allowed is not None and loop.levels and not asked <= allowed:
+                raise ConfigError(
+                    f"{experiment.where(key, 'amplitude_most')}: asked for {loop.amplitude_most:g}, which is "
+                    f"{format_quantity(asked, 'V')} on {info.name}; this bench allows "
+                    f"{format_quantity(allowed, 'V')} (limits.program)"
+                )
+
+
+def _check_weights(experiment: Experiment, sizes: Sequence[MatrixSize]) -> None:
+    path = experiment.initial.path
+    if path is None:
+        return
+    layers = experiment.network.layers
+    holds = [
+        Holds(size.name, size.n_in, size.n_out, layer.w_max)
+        for size, layer in zip(sizes, layers, strict=True)
+    ]
+    try:
+        load_weights(path, holds)
+    except ConfigError as error:
+        raise ConfigError(f"{experiment.where('initial', 'path')}: {error}") from error
+
+
 def _hold(settings: BenchSettings, key: str, limit: float | None, needed: float, what: str) -> None:
     if limit is None or (needed >= limit if key == "shortest" else needed <= limit):
         return
@@ -259,11 +296,12 @@ def _driver(document: Document) -> plugins.Driver:
 
 
 def _data_beside(document: Document, path: Path) -> Document:
-    """A relative data.path counts from the experiment file's folder, so that a file and its data travel
-    together.
+    """A relative data.path or initial.path counts from the experiment file's folder, so that a file and its
+    data travel together.
     """
-    data: Any = document.data.get("data")
-    where: Any = cast(dict[str, Any], data).get("path") if isinstance(data, dict) else None
-    if isinstance(where, str) and not Path(where).is_absolute() and (path.parent / where).exists():
-        data["path"] = str(path.parent / where)
+    for key in ("data", "initial"):
+        part: Any = document.data.get(key)
+        where: Any = cast(dict[str, Any], part).get("path") if isinstance(part, dict) else None
+        if isinstance(where, str) and not Path(where).is_absolute() and (path.parent / where).exists():
+            part["path"] = str(path.parent / where)
     return document

@@ -78,7 +78,7 @@ def _check_outputs(experiment: Experiment, data: Dataset) -> None:
 
 def _check_initial(experiment: Experiment, number: int, size: MatrixSize, layer: LayerSettings) -> None:
     limit = experiment.initial.gain * float(np.sqrt(6 / (size.n_in + size.n_out)))
-    if experiment.initial.kind != "keep" and limit > layer.w_max:
+    if experiment.initial.kind not in ("keep", "file") and limit > layer.w_max:
         raise ConfigError(
             f"{experiment.where('network', 'layers', number, 'w_max')}: {layer.w_max:g} is less than the "
             f"largest initial weight, {limit:.3g} (initial.gain {experiment.initial.gain:g} x sqrt(6 / "

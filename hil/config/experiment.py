@@ -163,7 +163,7 @@ class InitialSettings(Verify):
     path: Path | None = Field(
         default=None,
         description=(
-            "Of file: an .npz with layer1, layer2 ..., each [outputs, inputs] and, with bias, one column more "
+            "Of file: an .npz with layer1, layer2 ..., each [outputs, inputs], with bias one more column "
             "at the end."
         ),
     )
@@ -195,6 +195,11 @@ class InitialSettings(Verify):
         return self.kind in ("transfer", "file")
 
     @property
+    def unread(self) -> bool:
+        """Whether the devices are not read when the weights are written."""
+        return self.kind in ("random", "keep") or self.open_loop
+
+    @property
     def within(self) -> float:
         """The tolerance in use."""
         return self.tolerance or (0.02 if self.trained else 0.3)
@@ -203,7 +208,11 @@ class InitialSettings(Verify):
     def _has_its_file(self) -> Self:
         if self.kind == "file" and self.path is None:
             raise MisfitError("kind file needs the .npz with the weights", "path")
-        for key, kinds in (("path", ("file",)), ("software", ("transfer",)), ("open_loop", ("transfer", "file"))):
+        for key, kinds in (
+            ("path", ("file",)),
+            ("software", ("transfer",)),
+            ("open_loop", ("transfer", "file")),
+        ):
             if key in self.model_fields_set and self.kind not in kinds:
                 raise MisfitError(f"is for kind {' or '.join(kinds)}; kind is {self.kind}", key)
         return self

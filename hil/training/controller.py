@@ -12,20 +12,22 @@ from hil.chance import derive_key
 from hil.config.experiment import InitialSettings, TrainingSettings
 from hil.data import Dataset, batches
 from hil.network import Network, Wanted
-from hil.network.tile import read_answer
+from hil.network.tile import F32, read_answer
 from hil.plan import Plan, together
 from hil.schedule import Read, Schedule
 from hil.training.contracts import Batch, Gradient, StepReport, Update
-from hil.training.evaluation import evaluate
+from hil.training.evaluation import Scores, evaluate
 from hil.training.events import EvaluationRow, Journal, Snapshot, TrainingRow
-from hil.training.initial import Written, initialise
+from hil.training.initial import Written, random_weights, write
+from hil.training.software import assess, train_in_software
 from hil.training.update_noise import NoiseMeter
+from hil.training.weights import Holds, load_weights
 
 Reason: TypeAlias = Literal["finished", "early-stop", "target", "stopped"]
 
 _FEW = 0.01
 """Part of a layer's devices that may miss their initial weights without a warning."""
-_PURPOSE_ORDER, _PURPOSE_WEIGHTS, _PURPOSE_UPDATE, _PURPOSE_GRADIENT = 1, 2, 3, 5
+_PURPOSE_ORDER, _PURPOSE_WEIGHTS, _PURPOSE_UPDATE = 1, 2, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,22 +101,21 @@ class _Window:
     cost: float = 0.0
     correct: int = 0
     clipped: int = 0
-    measured: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
+    cosines: list[float] = field(default_factory=list[float])
 
     def add(self, samples: int, report: StepReport) -> None:
         self.samples += samples
         self.cost += report.cost
         self.correct += report.correct
         self.clipped += report.clipped
-        for name in ("cosine", "drift", "nudge", "residue"):
-            value: float | None = getattr(report, name)
-            if value is not None:
-                self.measured.setdefault(name, []).append(value)
+        if report.cosine is not None:
+            self.cosines.append(report.cosine)
 
     def row(self, step: int, samples: int, epoch: int) -> TrainingRow:
-        means = {name: float(np.mean(values)) for name, values in self.measured.items()}
-        cost, correct = self.cost / self.samples, self.correct / self.samples
-        return TrainingRow(step, samples, epoch, cost, correct, self.clipped, **means)
+        cosine = float(np.mean(self.cosines)) if self.cosines else float("nan")
+        return TrainingRow(
+            step, samples, epoch, self.cost / self.samples, self.correct / self.samples, self.clipped, cosine
+        )
 
 
 class _Course:
@@ -129,10 +130,10 @@ class _Course:
         self._at = at
         self._states: list[Any] = []
         self._noise = NoiseMeter(training.settings.update_noise_every, journal)
-        self._gradient_seed = int(derive_key(training.seed, _PURPOSE_GRADIENT))
         self._step = 0
         self._samples = 0
         self._evaluation: EvaluationRow | None = None
+        self._software: Scores | None = None
         self._best = -1.0
         self._since_best = 0
 
@@ -142,9 +143,9 @@ class _Course:
         """
         t = self._t
         rng = np.random.default_rng([t.seed, _PURPOSE_WEIGHTS])
-        for layer in t.network.layers:
+        for layer, weights in zip(t.network.layers, self._wanted(rng), strict=False):
             self._at.doing, self._at.number = f"initial weights of {layer.tile.name}, round", 1
-            written = yield from initialise(layer.tile, t.initial, rng, self._round_is_over)
+            written = yield from write(layer.tile, weights, t.initial, self._round_is_over)
             if self._stop():
                 return False
             self._tell(layer.tile.name, written)
@@ -156,6 +157,23 @@ class _Course:
         )
         return True
 
+    def _wanted(self, rng: np.random.Generator) -> Sequence[F32]:
+        """The weights [in, out] of each layer that are to be written; none to keep what there is."""
+        t = self._t
+        if t.initial.kind == "keep":
+            return ()
+        if t.initial.kind == "file" and t.initial.path is not None:
+            given = load_weights(t.initial.path, [Holds.of(layer.tile) for layer in t.network.layers])
+            software = assess(t.network, given, t.data)
+        else:
+            drawn = tuple(random_weights(layer.tile, t.initial.gain, rng) for layer in t.network.layers)
+            if t.initial.kind != "transfer":
+                return drawn
+            self._at.doing, self._at.number = "training in software", 0
+            software = train_in_software(t.network, t.data, drawn, t.initial.software, rng, self._stop)
+        self._software = software.scores
+        return software.weights
+
     def _round_is_over(self) -> bool:
         self._at.number += 1
         return self._stop()
@@ -164,12 +182,17 @@ class _Course:
         """Record what initial programming came to, and warn of devices that stayed off."""
         if written.rounds == 0 and written.unreached == 0:
             return
+        if self._t.initial.unread:
+            text = f"{name}: {written.devices:,} devices were given {written.pulses:,} pulses, unread"
+            self._journal.event("initial", text)
+            return
         share = written.unreached / written.devices
+        stuck = f" ({written.given_up:,} of them did not move and were given up)" if written.given_up else ""
         told = (
             f"{name}: {written.untouched:,} of {written.devices:,} devices held what was wanted at the "
-            f"start; after {written.rounds} rounds {written.unreached:,} ({share:.1%}) still read further "
-            f"from it than {self._t.initial.tolerance:.0%} of what the largest initial weight asks for, or "
-            "than their steps allow"
+            f"start; after {written.rounds} rounds and {written.pulses:,} pulses {written.unreached:,} "
+            f"({share:.1%}) still read further from it than {self._t.initial.within:.0%} of what the largest "
+            f"initial weight asks for, or than their steps allow{stuck}"
         )
         if share < _FEW:
             self._journal.event("initial", told)
@@ -182,12 +205,28 @@ class _Course:
         t = self._t
         rng = np.random.default_rng([t.seed, _PURPOSE_ORDER])
         rate = t.settings.rate
+        if self._software is not None or t.settings.epochs == 0:
+            reason = yield from self._evaluate(0)
+            self._tell_transfer()
+            if reason is not None:
+                return Outcome(reason, self._step, self._samples, 0, self._evaluation)
         for epoch in range(1, t.settings.epochs + 1):
             reason = yield from self._epoch(epoch, rate, rng)
             if reason is not None:
                 return Outcome(reason, self._step, self._samples, epoch, self._evaluation)
             rate *= t.settings.rate_decay
         return Outcome("finished", self._step, self._samples, t.settings.epochs, self._evaluation)
+
+    def _tell_transfer(self) -> None:
+        """Record what is left of the software's accuracy once its weights are in the devices."""
+        if self._software is None or self._evaluation is None:
+            return
+        before, after = self._software.accuracy, self._evaluation.accuracy
+        self._journal.event(
+            "transfer",
+            f"accuracy {before:.2%} in software, {after:.2%} in the devices ({100 * (after - before):+.2f} "
+            f"points), on {self._evaluation.images:,} test samples",
+        )
 
     def remark(self) -> None:
         """Tell what the update has to say of its tiles."""
@@ -208,7 +247,7 @@ class _Course:
                 self._flush(window, epoch)
                 return "stopped"
             at.doing, at.number = "training step", self._step + 1
-            batch = Batch(data.train_x[index], data.train_y[index], rate, self._step, self._gradient_seed)
+            batch = Batch(data.train_x[index], data.train_y[index], rate, self._step)
             report = yield from self._t.gradient.step(self._t.network, batch, self._change)
             if self._noise.pending:
                 yield from self._noise.finish()

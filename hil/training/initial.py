@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,117 +13,78 @@ from hil.config.experiment import InitialSettings
 from hil.network import Tile, TileReading
 from hil.network.tile import F32
 from hil.plan import Plan
-from hil.schedule import MAX_COUNT, Counts
+from hil.schedule import MAX_COUNT
+from hil.training.verify import Aim, bring
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What initial programming came to: rounds of pulses, devices, those not within tolerance at the last
-    reading, and those that were within it at the first and got no pulse.
+    """What initial programming came to: rounds of pulses, pulses, devices, those not within tolerance at the
+    last reading, those among them that were given up because they did not move, and those that were within it
+    at the first and got no pulse.
     """
 
     rounds: int
+    pulses: int
     devices: int
     unreached: int
+    given_up: int
     untouched: int
 
 
-def initialise(
+def random_weights(tile: Tile, gain: float, rng: np.random.Generator) -> F32:
+    """Weights [in, out], uniform within gain sqrt(6 / (in + out)) (Glorot and Bengio, AISTATS 2010)."""
+    limit = gain * float(np.sqrt(6 / (tile.n_in + tile.n_out)))
+    return rng.uniform(-limit, limit, (tile.n_in, tile.n_out)).astype(np.float32)
+
+
+def write(
     tile: Tile,
+    weights: F32,
     settings: InitialSettings,
-    rng: np.random.Generator,
     stop: Callable[[], bool] = lambda: False,
 ) -> Plan[Written]:
-    """Bring a tile to random weights: uniform within gain sqrt(6 / (in + out)) (Glorot and Bengio, AISTATS
-    2010).
+    """Bring a tile to weights [in, out].
 
-    ``write-verify`` reads and pulses in turn until every device is within the tolerance, a fraction of the
-    largest weight wanted, or as near as its steps let it come where they are coarser, or the rounds are used
-    up, or ``stop``, asked after each round, says True; ``random`` resets every device by its nominal number
-    of levels and pulses it up once, unread; ``keep`` takes the devices as they are.
+    Open-loop resets every device by its nominal number of levels and pulses it up once, unread. Otherwise
+    devices are pulsed and read in turn (:func:`hil.training.verify.bring`) until they are within the
+    tolerance, a fraction of what the largest weight asks of a device.
     """
-    if settings.kind == "keep":
-        return Written(0, tile.devices, 0, 0)
-    limit = settings.gain * float(np.sqrt(6 / (tile.n_in + tile.n_out)))
-    target = tile.targets(rng.uniform(-limit, limit, (tile.n_in, tile.n_out)).astype(np.float32))
-    if settings.kind == "random":
-        yield from _blind(tile, target)
-        return Written(1, tile.devices, 0, 0)
-    tolerance = settings.tolerance * float(target.plus.max() - target.plus.min()) / 2
-    untouched = 0
-    for done in range(settings.rounds + 1):
-        reading = yield from tile.read()
-        off = [
-            _beyond(g, t, np.maximum(tolerance, _grain(t, tile.sheet))) for g, t in _sides(reading, target)
-        ]
-        unreached = _counted(tile, off)
-        untouched = untouched if done else tile.devices - unreached
-        if unreached == 0 or done == settings.rounds:
-            return Written(done, tile.devices, unreached, untouched)
-        plus, minus = (
-            np.where(o, _counts(g, t, tile.sheet), 0).astype(np.int16)
-            for o, (g, t) in zip(off, _sides(reading, target), strict=True)
-        )
-        schedule = tile.program(plus, minus)
-        if not schedule:
-            return Written(done, tile.devices, unreached, untouched)
-        yield schedule
-        if stop():
-            return Written(done + 1, tile.devices, unreached, untouched)
-    raise AssertionError("unreachable: the last round returns")
+    target = tile.targets(weights)
+    if settings.kind == "random" or settings.open_loop:
+        pulses = yield from _blind(tile, target)
+        return Written(1, pulses, tile.devices, 0, 0, 0)
+    tolerance_s = settings.within * float(target.plus.max() - target.plus.min()) / 2
+    done = yield from bring(aims(tile, target), tile.sheet, tolerance_s, settings, stop)
+    return Written(done.rounds, done.pulses, done.aimed, done.unreached, done.given_up, done.untouched)
 
 
-def _counted(tile: Tile, off: Sequence[NDArray[np.bool_]]) -> int:
-    """Devices that are off, a reference once whatever shares it."""
-    plus, minus = off
-    if tile.paired:
-        return int(np.count_nonzero(plus)) + int(np.count_nonzero(minus))
-    shared = [minus[block.inputs, block.first_out] for block in tile.blocks]
-    return int(np.count_nonzero(plus)) + sum(int(np.count_nonzero(column)) for column in shared)
+def aims(tile: Tile, target: TileReading) -> list[Aim]:
+    """What each block of a tile is to hold; a reference what ``minus`` says of the first of its outputs."""
+    wanted: list[Aim] = []
+    for block in tile.blocks:
+        parts = [target.plus[block.inputs, block.outputs]] if block.plus else []
+        if block.side == "reference":
+            parts.append(target.minus[block.inputs, block.first_out : block.first_out + 1])
+        elif block.minus:
+            parts.append(target.minus[block.inputs, block.outputs])
+        wanted.append(Aim(block.region, np.concatenate(parts, axis=1)))
+    return wanted
 
 
-def _sides(reading: TileReading, target: TileReading) -> tuple[tuple[F32, F32], tuple[F32, F32]]:
-    return (reading.plus, target.plus), (reading.minus, target.minus)
-
-
-def _grain(target: F32, sheet: DeviceSheet) -> NDArray[np.float64]:
-    """How near a typical device can be brought: three quarters of the larger step at the target, siemens."""
-    up = np.interp(target, sheet.curve.siemens, sheet.curve.up_s)
-    down = -np.interp(target, sheet.curve.siemens, sheet.curve.down_s)
-    return 0.75 * np.maximum(up, down)
-
-
-def _beyond(g: F32, target: F32, tolerance: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Where a device is not within tolerance; a reading that is only a bound is."""
-    return ~(np.abs(g - target) <= tolerance)
-
-
-def _counts(g: F32, target: F32, sheet: DeviceSheet) -> Counts:
-    """Pulses expected to bring g to target, by the data sheet's curve halfway; at least one; 0 where g is not
-    known.
-    """
-    halfway = 0.5 * (g + target)
-    up = np.interp(halfway, sheet.curve.siemens, sheet.curve.up_s)
-    down = -np.interp(halfway, sheet.curve.siemens, sheet.curve.down_s)
-    rise = np.nan_to_num(target - g, nan=0.0)
-    step = np.where(
-        rise > 0, np.maximum(up, 0.02 * sheet.step_up_s), np.maximum(down, 0.02 * sheet.step_down_s)
-    )
-    pulses = np.sign(rise) * np.maximum(1, np.round(np.abs(rise) / step))
-    return np.clip(pulses, -MAX_COUNT, MAX_COUNT).astype(np.int16)
-
-
-def _blind(tile: Tile, target: TileReading) -> Plan[None]:
+def _blind(tile: Tile, target: TileReading) -> Plan[int]:
+    """Reset and pulse up; answers the number of pulses."""
     levels = int(np.ceil((tile.sheet.g_max_s - tile.sheet.g_min_s) / tile.sheet.step_down_s))
     reset = np.full((tile.n_in, tile.n_out), -min(levels, MAX_COUNT), np.int16)
-    yield tile.program(reset, reset)
+    total = 0
     pulses, reached = _staircase(tile.sheet)
     plus, minus = (
         np.interp(t, reached, pulses).round().astype(np.int16) for t in (target.plus, target.minus)
     )
-    schedule = tile.program(plus, minus)
-    if schedule:
-        yield schedule
+    for schedule in (tile.program(reset, reset), tile.program(plus, minus)):
+        if schedule:
+            total += (yield schedule).cost.pulses
+    return total
 
 
 def _staircase(sheet: DeviceSheet) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

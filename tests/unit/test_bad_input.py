@@ -135,7 +135,7 @@ def test_the_command_says_it_once_on_stderr_and_leaves_with_code_2(
     ("asked", "problem"),
     [
         ("training.epochs", "not of the form key.path=value; write e.g. --set name=test"),
-        ("training.epochs=0", "training.epochs: asked for 0; must be greater than or equal to 1"),
+        ("training.epochs=-1", "training.epochs: asked for -1; must be greater than or equal to 0"),
         ("training.epoch=3", "training.epoch: unknown key 'epoch'; did you mean 'epochs'?"),
         ("trainig.epochs=3", "trainig: unknown key 'trainig'; did you mean 'training'?"),
         ("network.layers.2.outputs=3", "network.layers has 2 items, counted from 0; '2' is none of them"),
@@ -180,13 +180,13 @@ def test_every_word_of_other_programs_stands_for_a_key_that_there_is() -> None:
 
 def test_all_that_is_wrong_with_files_and_overrides_is_told_at_once(events: list[str]) -> None:
     told = refusal(
-        overrides=["training", "training.epochs=0", "name.of.it=3", "seed=1"],
+        overrides=["training", "training.epochs=-1", "name.of.it=3", "seed=1"],
         bench_overrides=["limits", "read.noise=much", "limits.read=1 mV"],
     ).splitlines()
     assert [line.partition(": ")[0] for line in told] == [
         "--set training",
         "--set name.of.it=3",
-        "--set training.epochs=0",
+        "--set training.epochs=-1",
         "--bench-set limits",
         "--bench-set read.noise=much",
     ]
