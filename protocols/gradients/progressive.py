@@ -69,7 +69,7 @@ class ProgressiveBp(Config):
                 traces, delta, bounds = yield from _measured_again(network, batch, number)
             clipped += bounds
             if watch:
-                cosines.append(_cosine(delta, exact))
+                cosines.append(_cosine(delta, exact, batch.labels.size))
         yield from change([(0, Wanted(delta, traces[0].inputs, batch.factor))])
         return StepReport(output.cost, output.correct, clipped, float(np.mean(cosines)) if cosines else None)
 
@@ -99,10 +99,11 @@ def _measured_again(network: Network, batch: Batch, number: int) -> Plan[tuple[l
     return traces, delta, clipped
 
 
-def _cosine(used: F32, exact: F32) -> float:
-    """Mean over samples of the cosine between two errors [n, lines];
-    samples without an error do not count.
+def _cosine(used: F32, exact: F32, n: int) -> float:
+    """Mean over n samples of the cosine between two errors [n positions, lines]; samples without an error do
+    not count.
     """
+    used, exact = used.reshape(n, -1), exact.reshape(n, -1)
     lengths = np.linalg.norm(used, axis=1) * np.linalg.norm(exact, axis=1)
     known = lengths > 0
     return float(((used * exact).sum(axis=1)[known] / lengths[known]).mean()) if known.any() else 1.0

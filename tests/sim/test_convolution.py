@@ -29,7 +29,7 @@ from hil.network.convolution import PoolName
 from hil.network.tile import scale_s
 from hil.plan import Plan, run
 from hil.schedule import Multiply, MultiplyAnswer
-from hil.training.contracts import Batch, Gradient, Update
+from hil.training.contracts import Batch, Gradient, StepReport, Update
 from protocols.gradients.backprop import Backprop
 from protocols.gradients.progressive import ProgressiveBp
 from protocols.updates.bidirectional import Bidirectional
@@ -84,6 +84,7 @@ class Lab:
         self.update = update
         self.states = [run(update.start(t.tile, 1), self.bench) for t in layers] if update else []
         self.wanted: dict[int, np.ndarray] = {}
+        self.deltas: dict[int, np.ndarray] = {}
 
     def weights(self) -> list[np.ndarray]:
         tiles = [layer.tile for layer in self.network.layers]
@@ -97,12 +98,13 @@ class Lab:
     def change(self, changes: Sequence[tuple[int, Wanted]]) -> Plan[None]:
         for number, wanted in changes:
             self.wanted[number] = wanted.dense()
+            self.deltas[number] = wanted.delta
             if self.update is not None:
                 tile = self.network.layers[number].tile
                 self.states[number] = yield from self.update.apply(tile, wanted, self.states[number])
 
-    def step(self, gradient: Gradient, rate: float = 0.5) -> None:
-        run(gradient.step(self.network, self.batch(2, rate), self.change), self.bench)
+    def step(self, gradient: Gradient, rate: float = 0.5) -> StepReport:
+        return run(gradient.step(self.network, self.batch(2, rate), self.change), self.bench)
 
 
 def convolved(image: np.ndarray, w: np.ndarray, c: Convolution, f: str, bias: bool) -> np.ndarray:
@@ -179,6 +181,20 @@ def test_progressive_error_first_wants_and_pulses_what_backprop_does(case: Case)
         assert other.wanted[number] == pytest.approx(wanted, rel=1e-6, abs=1e-9)
     for ours, theirs in zip(one.weights(), other.weights(), strict=True):
         assert ours == pytest.approx(theirs, rel=1e-6, abs=1e-9)
+
+
+def test_the_cosine_of_a_convolution_is_between_the_errors_of_whole_samples() -> None:
+    used, exact = Lab(CASES["plain"], Bidirectional()), Lab(CASES["plain"], Bidirectional())
+    exact.step(Backprop(), rate=2.0)
+    found = used.step(ProgressiveBp(cosine_every=1), rate=2.0).cosine
+    cosines: list[float] = []
+    for layer in (0, 1):
+        one, other = (lab.deltas[layer].reshape(2, -1).astype(float) for lab in (used, exact))
+        lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+        cosines.extend((one * other).sum(axis=1) / lengths)
+    assert found == pytest.approx(np.mean(cosines), rel=1e-5)
+    assert found is not None
+    assert found < 0.999
 
 
 @each_case
