@@ -1,0 +1,53 @@
+"""The virtual controller that a line bench's file describes; entry point ``hil.virtual``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import final
+
+from drivers.line.settings import LineBenchSettings, channel_list
+from drivers.sim.settings import DisturbSettings, ReadSettings, SimSettings
+from drivers.sim.virtual.controller import VirtualController
+from drivers.sim.virtual.controller_grid import Grid, Hardware
+from drivers.sim.virtual.controller_settings import VirtualControllerSettings
+
+SERIAL = "V0001"
+
+
+@final
+class VirtualLine:
+    """Serves a line bench's controller."""
+
+    async def serve(self, settings: LineBenchSettings, ready: Callable[[Mapping[str, str]], None]) -> None:
+        """Serve until cancelled; ``ready`` is told what to put into the bench file, by key."""
+        given = settings.virtual or VirtualControllerSettings()
+        controller = VirtualController(virtual_grid(settings), given, settings.controller.serial or SERIAL)
+        await controller.serve(lambda resource: ready({"controller.resource": resource}))
+
+
+def virtual_grid(settings: LineBenchSettings) -> Grid:
+    """Simulated devices at all crossings of the channels that are wired; those of the first array's name."""
+    given = settings.virtual or VirtualControllerSettings()
+    physics = SimSettings(
+        device=settings.device if given.device is None else given.device,
+        read=ReadSettings(
+            voltage=settings.read.voltage,
+            integration=settings.read.integration,
+            noise=given.read.noise,
+            offset=given.read.offset,
+        ),
+        dac=given.dac,
+        adc=given.adc,
+        drift=given.drift,
+        disturb=DisturbSettings(half_select=given.half_select, scheme=settings.program.scheme),
+        lines=given.lines,
+        timing=given.timing,
+    )
+    wiring = settings.arrays.values()
+    rows = 1 + max(max(channel_list(each.rows)) for each in wiring)
+    cols = 1 + max(max(channel_list(each.cols)) for each in wiring)
+    hardware = Hardware(rows, cols, physics.dac_range_v, given.vpulse, bias=settings.program.scheme)
+    return Grid(physics, next(iter(settings.arrays)), hardware, given.seed)
+
+
+virtual = VirtualLine()

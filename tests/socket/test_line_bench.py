@@ -1,0 +1,118 @@
+"""The line bench over real sockets and pseudo-terminals: the contract, and the ends of the simulated bench."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+
+from drivers.sim.bench import SimBench
+from drivers.sim.settings import SimSettings
+from hil import setup
+from hil.bench import Bench, Cost, CostMeter, Execution
+from hil.conformance import check_bench
+from hil.limits import LimitedBench, Limits
+from hil.plan import run
+from hil.schedule import Schedule
+from hil.training.controller import Training, train
+from tests.sim.test_training import Notes
+from tests.socket.line_server import line_bench
+
+
+@pytest.mark.parametrize(
+    ("keys", "rtol"),
+    [
+        ({"virtual": {}}, 1e-5),
+        ({"virtual": {"link": "pty"}}, 1e-5),
+        ({"virtual": {"read": {"noise": 0.02}}, "program": {"scheme": "V/3"}}, 1e-5),
+        ({"virtual": {"adc": {"bits": 12}, "dac": {"bits": 12, "range": 0.2}}}, 2e-3),
+        ({"arrays": {"main": {"rows": "8,0-6", "cols": "2-7"}, "b": {"rows": "9-11", "cols": "8-12"}}}, 1e-5),
+    ],
+    ids=["tcp", "pty", "noisy, V/3", "converters", "two arrays, wired across"],
+)
+def test_it_keeps_the_bench_contract(keys: dict[str, Any], rtol: float) -> None:
+    @contextmanager
+    def fresh() -> Iterator[Bench]:
+        with line_bench(**keys) as (bench, _):
+            yield bench
+
+    report = check_bench(fresh, rtol=rtol)
+    assert not report.skipped
+
+
+DIGITS = (
+    "data={name: mnist-5k, train: 60, test: 30, pixels: 7}",
+    "network.layers=[{outputs: 12, activation: tanh}, {outputs: 10, activation: softmax}]",
+    "training={epochs: 1, batch: 10, rate: 0.05, update_noise_every: 0}",
+)
+DEVICE = {
+    "preset": "ideal", "levels_up": 200, "levels_down": 200, "nl_up": 1.5, "nl_down": -1.5,
+    "initial": "uniform", "d2d": {"step": 0.1, "range": 0.05},
+}  # fmt: skip
+READ = {"voltage": 0.1, "integration": 1e-6}
+LARGE = {"arrays": {"main": {"rows": "0-63", "cols": "0-47"}}, "device": DEVICE, "read": READ}
+
+
+class Meter:
+    """Adds up what a run cost."""
+
+    def __init__(self) -> None:
+        self.costs = CostMeter()
+
+    def before(self, schedule: Schedule, *, durable: bool) -> None:
+        """Nothing is known yet."""
+
+    def after(self, schedule: Schedule, execution: Execution) -> None:
+        for op, cost in zip(schedule, execution.costs, strict=True):
+            self.costs.add(type(op).__name__, cost)
+
+
+def trained(bench: Bench, *overrides: str) -> Cost:
+    """Train the digits on a bench; what it took."""
+    spec, _ = setup.load_experiment(None, (*DIGITS, *overrides))
+    data = setup.load_data(spec)
+    limited = LimitedBench(bench, Limits())
+    network = setup.build_network(spec, data, limited)
+    training = Training(network, data, spec.gradient, spec.update, spec.training, spec.initial, spec.seed)
+    meter = Meter()
+    run(train(training, Notes()), limited, meter)
+    return meter.costs.total
+
+
+@pytest.mark.parametrize(
+    ("gradient", "update", "link"),
+    [
+        ("backprop", "manhattan", "tcp"),
+        ("backprop", "bidirectional", "tcp"),
+        ("progressive-bp", "manhattan", "tcp"),
+        ("progressive-bp", "bidirectional", "pty"),
+    ],
+)
+def test_the_same_protocol_ends_in_the_same_conductances_as_on_the_simulated_bench(
+    gradient: str, update: str, link: str
+) -> None:
+    method = (f"gradient={gradient}", f"update={update}")
+    simulated = SimBench(SimSettings(device=DEVICE, read=READ), {"main": (64, 48)}, seed=5)
+    start = simulated.conductances("main")
+    expected = trained(simulated, *method)
+    with line_bench(**LARGE, virtual={"seed": 5, "link": link}) as (bench, there):
+        np.testing.assert_array_equal(there.grid.bench.conductances("main"), start)
+        cost = trained(bench, *method)
+        found = there.grid.bench.conductances("main")
+        counters = there.grid.counters
+        assert int(counters.each.sum()) == counters.pulses == cost.pulses
+        np.testing.assert_array_equal(bench.doses["main"], counters.each)
+    end = simulated.conductances("main")
+    assert (np.abs(end / start - 1) > 1e-3).mean() > 0.4  # of 3072, 1460 are used
+    np.testing.assert_allclose(found, end, rtol=1e-6)
+    assert (cost.pulses, cost.half_selects, cost.reads) == (
+        expected.pulses,
+        expected.half_selects,
+        expected.reads,
+    )
+    assert cost.seconds == pytest.approx(expected.seconds, rel=1e-6)
+    assert cost.joules == pytest.approx(expected.joules, rel=1e-4)
+    assert cost.transactions <= expected.transactions
