@@ -17,7 +17,7 @@ from pydantic import Field
 from hil.bench import ArrayInfo
 from hil.config.validate import Config
 from hil.errors import ConfigError
-from hil.network import Network, Tile, Wanted
+from hil.network import Layer, Network, Tile, Wanted
 from hil.network.network import OutputError
 from hil.network.tile import F32, TileReading
 from hil.plan import Plan
@@ -114,9 +114,9 @@ class Nudges(Config):
             wanted, [base / sample.labels.size for base in swept.bases], size, residue, swept.clipped
         )
 
-    def check_nudges(self, network: Network, arrays: Mapping[str, ArrayInfo], key: str) -> None:
+    def check_nudges(self, layers: Sequence[Layer], arrays: Mapping[str, ArrayInfo], key: str) -> None:
         """Refuse what the bench or the devices cannot do; messages begin with the ``key`` of the settings."""
-        for layer in network.layers:
+        for layer in layers:
             tile = layer.tile
             for block in tile.blocks:
                 offered = arrays[block.region.array].nudges
@@ -180,7 +180,7 @@ class Dgc(Nudges):
         ConfigError
             It begins with the key.
         """
-        self.check_nudges(network, arrays, "gradient")
+        self.check_nudges(network.layers, arrays, "gradient")
 
 
 def report(output: OutputError, batch: Batch, found: Sequence[Measured]) -> StepReport:
