@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,9 @@ from hil import setup
 from hil.config.experiment import DenseSettings
 from hil.data import Dataset
 from hil.errors import ConfigError
+from hil.report.facts import about
 from hil.shapes import layer_shapes
+from hil.store.folder import JSON
 
 HEAD = """data: {name: mnist-5k}
 gradient: backprop
@@ -135,3 +138,16 @@ def test_a_kernel_is_cut_to_the_arrays_or_refused_with_the_devices_it_needs(tmp_
             continue
         with pytest.raises(ConfigError, match=r"network.layers: layer2 needs 4,832 devices, 151 rows x 32"):
             setup.bench_for(experiment, data(), settings)
+
+
+def test_a_convolution_network_is_told_in_words_on_the_screen_and_in_the_report(tmp_path: Path) -> None:
+    experiment, _ = setup.load_experiment(written(tmp_path, FIRST, LAST))
+    settings, _ = setup.load_bench()
+    with setup.bench_for(experiment, data(), settings) as bench:
+        network = setup.build_network(experiment, data(), bench)
+    words = "1x28x28 - conv 6 of 5x5 padding 1 tanh average 2x2 - 10"
+    assert repr(network) == f"Network({words}, 10,306 weights, cross-entropy)"
+    layers = [repr(layer) for layer in network.layers]
+    assert "(1x28x28 -> conv 6 of 5x5 padding 1 tanh average 2x2 -> 6x13x13, " in layers[0]
+    header: Mapping[str, JSON] = {"network": {"summary": repr(network), "layers": [*layers]}}
+    assert about(header)["Network"] == words
