@@ -60,7 +60,7 @@ def prepare(
     opened = setup.bench_for(spec, data, settings)
     network = setup.build_network(spec, data, opened)
     try:
-        _ask_methods(spec, network, opened)
+        ask_methods(spec, network, opened)
     except BaseException:
         opened.close()
         raise
@@ -103,8 +103,14 @@ def _placement(network: Network) -> dict[str, list[dict[str, Any]]]:
     }
 
 
-def _ask_methods(spec: Experiment, network: Network, bench: LimitedBench) -> None:
-    """Let gradient and update refuse the network or the bench, with file and line before their key."""
+def ask_methods(spec: Experiment, network: Network, bench: LimitedBench) -> None:
+    """Let gradient and update refuse the network or the bench.
+
+    Raises
+    ------
+    ConfigError
+        With file and line before the key.
+    """
     for method in (spec.gradient, spec.update):
         if isinstance(method, Demanding):
             try:

@@ -62,6 +62,7 @@ class Described(StrEnum):
 
     BENCH = "bench"
     EXPERIMENT = "experiment"
+    STUDY = "study"
 
 
 def main() -> None:
@@ -127,6 +128,47 @@ def train(
         experiment, bench, (*(overrides or ()), *short), tuple(bench_overrides or ()), data_dir, runs, report
     )
     raise typer.Exit(run_training(asked, json=json, quiet=quiet))
+
+
+@app.command()
+def compare(
+    study: Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="Study file.")],
+    seeds: Annotated[
+        str | None, typer.Option(metavar="1,2,5-8", help="Other seeds than those of the study.")
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="LABEL", help="Run only these cases: a label, or AXIS=LABEL; may be repeated."),
+    ] = None,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of every experiment.")
+    ] = None,
+    bench_overrides: Annotated[
+        list[str] | None,
+        typer.Option("--bench-set", metavar="KEY=VALUE", help="Change a key of every bench."),
+    ] = None,
+    processes: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Runs at once; none: one for each core.")
+    ] = None,
+    runs: Annotated[Path, typer.Option(metavar="DIR", help="Where runs are kept.")] = RUNS,
+    data_dir: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of data files.")] = None,
+    look: Annotated[
+        bool, typer.Option("--show", metavar=_FLAG, help="Run nothing: table and page of what there is.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Run a study: cases x seeds on all cores, then a table, and a page of figures.
+
+    Finished runs are kept: the same command goes on where it was stopped, or killed.
+    """
+    from hil.cli.compare import processes_here, run_study
+    from hil.compare.plan import Options, asked_settings
+    from hil.compare.select import seeds_of
+
+    settings = asked_settings(overrides or (), bench_overrides or ())
+    chosen = () if seeds is None else seeds_of(seeds)
+    options = Options(runs, data_dir, chosen, tuple(only or ()), settings)
+    raise typer.Exit(run_study(study, options, processes or processes_here(), not look, json))
 
 
 @app.command()
@@ -201,10 +243,15 @@ def schema(
     what: Annotated[Described, typer.Argument(help="Which file.")],
     driver: Annotated[str, typer.Option(help="Driver of the bench file.")] = "sim",
 ) -> None:
-    """Print the JSON Schema of a bench or experiment file: editors complete and check with it."""
+    """Print the JSON Schema of a bench, experiment or study file: editors complete and check with it."""
     from hil.cli.listing import bench_schema, experiment_schema
     from hil.cli.show import print_json
 
+    if what is Described.STUDY:
+        from hil.compare.study import study_schema
+
+        print_json(study_schema())
+        return
     print_json(bench_schema(driver) if what is Described.BENCH else experiment_schema())
 
 

@@ -1,10 +1,10 @@
 """The documents are true: marked blocks load or run, commands and options exist, links and paths resolve.
 
 A fence says what its block is. ``yaml bench`` and ``yaml experiment`` are whole files; ``yaml experiment
-train`` is trained too, and learns; ``yaml bench refused`` is refused with the message in the ``text`` block
-after it; ``python run`` is run, ``python run trained`` beside a run in ``runs``; ``python file=NAME`` and
-``toml file=pyproject.toml`` are a package that the page's blocks find installed. The README's plain fences
-are marked by what is in them. What trains the built-in experiment does so on few samples.
+train`` is trained too, and learns; ``yaml study`` is a whole study, checked; ``yaml bench refused`` is
+refused with the message in the ``text`` block after it; ``python run`` is run, ``python run trained`` beside
+a run in ``runs``; ``python file=NAME`` and ``toml file=pyproject.toml`` are a package that the page's blocks
+find installed. The README's plain fences are marked by what is in them. What trains the built-in experiment does so on few samples.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import typer
 
 from hil import builtin, session, setup
 from hil.cli import app
+from hil.compare.plan import Options, plan_study
 from hil.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -37,6 +38,7 @@ HOW_TO = {
     "docs/runs.md",
     "docs/safety.md",
     "docs/simulator.md",
+    "docs/studies.md",
 }
 SMALL = """
 data: {name: mnist-5k, train: 100, test: 50, pixels: 14}
@@ -149,6 +151,8 @@ def test_a_marked_block_does_what_its_fence_says(
             assert str(refused.value) == _next(block).text.strip()
         case ("yaml", "experiment"):
             setup.load_experiment(_written(workplace, "experiment.yaml", block))
+        case ("yaml", "study"):
+            assert plan_study(_written(workplace, "study.yaml", block), Options(workplace)).planned
         case ("yaml", "experiment", "train"):
             prepared = session.prepare(_written(workplace, "experiment.yaml", block))
             accuracy = session.execute(prepared, workplace).accuracy

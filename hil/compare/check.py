@@ -1,0 +1,168 @@
+"""Checks every case of a study before any is begun: settings, data, bench, network, what methods demand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from hil import plugins, session, setup
+from hil.compare.cells import Cell, Setting
+from hil.config.bench import BenchSettings
+from hil.config.experiment import Experiment, experiment_model
+from hil.config.validate import overridden, validate
+from hil.config.yaml import Document
+from hil.data import Dataset
+from hil.errors import BenchError, ConfigError
+
+Problems: TypeAlias = list[tuple[Cell, str]]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A cell that was checked; ``resolved`` is all that its runs are made of but the seed."""
+
+    cell: Cell
+    overrides: tuple[str, ...]
+    bench_overrides: tuple[str, ...]
+    resolved: tuple[Mapping[str, Any], Mapping[str, Any]]
+    durable: bool
+
+    def fingerprint(self, seed: int) -> str:
+        """What tells a run of this cell and seed from every other: all settings, whatever they came from."""
+        experiment, bench = self.resolved
+        return fingerprint({**experiment, "seed": seed}, bench)
+
+
+def fingerprint(experiment: Mapping[str, Any], bench: Mapping[str, Any]) -> str:
+    """Resolved settings as text that can be compared; the name of a run is no part of what it is."""
+    plain = {key: value for key, value in experiment.items() if key != "name"}
+    return json.dumps([plain, bench], sort_keys=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sound:
+    """A cell whose settings are valid, each on its own."""
+
+    cell: Cell
+    spec: Experiment
+    bench: BenchSettings
+    overrides: tuple[str, ...]
+    bench_overrides: tuple[str, ...]
+
+    @property
+    def needs(self) -> str:
+        """Equal for cells that can share one opened bench."""
+        resolved = self.spec.model_dump(mode="json", include={"data", "network", "initial"})
+        return json.dumps([resolved, self.bench.model_dump(mode="json")], sort_keys=True)
+
+
+class Checker:
+    """Builds what a run of each cell would be made of, and lets go of it again; nothing is output.
+
+    Parameters
+    ----------
+    experiment, bench
+        What the cells change.
+    data_dir
+        Folder of data files.
+    seed
+        The one that is checked with.
+    """
+
+    def __init__(self, experiment: Document, bench: Document, data_dir: Path | None, seed: int) -> None:
+        self._experiment = experiment
+        self._bench = bench
+        self._data_dir = data_dir
+        self._seed = Setting("--seeds", "seed", seed, of_bench=False)
+        self._model = experiment_model(plugins.load_all("gradients"), plugins.load_all("updates"))
+        self._data: dict[str, Dataset] = {}
+
+    def check(self, cells: Iterable[tuple[Cell, Sequence[Setting]]]) -> tuple[tuple[Planned, ...], Problems]:
+        """The cells in their order, and what is wrong with any: a line for each problem."""
+        problems: Problems = []
+        groups: dict[str, list[_Sound]] = {}
+        order: list[Cell] = []
+        for cell, settings in cells:
+            sound, wrong = self._read(cell, settings)
+            problems += ((cell, line) for line in wrong)
+            order.append(cell)
+            if sound is not None:
+                groups.setdefault(sound.needs, []).append(sound)
+        planned: dict[tuple[str, ...], Planned] = {}
+        for group in groups.values():
+            try:
+                planned |= {each.cell.labels: each for each in self._build(group, problems)}
+            except (ConfigError, BenchError) as error:
+                problems += ((group[0].cell, line) for line in str(error).splitlines())
+        return tuple(planned[cell.labels] for cell in order if cell.labels in planned), problems
+
+    def _read(self, cell: Cell, settings: Sequence[Setting]) -> tuple[_Sound | None, list[str]]:
+        ours = [setting for setting in settings if not setting.of_bench]
+        theirs = [setting for setting in settings if setting.of_bench]
+        experiment, wrong = _put(self._experiment, [*ours, self._seed])
+        bench, also_wrong = _put(self._bench, theirs)
+        spec, spec_wrong = _valid(self._model, experiment, wrong)
+        driver, driver_wrong = _driver(bench)
+        found, bench_wrong = (None, []) if driver is None else _valid(driver, bench, also_wrong)
+        problems = [*spec_wrong, *driver_wrong, *bench_wrong]
+        if spec is None or found is None:
+            return None, problems
+        overrides, bench_overrides = (tuple(setting.text for setting in some) for some in (ours, theirs))
+        return _Sound(cell, spec, found, overrides, bench_overrides), []
+
+    def _build(self, group: Sequence[_Sound], problems: Problems) -> list[Planned]:
+        """Open the bench that a group shares, place its network, and let each cell's methods refuse it."""
+        first, planned = group[0], list[Planned]()
+        data = self._loaded(first.spec)
+        opened = setup.bench_for(first.spec, data, first.bench)
+        try:
+            network = setup.build_network(first.spec, data, opened)
+            for each in group:
+                try:
+                    session.ask_methods(each.spec, network, opened)
+                except ConfigError as error:
+                    problems.append((each.cell, str(error)))
+                resolved = (each.spec.model_dump(mode="json"), each.bench.model_dump(mode="json"))
+                planned.append(
+                    Planned(each.cell, each.overrides, each.bench_overrides, resolved, opened.durable)
+                )
+        finally:
+            opened.close()
+        return planned
+
+    def _loaded(self, spec: Experiment) -> Dataset:
+        """Cases mostly share their data, and reading it takes longer than all the rest."""
+        key = spec.data.model_dump_json()
+        if key not in self._data:
+            self._data[key] = setup.load_data(spec, self._data_dir)
+        return self._data[key]
+
+
+def _put(document: Document, settings: Sequence[Setting]) -> tuple[Document, list[str]]:
+    """Put settings in, one after the other; the last word on a key is the last setting's."""
+    problems: list[str] = []
+    for setting in settings:
+        document, wrong = overridden(document, [setting.text], setting.where)
+        problems += wrong
+    return document, problems
+
+
+def _valid(model: type[Any], document: Document, problems: Sequence[str]) -> tuple[Any, list[str]]:
+    try:
+        return validate(model, document, problems=problems), []
+    except ConfigError as error:
+        return None, str(error).splitlines()
+
+
+def _driver(document: Document) -> tuple[type[BenchSettings] | None, list[str]]:
+    asked: Any = document.data.get("driver")
+    where = document.where((*document.path, "driver"))
+    if not isinstance(asked, str):
+        return None, [f"{where}: driver: missing; name one of: {', '.join(plugins.names('drivers'))}"]
+    try:
+        return plugins.load("drivers", asked).settings, []
+    except ConfigError as error:
+        return None, [f"{where}: driver: {error}"]
