@@ -166,8 +166,10 @@ class _Reader:
 
 
 _CONSTANTS: dict[str, Value] = {"true": True, "false": False, "nil": None}
-_RESERVED = frozenset({"and", "break", "do", "else", "elseif", "end", "for", "function", "if", "in", "local"})
-_RESERVED |= {"not", "or", "repeat", "return", "then", "until", "while"}
+_RESERVED = frozenset(
+    {"and", "break", "do", "else", "elseif", "end", "for", "function", "if", "in", "local", "not"}
+    | {"or", "repeat", "return", "then", "until", "while"}
+)
 
 
 def _values(names: Names, expressions: Sequence[Expression]) -> list[Value]:

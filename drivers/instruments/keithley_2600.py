@@ -1,0 +1,256 @@
+"""Keithley Series 2600B source-measure units (2601B to 2636B) by TSP: source volts, measure amperes.
+
+Verified against drivers/sim/virtual/keithley_2600.py over sockets and serial lines; no hardware seen.
+Commands and their places in the manual: docs/instruments/keithley-2600.md.
+"""
+
+from __future__ import annotations
+
+import bisect
+import re
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from drivers.instruments.replies import Measured, logical, measured, named, number, whole
+from drivers.instruments.tsp import QueuedError, Tsp
+from drivers.transport.session import Session
+from hil.errors import (
+    BenchError,
+    DesyncError,
+    DisconnectedError,
+    IdentityError,
+    LimitError,
+    SettingError,
+    TimeoutError_,
+)
+from hil.instruments import Identity, Readings, Sourcing
+from hil.region import Floats
+
+_MODEL = re.compile(r"(?:Model )?(26[013])([1-6])B")
+_POINTS = 8
+"""Points in one line: it stays under 600 characters."""
+
+
+class _Family(NamedTuple):
+    """Ranges of the source, and what may be sourced at once (DC, sections 2 and 7)."""
+
+    volts: tuple[float, ...]
+    safe: tuple[tuple[float, float], ...]  # (up to so many volts, at most so many amperes)
+    least_a: float
+
+
+_FAMILIES = {
+    "260": _Family((0.1, 1.0, 6.0, 40.0), ((6.0, 3.0), (40.0, 1.0)), 10e-9),
+    "261": _Family((0.2, 2.0, 20.0, 200.0), ((20.0, 1.5), (200.0, 0.1)), 10e-9),
+    "263": _Family((0.2, 2.0, 20.0, 200.0), ((20.0, 1.5), (200.0, 0.1)), 100e-12),
+}
+
+
+@dataclass
+class Keithley2600:
+    """One channel of a Series 2600B; an `hil.instruments.Smu`.
+
+    Parameters
+    ----------
+    session
+        The line to it.
+    channel
+        "a", or "b" where there are two.
+    serial
+        The serial number that it must have; None takes any, and from then on the same.
+    """
+
+    session: Session
+    channel: Literal["a", "b"] = "a"
+    serial: str | None = None
+    errors_found: list[QueuedError] = field(default_factory=list[QueuedError], init=False)
+    _tsp: Tsp = field(init=False)
+    _family: _Family = field(init=False)
+    _line_hz: float = field(default=50.0, init=False)
+    _set: tuple[float, Sourcing] | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        self._tsp = Tsp(self.session)
+        self._family = _FAMILIES["260"]
+
+    @property
+    def transactions(self) -> int:
+        """Exchanges so far."""
+        return self.session.transactions
+
+    def connect(self) -> None:
+        """Find out who is there; no output changes. Errors found in the queue are in ``errors_found``.
+
+        Raises IdentityError as `identify`, BenchError if nobody answers as a Series 2600B does.
+        """
+        self.session.recover(self._identified)
+        self.session.identify = self._identified
+        self.errors_found = self._tsp.errors()
+
+    def identify(self) -> Identity:
+        """Ask who is there; only how numbers are printed is changed.
+
+        Raises IdentityError for another model, serial number or channel, or if prompts are switched on.
+        """
+        who = self.session.ask("*IDN?", named)
+        role, model = self.session.role, _MODEL.fullmatch(who.model)
+        if "keithley" not in who.maker.lower() or model is None:
+            raise IdentityError(
+                f"{role}: {who.maker} {who.model} answers; a Keithley 2601B to 2636B is needed"
+            )
+        if self.serial not in (None, who.serial):
+            raise IdentityError(f"{role}: serial number {who.serial} answers; the bench names {self.serial}")
+        if self.channel == "b" and model[2] in "15":
+            raise IdentityError(f"{role}: {who.model} has no channel b")
+        self._line_hz, prompts = self._tsp.ask(
+            "format.asciiprecision=9",
+            ("localnode.linefreq", "localnode.prompts"),
+            lambda fields: (number(fields[0]), whole(fields[1])),
+            heed_errors=False,
+        )
+        if prompts:
+            raise IdentityError(f"{role}: prompts are on; set localnode.prompts=0 on the instrument")
+        self.serial, self._family = who.serial, _FAMILIES[model[1]]
+        return Identity(who.maker, who.model.removeprefix("Model "), who.serial, who.firmware, "TSP")
+
+    def measure(self, volts: Floats, sourcing: Sourcing) -> Readings:
+        """See `hil.instruments.Smu.measure`; one transaction for up to 8 points once the settings are in."""
+        self._check(volts, sourcing)
+        found: list[tuple[Measured, Measured, bool]] = []
+        try:
+            self._set_up(float(np.max(np.abs(volts), initial=0.0)), sourcing)
+            for start in range(0, volts.size, _POINTS):
+                found += self._measure(volts[start : start + _POINTS], sourcing)
+        except BenchError as error:
+            self._failed(error)
+            raise
+        return Readings(
+            np.array([each[1].value for each in found]),
+            np.array([each[0].value for each in found]),
+            np.array([each[0].bound or each[1].bound or each[2] for each in found], np.bool_),
+        )
+
+    def make_safe(self) -> tuple[str, ...]:
+        """0 V and output off, read back; what could not be verified."""
+        self._set = None
+        off = self._lua("S.source.levelv=0 S.source.output=0")
+        try:
+            if self.session.state == "desynchronised":
+                self.session.force(off)
+                self.session.recover(self._identified)
+            level, output = self._tsp.ask(
+                off, self._names("source.levelv", "source.output"), _numbers, heed_errors=False
+            )
+        except Exception as error:  # the contract: never raises, whatever is broken
+            return (*self._last_try(off), str(error))
+        if level or output:
+            return (f"{self.session.role}: after {off!r} the level is {level:g} V, output {output:g}",)
+        return ()
+
+    def _last_try(self, off: str) -> tuple[str, ...]:
+        try:
+            self.session.force(off)
+        except Exception as error:  # as above
+            return (str(error),)
+        return ()
+
+    def _identified(self, _: Session) -> None:
+        self._set = None  # it may have been switched off and on since
+        self.identify()
+
+    def _check(self, volts: Floats, sourcing: Sourcing) -> None:
+        role, top = self.session.role, self._family.volts[-1]
+        if volts.ndim != 1:
+            raise LimitError(f"{role}: voltages of shape {volts.shape}; a list is needed")
+        for volt in volts:
+            if not abs(volt) <= top:
+                raise LimitError(f"{role}: asked for {volt:g} V; this model sources up to {top:g} V")
+        highest = float(np.max(np.abs(volts), initial=0.0))
+        most = next(amperes for limit, amperes in self._family.safe if highest <= limit)
+        if not self._family.least_a <= sourcing.compliance_a <= most:
+            raise LimitError(
+                f"{role}: compliance: asked for {sourcing.compliance_a:g} A; at {highest:g} V this model "
+                f"takes {self._family.least_a:g} A to {most:g} A"
+            )
+        shortest, longest = 0.001 / self._line_hz, 25 / self._line_hz
+        if not shortest <= sourcing.integration_s <= longest:
+            raise LimitError(
+                f"{role}: integration: asked for {sourcing.integration_s:g} s; this model takes "
+                f"{shortest:g} s to {longest:g} s"
+            )
+
+    def _set_up(self, highest: float, sourcing: Sourcing) -> None:
+        """Ranges are fixed, as autoranging settles for tens of ms, and changed with the output off."""
+        ranges = self._family.volts
+        top = ranges[bisect.bisect_left(ranges, highest)]
+        if self._set == (top, sourcing):
+            return
+        self._set = None
+        limit, cycles = f"{sourcing.compliance_a:.6e}", f"{sourcing.integration_s * self._line_hz:.6e}"
+        low = f"{min(sourcing.compliance_a, 0.1):.6e}"  # allowed on every range while the range changes
+        statements = self._lua(
+            f"S.source.output=0 S.source.func=1 S.source.levelv=0 S.source.limiti={low} "
+            f"S.source.rangev={top:.6e} S.source.limiti={limit} S.measure.rangei={limit} "
+            f"S.measure.nplc={cycles} S.source.delay=0"
+        )
+        asked = {
+            "source.output": 0.0, "source.func": 1.0, "source.levelv": 0.0, "source.rangev": top,
+            "source.limiti": float(limit), "measure.nplc": float(cycles), "source.delay": 0.0,
+        }  # fmt: skip
+        self._verified(statements, asked)
+        if self._tsp.ask("", self._names("measure.rangei"), _numbers)[0] < float(limit) * (1 - 1e-6):
+            raise SettingError(f"{self.session.role}: the current range is below the compliance of {limit} A")
+        self._verified(self._lua("S.source.output=1"), {"source.output": 1.0, "source.levelv": 0.0})
+        self._set = (top, sourcing)
+
+    def _verified(self, statements: str, asked: dict[str, float]) -> None:
+        held = self._tsp.ask(statements, self._names(*asked), _numbers)
+        for (name, value), now in zip(asked.items(), held, strict=True):
+            if not abs(now - value) <= 1e-6 * abs(value):
+                raise SettingError(
+                    f"{self.session.role}: smu{self.channel}.{name} was set to {value:.6e}; "
+                    f"the instrument holds {now:.6e}"
+                )
+
+    def _measure(self, volts: Floats, sourcing: Sourcing) -> list[tuple[Measured, Measured, bool]]:
+        wait = f"delay({sourcing.settle_s:.6e}) " if sourcing.settle_s else ""
+        points = "".join(
+            f"S.source.levelv={volt:.6e} {wait}i{k},v{k}=S.measure.iv() c{k}=S.source.compliance "
+            for k, volt in enumerate(volts)
+        )
+        names = [f"{letter}{k}" for k in range(volts.size) for letter in "ivc"]
+        # Autozero measures zero and reference as well: three times the integration.
+        longest = self.session.settings.timeout + volts.size * (
+            3 * sourcing.integration_s + sourcing.settle_s
+        )
+        return self._tsp.ask(
+            self._lua(points + "S.source.levelv=0"),
+            names,
+            lambda fields: [
+                (measured(fields[k]), measured(fields[k + 1]), logical(fields[k + 2]))
+                for k in range(0, len(fields), 3)
+            ],
+            timeout_s=longest,
+        )
+
+    def _failed(self, error: BenchError) -> None:
+        """Switch off; an answer that never came may have its reason in the error queue: raise that then."""
+        problems = self.make_safe()
+        error.add_note(f"made safe: {'; '.join(problems) or 'output at 0 V and off, read back'}")
+        if (
+            isinstance(error, TimeoutError_ | DesyncError | DisconnectedError)
+            and self.session.state == "open"
+        ):
+            self._tsp.raise_errors(str(error), error)
+
+    def _lua(self, text: str) -> str:
+        return text.replace("S.", f"smu{self.channel}.")
+
+    def _names(self, *names: str) -> list[str]:
+        return [f"smu{self.channel}.{name}" for name in names]
+
+
+def _numbers(fields: list[str]) -> list[float]:
+    return [number(field) for field in fields]

@@ -1,0 +1,276 @@
+"""The 2600 driver against a virtual 2600 over a real socket and a real pseudo-terminal, faults included."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+
+from drivers.instruments.keithley_2600 import Keithley2600
+from drivers.sim.bench import SimBench
+from drivers.sim.settings import SimSettings
+from drivers.sim.virtual.faults import Fault, FaultKind, Faults
+from drivers.sim.virtual.grid import DeviceGrid
+from drivers.sim.virtual.keithley_2600 import InjectedError, Virtual2600Settings
+from drivers.sim.virtual.keithley_2600 import Keithley2600 as Virtual2600
+from drivers.sim.virtual.server import Outlet, serving
+from drivers.transport.session import Session, open_session
+from drivers.transport.settings import TransportSettings
+from hil.errors import (
+    BenchError,
+    DesyncError,
+    DisconnectedError,
+    IdentityError,
+    InstrumentError,
+    InterlockError,
+    LimitError,
+    ScheduleError,
+    SettingError,
+    TimeoutError_,
+)
+from hil.instruments import Smu, Sourcing
+
+QUICK = TransportSettings(timeout=0.1, quiet=0.002, open_timeout=1.0)
+SOURCING = Sourcing(compliance_a=1e-4, integration_s=2e-3)
+VOLTS = np.array([0.1, -0.1, 0.05])
+
+
+@dataclass
+class Resistor:
+    ohms: float = 1e6
+    at: dict[str, float] = field(default_factory=dict[str, float])
+
+    def drive(self, source: str, volts: float) -> None:
+        self.at[source] = volts
+
+    def current(self, volts: float, integration_s: float) -> float:
+        return volts / self.ohms
+
+
+@dataclass
+class Lab:
+    """A virtual instrument, its resistor, and a driver connected to it."""
+
+    smu: Keithley2600
+    virtual: Virtual2600
+    load: Resistor
+    outlet: Outlet
+
+    @property
+    def volts_now(self) -> float:
+        return max(map(abs, self.load.at.values()))
+
+
+Build = Callable[..., Lab]
+
+
+@contextmanager
+def lab(*faults: Fault, ohms: float = 1e6, pty: bool = False, **virtual: Any) -> Iterator[Lab]:
+    load = Resistor(ohms)
+    instrument = Virtual2600(Virtual2600Settings(**virtual), load, Resistor())
+    outlet = Outlet(instrument, Faults(list(faults)), pty=pty)
+    with serving([outlet]), open_session(outlet.resource, QUICK, role="smu") as session:
+        smu = Keithley2600(session)
+        smu.connect()
+        yield Lab(smu, instrument, load, outlet)
+
+
+@pytest.fixture
+def build() -> Iterator[Build]:
+    with ExitStack() as stack:
+        yield lambda *faults, **virtual: stack.enter_context(lab(*faults, **virtual))
+
+
+@pytest.mark.parametrize("pty", [False, True], ids=["socket", "pty"])
+def test_currents_of_a_resistor_are_measured_and_the_output_rests_at_0_volts(build: Build, pty: bool) -> None:
+    bench = build(pty=pty)
+    assert isinstance(bench.smu, Smu)
+    readings = bench.smu.measure(VOLTS, SOURCING)
+    np.testing.assert_allclose(readings.amperes, VOLTS / 1e6, rtol=1e-8)
+    np.testing.assert_allclose(readings.volts, VOLTS, rtol=1e-8)
+    assert not readings.clipped.any()
+    assert bench.volts_now == 0
+    assert bench.virtual.channels["smua"].values["source.output"] == 1
+
+
+def test_connecting_and_identifying_output_nothing(build: Build) -> None:
+    bench = build(model="2636B", serial="4089762")
+    who = bench.smu.identify()
+    assert (who.model, who.serial, who.language) == ("2636B", "4089762", "TSP")
+    assert bench.virtual.channels["smua"].times_on == 0
+
+
+def test_points_cost_one_transaction_once_the_settings_are_in(build: Build) -> None:
+    bench = build()
+    bench.smu.measure(VOLTS, SOURCING)
+    before = bench.smu.transactions
+    bench.smu.measure(np.linspace(-0.1, 0.1, 8), SOURCING)
+    assert bench.smu.transactions == before + 1
+    assert bench.smu.measure(np.linspace(-0.1, 0.1, 50), SOURCING).amperes.shape == (50,)
+    assert bench.smu.transactions == before + 1 + 7
+
+
+def test_small_numbers_keep_their_digits(build: Build) -> None:
+    bench = build(ohms=1e12)
+    bench.smu.measure(np.array([0.1234567]), Sourcing(1.234567e-10, 1e-4))
+    held = bench.virtual.channels["smua"].values
+    assert held["source.limiti"] == 1.234567e-10
+    assert held["measure.nplc"] == 5e-3
+
+
+def test_the_smu_reads_the_device_behind_the_closed_crosspoint() -> None:
+    grid = DeviceGrid(SimBench(SimSettings(), {"main": (3, 2)}, seed=1), "main", closed={(2, 1)})
+    outlet = Outlet(Virtual2600(Virtual2600Settings(), grid, grid))
+    with serving([outlet]), open_session(outlet.resource, QUICK) as session:
+        smu = Keithley2600(session)
+        smu.connect()
+        amperes = smu.measure(np.full(50, 0.1), Sourcing(1e-3, 1e-3)).amperes
+    truth = 0.1 * float(grid.conductances()[2, 1])
+    assert abs(amperes.mean() - truth) < 0.02 * truth
+    assert grid.hot_switches == 0
+
+
+def test_a_current_at_compliance_is_flagged_point_by_point(build: Build) -> None:
+    readings = build(ohms=1e3).smu.measure(np.array([0.01, 0.3, -0.3]), SOURCING)
+    assert readings.clipped.tolist() == [False, True, True]
+    np.testing.assert_allclose(readings.amperes[1:], [1e-4, -1e-4])
+
+
+def test_an_overflow_is_flagged_and_is_no_number(build: Build) -> None:
+    readings = build(overflow=True).smu.measure(VOLTS, SOURCING)
+    assert readings.clipped.all()
+    assert np.isnan(readings.amperes).all()
+
+
+def test_what_the_model_cannot_do_is_refused_before_anything_is_sent(build: Build) -> None:
+    bench = build(model="2602B")
+    before = bench.smu.transactions
+    for volts, sourcing in (
+        (np.array([0.1, 41.0]), SOURCING),
+        (np.array([np.nan]), SOURCING),
+        (np.array([[0.1]]), SOURCING),
+        (np.array([10.0]), Sourcing(1.1, 2e-3)),
+        (VOLTS, Sourcing(1e-12, 2e-3)),
+        (VOLTS, Sourcing(1e-4, 10.0)),
+    ):
+        with pytest.raises(LimitError):
+            bench.smu.measure(volts, sourcing)
+    with pytest.raises(ScheduleError):
+        Sourcing(np.nan, 2e-3)
+    assert bench.smu.transactions == before
+    assert bench.virtual.channels["smua"].times_on == 0
+
+
+@pytest.mark.parametrize("name", ["source.limiti", "source.rangev", "measure.nplc", "source.func"])
+def test_a_setting_that_sticks_is_found_before_the_output_is_on(build: Build, name: str) -> None:
+    bench = build(coerced={name: 0.0123})
+    with pytest.raises(SettingError, match=f"smua.{name} was set to .* holds 1.23"):
+        bench.smu.measure(VOLTS, SOURCING)
+    assert bench.virtual.channels["smua"].times_on == 0
+
+
+@pytest.mark.parametrize("where", ["source.rangev", "source.output=1", "measure.iv"])
+@pytest.mark.parametrize(("code", "times"), [(1102, 1), (-286, 3), (-350, 1), (2200, 60)])
+def test_errors_of_the_queue_surface_with_the_command_and_leave_the_output_off(
+    build: Build, where: str, code: int, times: int
+) -> None:
+    bench = build(errors=[InjectedError(on=where, code=code, message="it broke", times=times)])
+    with pytest.raises(InstrumentError) as caught:
+        bench.smu.measure(VOLTS, SOURCING)
+    assert caught.value.code == code
+    assert where in str(caught.value)
+    assert "it broke" in str(caught.value)
+    assert ("-350" in str(caught.value)) == (code == -350 or times > 50)
+    assert len(bench.virtual.errors) == 0
+    assert bench.virtual.channels["smua"].values["source.output"] == 0
+
+
+def test_an_open_interlock_is_said_and_nothing_is_on(build: Build) -> None:
+    bench = build(interlock_open=True)
+    bench.smu.measure(VOLTS, SOURCING)
+    with pytest.raises(InterlockError, match="interlock"):
+        bench.smu.measure(np.array([100.0]), SOURCING)
+    assert bench.virtual.channels["smua"].highest_v == 0.1
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"serial": "999"}, "serial number 999 answers; the bench names 4089762"),
+        ({"prompts": True}, r"prompts|asked|unasked|came after"),
+    ],
+)
+def test_the_wrong_instrument_is_refused(settings: dict[str, Any], message: str) -> None:
+    outlet = Outlet(Virtual2600(Virtual2600Settings(**settings), Resistor(), Resistor()))
+    with serving([outlet]), open_session(outlet.resource, QUICK, role="smu") as session:
+        smu = Keithley2600(session, serial="4089762" if "serial" in settings else None)
+        with pytest.raises((IdentityError, DesyncError), match=message):
+            smu.connect()
+
+
+def test_channel_b_of_a_single_channel_model_is_refused() -> None:
+    outlet = Outlet(Virtual2600(Virtual2600Settings(model="2635B"), Resistor()))
+    with serving([outlet]), open_session(outlet.resource, QUICK, role="smu") as session:
+        smu = Keithley2600(session, channel="b")
+        with pytest.raises(IdentityError, match="no channel b"):
+            smu.connect()
+
+
+KINDS: tuple[FaultKind, ...] = (
+    "silent", "late", "late-next", "truncated", "cut-line", "garbage", "nul", "bad-utf8", "separator",
+    "extra-line", "huge", "disconnect-before", "disconnect-within", "disconnect-after",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_after_any_fault_in_a_measurement_the_output_is_off_and_the_next_one_is_right(
+    build: Build, kind: FaultKind
+) -> None:
+    bench = build(Fault(kind=kind, on="measure.iv", numbers=[2], delay=0.3))
+    first = bench.smu.measure(VOLTS, SOURCING)
+    if kind == "extra-line":  # the answer itself is whole; the line behind it is found by the next command
+        bench.smu.measure(VOLTS, SOURCING)
+    with pytest.raises(BenchError) as caught:
+        bench.smu.measure(-VOLTS, SOURCING)
+    assert isinstance(caught.value, TimeoutError_ | DesyncError | DisconnectedError)
+    assert "made safe: output at 0 V and off, read back" in caught.value.__notes__
+    assert bench.virtual.channels["smua"].values["source.output"] == 0
+    assert bench.volts_now == 0
+    again = bench.smu.measure(2 * VOLTS, SOURCING)
+    np.testing.assert_allclose(again.amperes, 2 * first.amperes)
+
+
+def test_a_line_that_the_instrument_cannot_parse_is_an_instrument_error_not_a_time_out(build: Build) -> None:
+    bench = build(broken="measure.iv")
+    with pytest.raises(InstrumentError, match=r"-285 .*Syntax error") as caught:
+        bench.smu.measure(VOLTS, SOURCING)
+    assert "measure.iv" in str(caught.value)
+    assert isinstance(caught.value.__cause__, TimeoutError_)
+
+
+def test_make_safe_reports_what_it_could_not_verify_and_never_raises() -> None:
+    outlet = Outlet(Virtual2600(Virtual2600Settings(), Resistor(), Resistor()))
+    with serving([outlet]):
+        session = open_session(outlet.resource, QUICK, role="smu")
+        smu = Keithley2600(session)
+        smu.connect()
+        assert smu.make_safe() == smu.make_safe() == ()
+    problems = smu.make_safe()
+    assert problems
+    assert "gone" in problems[0]
+    session.close()
+    assert smu.make_safe()
+
+
+def test_another_serial_number_after_a_disconnect_is_refused(build: Build) -> None:
+    bench = build(Fault(kind="disconnect-before", on="measure.iv", numbers=[1]))
+    session: Session = bench.smu.session
+    bench.virtual.settings = Virtual2600Settings(serial="999")
+    with pytest.raises(DisconnectedError) as caught:
+        bench.smu.measure(VOLTS, SOURCING)
+    assert "serial number 999 answers" in caught.value.__notes__[0]
+    assert session.state == "desynchronised"
