@@ -14,15 +14,13 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from hil.bench import DeviceSheet
 from hil.chance import derive_key
 from hil.config.validate import Config
 from hil.network.tile import F32, Block, Tile, TileReading, Wanted
 from hil.plan import Plan
 from hil.schedule import Op, Pulses
-from protocols.updates.kernels import graded_pulses
-
-_GOLDEN = 0x9E3779B9
+from protocols.updates.kernels import GOLDEN, graded_pulses
+from protocols.updates.sensing import expected_steps
 
 
 @dataclass(slots=True, eq=False)
@@ -82,7 +80,7 @@ class Bidirectional(Config):
         """Pulse both devices of every pair that the wanted change touches."""
         if self.compensated and state.step and state.step % self.sense_every == 0:
             state = self._sensed(tile, (yield from tile.read()), state)
-        key = np.uint32((state.key + state.step * _GOLDEN) & 0xFFFF_FFFF)
+        key = np.uint32((state.key + state.step * GOLDEN) & 0xFFFF_FFFF)
         ops: list[Op] = []
         held = state.held
         for block, inputs, region in tile.active(wanted):
@@ -119,7 +117,7 @@ class Bidirectional(Config):
 
     def _sensed(self, tile: Tile, reading: TileReading, state: BidirectionalState) -> BidirectionalState:
         g = np.concatenate((reading.plus, reading.minus), axis=1) if tile.paired else reading.plus
-        up, down = _expected_steps(g, tile.sheet, self.smallest_step)
+        up, down = expected_steps(g, tile.sheet, self.smallest_step)
         share = np.float32(_share_s(tile))
         return replace(state, up_per_w=share / up, down_per_w=share / down)
 
@@ -127,18 +125,6 @@ class Bidirectional(Config):
 def _share_s(tile: Tile) -> float:
     """What one device takes of a unit of weight, siemens."""
     return tile.scale_s / (1 + tile.paired)
-
-
-def _expected_steps(g: F32, sheet: DeviceSheet, smallest: float) -> tuple[F32, F32]:
-    """Expected potentiating and depressing steps (both positive, siemens) at conductances g; nominal where g
-    is not known.
-    """
-    curve = sheet.curve
-    up = np.interp(g, curve.siemens, curve.up_s)
-    down = -np.interp(g, curve.siemens, curve.down_s)
-    up = np.where(np.isnan(g), sheet.step_up_s, np.maximum(up, smallest * sheet.step_up_s))
-    down = np.where(np.isnan(g), sheet.step_down_s, np.maximum(down, smallest * sheet.step_down_s))
-    return up.astype(np.float32), down.astype(np.float32)
 
 
 def _of_block(per_w: F32, block: Block, tile: Tile) -> F32:

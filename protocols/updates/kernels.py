@@ -17,9 +17,12 @@ from hil.kernels import append_row, with_room
 from hil.network.tile import F32
 from hil.schedule import Counts, Index, Places
 
+GOLDEN = 0x9E3779B9
+"""Between the keys of two steps: 2^32 over the golden ratio."""
+
 
 @inline
-def _wanted_row(
+def wanted_row(
     delta: F32, inputs: F32, matrix: F32, row: int, factor: np.float32, first: int, out: F32
 ) -> None:  # fmt: skip
     """DW of one input, for the outputs from ``first`` on."""
@@ -111,7 +114,7 @@ def graded_pulses(
     n = 0
     for k in range(r):
         starts[k] = n
-        _wanted_row(delta, inputs, matrix, rows[k], factor, first, wanted)
+        wanted_row(delta, inputs, matrix, rows[k], factor, first, wanted)
         source = rows[k] if per_device else 0
         up, down = up_per_w[source], down_per_w[source]
         base = bits(zero, zero, np.uint32(key + np.uint32(rows[k])))
@@ -155,7 +158,7 @@ def sign_pulses(
     n = 0
     for k in range(r):
         starts[k] = n
-        _wanted_row(delta, inputs, matrix, rows[k], factor, first, wanted)
+        wanted_row(delta, inputs, matrix, rows[k], factor, first, wanted)
         side = row[:m]
         for j in range(m):
             side[j] = np.int16(wanted[j] > threshold) - np.int16(wanted[j] < -threshold)

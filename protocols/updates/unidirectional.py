@@ -1,0 +1,179 @@
+"""The adaptive rule: one identical pulse at most for a synapse and sample, by thresholds on input and error.
+
+Unidirectional pairs only ever rise, G+ for a wanted rise and G- for a fall, and are refreshed before they
+saturate; so what a device does under depression does not matter to the learning. Bidirectional pairs and
+single devices follow the same rule for comparison.
+
+Lim et al., Neural Comput. Appl. 31, 8101 (2019), 10.1007/s00521-018-3659-y; reconstructed, see
+docs/methods/unidirectional.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from hil.bench import ArrayInfo
+from hil.chance import derive_key
+from hil.config.validate import Config
+from hil.errors import ConfigError
+from hil.network import Network
+from hil.network.tile import F32, Block, Tile, Wanted
+from hil.plan import Plan
+from hil.schedule import Index, Op, Pulses
+from protocols.updates.kernels import GOLDEN, graded_pulses
+from protocols.updates.one_device import directed_pulses, threshold_pulses
+from protocols.updates.refresh import Refresh, Wear, refresh
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UnidirectionalState:
+    """``key`` and ``step`` make the rounding's chance; ``held`` counts the times that a device was asked for
+    more than ``max_pulses``; ``wear`` is that of pairs that are refreshed, else None.
+    """
+
+    key: int
+    step: int
+    held: int = 0
+    wear: Wear | None = None
+
+
+class Unidirectional(Config):
+    """Pulses by thresholds on input and error; a pair of devices only rises and is refreshed."""
+
+    name: Literal["unidirectional"] = "unidirectional"
+    scheme: Literal["unidirectional", "bidirectional", "single"] = Field(
+        default="unidirectional",
+        description=(
+            "unidirectional: G+ up for a wanted rise, G- up for a fall, with refresh; bidirectional: G+ up "
+            "and G- down, or the reverse; single: the one device of a weight against a reference, up or down."
+        ),
+    )
+    counts: Literal["identical", "graded"] = Field(
+        default="identical",
+        description=(
+            "identical: one pulse for a sample, whatever the rate; graded: the wanted change of the samples "
+            "above the thresholds over the nominal step, rounded stochastically."
+        ),
+    )
+    input_threshold: float = Field(
+        default=0.3, ge=0, description="A sample pulses the inputs whose magnitude exceeds this."
+    )
+    error_threshold: float = Field(
+        default=0.3, ge=0, description="A sample pulses the outputs whose error exceeds this in magnitude."
+    )
+    max_pulses: int = Field(
+        default=31, ge=1, le=32_767, description="Most pulses that one device gets in one step."
+    )
+    refresh: Refresh = Field(
+        default=Refresh(), description="With scheme unidirectional: when and how pairs are written anew."
+    )
+
+    def start(self, tile: Tile, seed: int) -> Plan[UnidirectionalState]:
+        """Nothing is measured.
+
+        Raises
+        ------
+        ConfigError
+            The network's weights cannot hold the scheme.
+        """
+        yield from ()
+        self._hold(tile)
+        wear = Wear.of(tile) if self.scheme == "unidirectional" else None
+        return UnidirectionalState(int(derive_key(seed)), 0, 0, wear)
+
+    def check(self, network: Network, arrays: Mapping[str, ArrayInfo]) -> None:
+        """Refuse weights that cannot hold the scheme."""
+        for layer in network.layers:
+            self._hold(layer.tile)
+
+    def apply(self, tile: Tile, wanted: Wanted, state: UnidirectionalState) -> Plan[UnidirectionalState]:
+        """Refresh when it is time, then pulse what exceeds the thresholds."""
+        wear = state.wear
+        if wear is not None and self._is_due(state.step):
+            wear = yield from refresh(tile, self.refresh, wear)
+        if self.counts == "graded":
+            wanted = self._above_thresholds(wanted)
+        ops: list[Op] = []
+        held = state.held
+        for block, inputs, region in tile.active(wanted):
+            pulses, over = self._pulses(tile, wanted, block, inputs, state)
+            held += over
+            ops.append(tile.pulse(region, pulses))
+        if ops:
+            yield tuple(ops)
+        return replace(state, step=state.step + 1, held=held, wear=wear)
+
+    def remarks(self, state: UnidirectionalState) -> Sequence[str]:
+        """Whether pulses were held back, and whether refresh missed devices."""
+        told: list[str] = []
+        if state.held:
+            told.append(
+                f"{state.held:,} times a step asked for more than max_pulses {self.max_pulses} for a device; "
+                "it got that many. Raise update.max_pulses, or its thresholds"
+            )
+        if state.wear is not None and state.wear.missed:
+            told.append(
+                f"refresh wrote {state.wear.pairs:,} pairs; {state.wear.missed:,} of their devices did not "
+                f"come within tolerance in {self.refresh.rounds} rounds (keys update.refresh.tolerance and "
+                "update.refresh.rounds)"
+            )
+        return told
+
+    def _hold(self, tile: Tile) -> None:
+        if tile.paired == (self.scheme == "single"):
+            held = "pairs of devices" if tile.paired else "single devices against a reference"
+            raise ConfigError(
+                f"update.scheme: asked for {self.scheme!r}; network.weights holds {tile.name} by {held}; "
+                "'single' needs reference, 'unidirectional' and 'bidirectional' need pair or split-pair"
+            )
+
+    def _is_due(self, step: int) -> bool:
+        return self.refresh.every > 0 and step > 0 and step % self.refresh.every == 0
+
+    def _above_thresholds(self, wanted: Wanted) -> Wanted:
+        """The part of a wanted change that the thresholds let through."""
+        if not wanted.factored:
+            low = np.float32(self.input_threshold * self.error_threshold)
+            return replace(wanted, matrix=_above(wanted.matrix, low))
+        inputs = _above(wanted.inputs, np.float32(self.input_threshold))
+        return replace(wanted, delta=_above(wanted.delta, np.float32(self.error_threshold)), inputs=inputs)
+
+    def _pulses(
+        self, tile: Tile, wanted: Wanted, block: Block, inputs: Index, state: UnidirectionalState
+    ) -> tuple[Pulses, int]:
+        what = wanted.delta, wanted.inputs, wanted.matrix, np.float32(wanted.factor), inputs
+        where = block.first_out, block.n_out, block.plus, block.minus
+        if self.counts == "identical":
+            low = np.float32(self.input_threshold), np.float32(self.error_threshold)
+            one_way = self.scheme == "unidirectional"
+            starts, places, numbers, over = threshold_pulses(*what, *where, *low, one_way, self.max_pulses)
+            return Pulses(starts, places, numbers), over
+        key = np.uint32((state.key + state.step * GOLDEN) & 0xFFFF_FFFF)
+        most = np.float32(self.max_pulses)
+        if self.scheme == "unidirectional":
+            per_w = np.full((1, tile.n_out), tile.scale_s / tile.sheet.step_up_s, np.float32)
+            starts, places, numbers, over = directed_pulses(*what, *where, per_w, per_w, most, key)
+            return Pulses(starts, places, numbers), over
+        up, down = _shares(tile, block)
+        starts, places, numbers, over = graded_pulses(*what, *where, up, down, most, key)
+        return Pulses(starts, places, numbers), over
+
+
+def _above(values: F32, threshold: np.float32) -> F32:
+    return np.where(np.abs(values) > threshold, values, np.float32(0))
+
+
+def _shares(tile: Tile, block: Block) -> tuple[F32, F32]:
+    """Pulses up and down per unit of weight of a block's devices, which share a change, float32 [1, m]."""
+    sides = 1 + tile.paired
+    share_s = tile.scale_s / sides
+    devices = (1, sides * block.n_out)
+    return (
+        np.full(devices, share_s / tile.sheet.step_up_s, np.float32),
+        np.full(devices, share_s / tile.sheet.step_down_s, np.float32),
+    )
