@@ -8,7 +8,7 @@ networks; which layer takes which method is our reconstruction and therefore an 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -25,7 +25,7 @@ class Hybrid(Config):
     """DGC on some layers; on the others backprop, or progressive backpropagation."""
 
     name: Literal["hybrid"] = "hybrid"
-    layers: tuple[str, ...] | None = Field(
+    layers: Annotated[tuple[str, ...], Field(strict=False)] | None = Field(
         default=None,
         description="Layers that dgc trains, by name (layer1 is the first); left out: all convolutions.",
     )
