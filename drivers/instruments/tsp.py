@@ -5,7 +5,6 @@ Each answer carries a word that was never used before: an answer to another ques
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Sequence
 from itertools import count
 from typing import NamedTuple, TypeVar
@@ -31,7 +30,6 @@ class Tsp:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self._prefix = "q" + secrets.token_hex(3)
         self._count = count(1)
 
     def ask(
@@ -92,7 +90,7 @@ class Tsp:
         return found
 
     def _line(self, statements: str, expressions: Sequence[str]) -> tuple[str, Callable[[str], list[str]]]:
-        word = f"{self._prefix}.{next(self._count)}"
+        word = f"{self.session.salt}.{next(self._count)}"
 
         def fields(reply: str) -> list[str]:
             first, *rest = reply.split("\t")

@@ -6,6 +6,7 @@ answer, an interrupt) the session is desynchronised and every verb is refused un
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -50,6 +51,8 @@ class Session:
 
     Parameters
     ----------
+    salt
+        A word no other session has, for drivers to mark their questions with; noted in the wire log.
     connect
         Opens the line; a recorded one for replay.
     pause
@@ -65,12 +68,14 @@ class Session:
         wire: WireLog | None = None,
         *,
         role: str = "",
+        salt: str | None = None,
         connect: Callable[[str, TransportSettings], Link] = open_link,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self.resource = resource
         self.role = role or resource
         self.settings = settings
+        self.salt = salt or "q" + secrets.token_hex(3)
         self.transactions = 0
         self.wire = wire or WireLog()
         self.identify: Callable[[Session], None] | None = None
@@ -354,7 +359,7 @@ class Session:
         with self._translated("connect"):
             self._link = self._connect(self.resource, self.settings)
         self._inbox.forget()
-        self.wire.add(self.role, "event", f"opened {self.resource}".encode())
+        self.wire.add(self.role, "event", f"opened {self.resource} {self.salt}".encode())
 
     def _close_link(self) -> None:
         link, self._link = self._link, None

@@ -1,0 +1,113 @@
+"""R8 and R9: whatever an instrument answers, a parser gives the right value or a ValueError, at once."""
+
+from __future__ import annotations
+
+import math
+import random
+import string
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from drivers.instruments.replies import logical, measured, named, number, whole
+
+PARSERS: tuple[Callable[[str], object], ...] = (number, whole, measured, logical, named)
+CASES = 10_000
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "9.91E37",
+        "+9.910000E+37",
+        "-9.91E37",
+        "9.9E37",
+        "9.9100E+37",
+        "-9.9E+37",
+        "199.999E99",
+        "NAN",
+        "nan",
+        "INF",
+    ]
+    + ["-INF", "+inf", "9.91000e+37"],
+)
+def test_what_stands_for_no_value_is_flagged_and_is_no_number(text: str) -> None:
+    value, bound = measured(text)
+    assert bound
+    assert math.isnan(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1.23456789e-10", 1.23456789e-10),
+        ("-5.0E-12", -5e-12),
+        ("+1", 1.0),
+        (".5", 0.5),
+        ("0.00000e+00", 0.0),
+    ],
+)
+def test_measured_values_keep_all_their_digits(text: str, value: float) -> None:
+    assert measured(text) == (value, False)
+
+
+@pytest.mark.parametrize(
+    "text", ["", " 1", "1,5", "1.0A", "0x10", "1_0", "1e", "--1", "1e9999", "nil", "N1.0", "١"]
+)
+def test_what_is_no_number_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="no number|beyond"):
+        measured(text)
+    with pytest.raises(ValueError, match="no number|beyond"):
+        number(text)
+
+
+def test_settings_have_no_infinity_and_counts_no_fraction() -> None:
+    for text in ("nan", "inf"):
+        with pytest.raises(ValueError, match="no number"):
+            number(text)
+    assert whole("3.00000e+00") == 3
+    with pytest.raises(ValueError, match="no whole number"):
+        whole("3.5")
+
+
+@pytest.mark.parametrize("parse", PARSERS)
+def test_ten_thousand_broken_answers_are_refused_or_read_never_a_crash(
+    parse: Callable[[str], object],
+) -> None:
+    chance = random.Random(8)
+    right = [
+        "1.234567890e-06",
+        "9.910000000e+37",
+        "true",
+        "Keithley Instruments Inc., Model 2636B, 4089762, 3.3.5",
+    ]
+    refused = 0
+    for _ in range(CASES):
+        text = list(chance.choice(right))
+        for _ in range(chance.randint(1, 4)):
+            at = chance.randrange(len(text) + 1)
+            text[at : at + chance.randint(0, 3)] = chance.choice(
+                ["", "\x00", "\xff", "e", "-", ",", "9" * 400, "E+"]
+            )
+        try:
+            parse("".join(text))
+        except ValueError:
+            refused += 1
+    assert refused > CASES / 4
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(string.printable, max_size=40))
+def test_a_number_is_what_python_reads_or_nothing(text: str) -> None:
+    try:
+        value = number(text)
+    except ValueError:
+        return
+    assert value == float(text)
+
+
+@given(st.floats(min_value=-1e29, max_value=1e29))
+def test_a_printed_number_comes_back_the_same(value: float) -> None:
+    assert measured(f"{value:.16e}") == (value, False)

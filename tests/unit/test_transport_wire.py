@@ -1,0 +1,97 @@
+"""The wire log: bytes come back as they were, a torn end is forgiven, and a conversation can be replayed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from drivers.instruments.keithley_2600 import Keithley2600
+from drivers.sim.virtual.keithley_2600 import Keithley2600 as Virtual2600
+from drivers.sim.virtual.keithley_2600 import Virtual2600Settings
+from drivers.sim.virtual.server import Outlet, serving
+from drivers.transport.replay import replay
+from drivers.transport.session import open_session
+from drivers.transport.settings import TransportSettings
+from drivers.transport.wire import Message, WireLog, read_wire
+from hil.errors import ConfigError, DesyncError, StoreError
+from hil.instruments import Sourcing
+
+SOURCING = Sourcing(1e-4, 1e-3)
+
+
+class Resistor:
+    def drive(self, source: str, volts: float) -> None: ...
+
+    def current(self, volts: float, integration_s: float) -> float:
+        return volts / 1e6
+
+
+def test_every_byte_comes_back(tmp_path: Path) -> None:
+    log = WireLog(tmp_path / "wire.jsonl")
+    log.add("smu", "sent", bytes(range(256)), 0.5)
+    log.add("matrix", "event", b"opened")
+    log.close()
+    log.close()
+    sent, event = read_wire(tmp_path / "wire.jsonl")
+    assert (sent.role, sent.direction, sent.data, sent.duration_s) == ("smu", "sent", bytes(range(256)), 0.5)
+    assert (event.role, event.direction, event.data) == ("matrix", "event", b"opened")
+    assert 0 <= event.monotonic_s - sent.monotonic_s < 5
+
+
+def test_a_line_torn_by_a_crash_is_forgiven_at_the_end_only(tmp_path: Path) -> None:
+    path = tmp_path / "wire.jsonl"
+    log = WireLog(path)
+    log.add("smu", "sent", b"*IDN?\n")
+    log.close()
+    whole = path.read_text()
+    path.write_text(whole + whole[:20])
+    assert len(list(read_wire(path))) == 1
+    path.write_text(whole[:20] + "\n" + whole)
+    with pytest.raises(StoreError, match=r"wire.jsonl:1: no message"):
+        list(read_wire(path))
+    with pytest.raises(StoreError, match="no wire log"):
+        list(read_wire(tmp_path / "nothing"))
+
+
+def test_the_file_stops_at_its_bound_and_says_so(tmp_path: Path) -> None:
+    log = WireLog(tmp_path / "wire.jsonl", keep=5, max_bytes=1000)
+    for _ in range(100):
+        log.add("smu", "sent", b"x" * 50)
+    log.close()
+    messages = list(read_wire(tmp_path / "wire.jsonl"))
+    assert messages[-1].data == b"wire log full"
+    assert len(messages) < 20
+    assert len(log.last) == 5
+
+
+def recorded(path: Path) -> list[Message]:
+    outlet = Outlet(Virtual2600(Virtual2600Settings(), Resistor(), Resistor()))
+    wire = WireLog(path)
+    with (
+        serving([outlet]),
+        open_session(outlet.resource, TransportSettings(quiet=0.002), wire, role="smu") as session,
+    ):
+        smu = Keithley2600(session)
+        smu.connect()
+        smu.measure(np.array([0.1, -0.2]), SOURCING)
+    wire.close()
+    return list(read_wire(path))
+
+
+def test_a_recorded_measurement_is_replayed_offline(tmp_path: Path) -> None:
+    messages = recorded(tmp_path / "wire.jsonl")
+    with replay(messages, "smu") as session:
+        smu = Keithley2600(session)
+        smu.connect()
+        readings = smu.measure(np.array([0.1, -0.2]), SOURCING)
+    np.testing.assert_allclose(readings.amperes, [1e-7, -2e-7], rtol=1e-8)
+
+
+def test_a_replay_refuses_another_question_and_another_role(tmp_path: Path) -> None:
+    messages = recorded(tmp_path / "wire.jsonl")
+    with replay(messages, "smu") as session, pytest.raises(DesyncError, match=r"recorded was sent b'\*IDN"):
+        session.query("*RST?")
+    with pytest.raises(ConfigError, match="no conversation of 'matrix'"):
+        replay(messages, "matrix")
