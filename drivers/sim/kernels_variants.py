@@ -72,27 +72,55 @@ def _variants(
 ) -> tuple[Array, NDArray[np.float64]]:  # fmt: skip
     k = lines.size
     n, others = base.shape
+    m = n * others
     noisy = base_var.size > 0
     out = np.empty((k, n, others), np.float32)
     power = np.empty((k, n))
-    line, line2 = np.empty(others, np.float32), np.empty(others, np.float32)
-    squares = np.empty((n, others), np.float32)
+    # Everything is as long as one answer, so that the loops over it are long however few lines are sensed.
+    line, dv, dv2 = np.empty(m, np.float32), np.empty(m, np.float32), np.empty(m, np.float32)
+    flat_base, flat_var = base.reshape(-1), base_var.reshape(-1)
+    held = np.int64(-1)
+    line_sum = np.float32(0)
     for q in range(k):
         x = lines[q]
-        for j in range(others):
-            line[j] = g[rows[j], cols[x]] if transpose else g[rows[x], cols[j]]
-        for j in range(others):
-            line2[j] = line[j] * line[j]
-        line_sum = total(line)
+        if x != held:
+            held = x
+            for j in range(others):
+                line[j] = g[rows[j], cols[x]] if transpose else g[rows[x], cols[j]]
+            line_sum = total(line[:others])
+            for s in range(1, n):
+                line[s * others : (s + 1) * others] = line[:others]
+        i = np.uint64(0)
         for s in range(n):
             v, w = volts[s, x], line_volts[q, s]
-            _replaced(out[q, s], base[s], line, w - v)
-            if noisy:
-                _replaced(squares[s], base_var[s], line2, w * w - v * v)
-            power[q, s] = base_power[s] + np.float64(w * w - v * v) * line_sum
+            by, by2 = w - v, w * w - v * v
+            power[q, s] = base_power[s] + np.float64(by2) * line_sum
+            for _ in range(others):
+                dv[i] = by
+                dv2[i] = by2
+                i += np.uint64(1)
+        answer = out[q].reshape(-1)
         if noisy:
-            _add_noise_from(out[q].reshape(-1), squares.reshape(-1), sigma, key, q * n * others)
+            _changed_noisily(answer, flat_base, flat_var, line, dv, dv2, sigma, key, q * m)
+        else:
+            for j in range(m):
+                answer[j] = flat_base[j] + dv[j] * line[j]
     return out, power
+
+
+@kernel
+def _changed_noisily(
+    out: Array, base: Array, base_var: Array, line: Array, dv: Array, dv2: Array, sigma: float, key: int,
+    first: int,
+) -> None:  # fmt: skip
+    """Write base + dv line and its noise, one normal for each value, counted from ``first``."""
+    low, high = words(key)
+    sigma32 = np.float32(sigma)
+    start = np.uint32(first)
+    for j in range(out.size):
+        z = normal(bits(low, high, np.uint32(start + np.uint32(j))))
+        squares = max(base_var[j] + dv2[j] * (line[j] * line[j]), np.float32(0))
+        out[j] = (base[j] + dv[j] * line[j]) + sigma32 * np.float32(math.sqrt(squares)) * z
 
 
 @kernel

@@ -193,11 +193,12 @@ def _by_lines(layer: Layer, tile: Tile, z: F32, outs: Index, changes: F32) -> Pl
         block = tile.blocks[b]
         where = block.n_out, *columns(block)
         add_changes(moved, which, block.first_out, answer.amperes, base[b].amperes, per_ampere, *where)
-    for (b, which), answer in zip(asked, nudged, strict=True):
-        if answer.clipped.any() or base[b].clipped.any():
+    clipped = sum(int(np.count_nonzero(answer.clipped)) for answer in answers)
+    if clipped:
+        for (b, which), answer in zip(asked, nudged, strict=True):
             where = tile.blocks[b].n_out, *columns(tile.blocks[b])
             leave_out(moved, which, tile.blocks[b].first_out, answer.clipped, base[b].clipped, *where)
-    return driven.sums(tile, base), moved, sum(int(answer.clipped.sum()) for answer in answers)
+    return driven.sums(tile, base), moved, clipped
 
 
 def _onward(layers: Sequence[Layer], z: F32, changes: F32) -> Plan[tuple[F32, F32, int]]:

@@ -52,21 +52,31 @@ def add_changes(
     minus columns begin, -1 where it has none. A minus that is its last column alone is shared by all m.
     """
     n, columns = base.shape
-    alone = columns - minus < m
+    alone = minus if columns - minus < m else 0
+    share = np.empty(n * columns, np.float32)
+    for s in range(n):
+        share[s * columns : (s + 1) * columns] = per_ampere[s]
+    change = np.empty(n * columns, np.float32)
+    before = base.reshape(-1)
     for q in range(which.size):
-        k = which[q]
-        for s in range(n):
-            share = per_ampere[s]
-            if plus >= 0:
+        now, row = amperes[q].reshape(-1), out[which[q]].reshape(-1)
+        for i in range(change.size):
+            change[i] = (now[i] - before[i]) * share[i]
+        to, source = np.uint64(first), np.uint64(0)
+        for _ in range(n):
+            if plus >= 0 and minus >= 0 and alone == 0:
                 for j in range(m):
-                    out[k, s, first + j] += (amperes[q, s, plus + j] - base[s, plus + j]) * share
-            if minus >= 0 and not alone:
+                    up, down = source + np.uint64(plus + j), source + np.uint64(minus + j)
+                    row[to + np.uint64(j)] += change[up] - change[down]
+            else:
                 for j in range(m):
-                    out[k, s, first + j] -= (amperes[q, s, minus + j] - base[s, minus + j]) * share
-            elif minus >= 0:
-                shared = (amperes[q, s, minus] - base[s, minus]) * share
-                for j in range(m):
-                    out[k, s, first + j] -= shared
+                    place = to + np.uint64(j)
+                    if plus >= 0:
+                        row[place] += change[source + np.uint64(plus + j)]
+                    if minus >= 0:
+                        row[place] -= change[source + np.uint64(alone if alone else minus + j)]
+            to += np.uint64(out.shape[2])
+            source += np.uint64(columns)
 
 
 @kernel

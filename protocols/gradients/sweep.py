@@ -159,16 +159,27 @@ def _chunks(tile: Tile, rows: Index, nudging: Nudging) -> Iterator[_Points]:
     """
     for number, block in enumerate(tile.blocks):
         inside = rows[(rows >= block.first_in) & (rows < block.first_in + block.n_in)] - block.first_in
-        every = min(nudging.baseline_every, block.n_out) if nudging.kind == "pulse" else nudging.baseline_every
         starts = columns(block) if block.side != "reference" else (0, -1)
         for sign, start, name in ((1, starts[0], "plus"), (-1, starts[1], "minus")):
             if start < 0 or nudging.devices not in (name, "both"):
                 continue
-            for first in range(0, inside.size * block.n_out, every):
-                last = min(first + every, inside.size * block.n_out)
-                row, out = np.divmod(np.arange(first, last), block.n_out)
-                points = np.stack([inside[row], start + out], axis=1)
-                yield _Points(number, points, sign, inside[row] + block.first_in, out + block.first_out)
+            for some, outs in _groups(inside, block.n_out, nudging):
+                out, row = np.repeat(outs, some.size), np.tile(some, outs.size)
+                points = np.stack([row, start + out], axis=1)
+                yield _Points(number, points, sign, row + block.first_in, out + block.first_out)
+
+
+def _groups(rows: Index, n_out: int, nudging: Nudging) -> Iterator[tuple[Index, Index]]:
+    """Rows and columns that are nudged from one baseline: whole rows, as many as fit, or a part of one.
+
+    A reading of a column without a nudge is then used for few of its weights, so that its error is not
+    theirs all.
+    """
+    height = 1 if nudging.kind == "pulse" else max(1, nudging.baseline_every // n_out)
+    width = min(nudging.baseline_every, n_out)
+    for top in range(0, rows.size, height):
+        for left in range(0, n_out, width):
+            yield rows[top : top + height], np.arange(left, min(left + width, n_out))
 
 
 def _measured(
@@ -203,7 +214,7 @@ def _measured(
     cost, weight = found.summed.reshape(-1, len(each)), weights[0]
     if len(each) == 2:
         cost, weight = cost[:, :1] - cost[:, 1:], weights[0] - weights[1]
-    clipped = sum(int(answer.clipped.sum()) for answer in (*base, *nudged)) + found.clipped
+    clipped = sum(int(np.count_nonzero(answer.clipped)) for answer in (*base, *nudged)) + found.clipped
     return Slope(points.inputs * tile.n_out + points.outs, cost[:, 0], weight, found.base, clipped)
 
 
