@@ -13,7 +13,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -274,7 +274,9 @@ def _told(path: Path) -> Generator[None]:
 
 
 def _values(table: str, row: object) -> list[object]:
-    return [getattr(row, name) for name in COLUMNS[table]]
+    """The row's fields as Python's own numbers: sqlite3 would store numpy's integers as raw bytes."""
+    values = (getattr(row, name) for name in COLUMNS[table])
+    return [cast(Any, value).item() if isinstance(value, np.generic) else value for value in values]
 
 
 def _cost_values(cost: Cost) -> list[object]:

@@ -114,6 +114,13 @@ def test_rows_come_back_in_order_and_nan_stays_nan(tmp_path: Path) -> None:
         assert read.accuracy == 0.31
 
 
+def test_counts_of_numpy_come_back_as_numbers(tmp_path: Path) -> None:
+    row = TrainingRow(10, 100, 0, 2.3, 0.11, np.count_nonzero(np.ones((2, 3), np.bool_)), float("nan"))
+    with RunWriter.create(tmp_path, HEADER) as run:
+        run.training(row)
+    assert open_run(tmp_path).training["clipped"].tolist() == [6]
+
+
 def test_costs_add_up_by_operation_and_are_told_for_each_row(tmp_path: Path) -> None:
     volts = np.zeros((1, 2))
     forward = Multiply(REGION, volts, 1e-6)
