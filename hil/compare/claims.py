@@ -22,8 +22,8 @@ Pair: TypeAlias = tuple[Cell, Cell | None]
 class Claim(Config):
     """Something that the study is to show. It is held against the means over seeds.
 
-    With ``than`` each cell of ``of`` is compared, seed by seed, with the cell of ``than`` that agrees with it
-    in all that neither names; the claim is met if it holds for every such pair.
+    With ``than`` each cell of ``of`` is compared, seed by seed, with the cell that is as ``than`` says and
+    agrees with it in all that ``than`` does not name; the claim is met if it holds for every such pair.
     """
 
     text: str = Field(min_length=1, description="The claim in words.")
@@ -72,15 +72,15 @@ def pairs(claim: Claim, axes: Sequence[Axis], cells: Sequence[Cell]) -> list[Pai
         At the claim's key, when it names no cell, or not one partner for each.
     """
     where, _ = _selected(claim.at, "at", axes)
-    of, named = _selected(claim.of, "of", axes)
+    of, _ = _selected(claim.of, "of", axes)
     meant = [cell for cell in cells if where(cell) and of(cell)]
     if not meant:
         raise MisfitError("there is no such case", "of")
     if claim.than is None:
         return [(cell, None) for cell in meant]
-    than, also_named = _selected(claim.than, "than", axes)
+    than, named = _selected(claim.than, "than", axes)
     others = [cell for cell in cells if where(cell) and than(cell)]
-    shared = [axis.name for axis in axes if axis.name not in named | also_named]
+    shared = [axis.name for axis in axes if axis.name not in named]
     found: list[Pair] = []
     for cell in meant:
         partners = [other for other in others if all(other.at(name) == cell.at(name) for name in shared)]

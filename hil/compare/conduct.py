@@ -72,7 +72,10 @@ def outcome(plan: StudyPlan, errors: Mapping[str, str] | None = None) -> Outcome
 def _result(run: Run | None, seed: int, reach: float | None, error: str | None) -> Result:
     if run is None:
         return absent(seed, error)
-    found = result_of(run, seed, reach)
+    try:
+        found = result_of(run, seed, reach)
+    except StoreError as damaged:
+        found = replace(absent(seed, str(damaged)), path=run.path)
     return found if error is None or found.is_finished else replace(found, status="failed", error=error)
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -166,3 +168,16 @@ def test_other_settings_are_another_run_and_the_same_by_another_way_are_not(tmp_
     conduct(plan, missing(plan), Watch(), 1)
     found = outcome(plan)
     assert [cell.results[0].path for cell in found.cells] == [list_runs(plan.folder)[0].path] * 2
+
+
+def test_a_run_that_cannot_be_read_is_told_and_hides_no_other(tmp_path):
+    plan = plan_study(study(tmp_path, A_WHILE), Options(tmp_path / "runs"))
+    conduct(plan, missing(plan), Watch(), processes=2)
+    (long,) = (run for run in list_runs(plan.folder) if run.name == "long")
+    with closing(sqlite3.connect(long.path / "journal.sqlite")) as journal:
+        journal.execute("DROP TRIGGER evaluation_update")
+        journal.execute("UPDATE evaluation SET samples = 'many'")
+        journal.commit()
+    found = outcome(plan)
+    assert [result.status for cell in found.cells for result in cell.results] == ["finished", "failed"]
+    assert "table evaluation is damaged" in (found.failed[0][1].error or "")
