@@ -1,4 +1,4 @@
-"""A recorded conversation as a line: a driver runs again, offline, against what an instrument once answered."""
+"""A recorded conversation as a line: a driver runs again, offline, against what was once answered."""
 
 from __future__ import annotations
 

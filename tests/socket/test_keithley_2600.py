@@ -20,6 +20,7 @@ from drivers.sim.virtual.keithley_2600 import Keithley2600 as Virtual2600
 from drivers.sim.virtual.server import Outlet, serving
 from drivers.transport.session import Session, open_session
 from drivers.transport.settings import TransportSettings
+from hil.conformance.instruments import check_smu
 from hil.errors import (
     BenchError,
     DesyncError,
@@ -95,6 +96,17 @@ def test_currents_of_a_resistor_are_measured_and_the_output_rests_at_0_volts(bui
     assert not readings.clipped.any()
     assert bench.volts_now == 0
     assert bench.virtual.channels["smua"].values["source.output"] == 1
+
+
+@pytest.mark.parametrize("pty", [False, True], ids=["socket", "pty"])
+@pytest.mark.parametrize("model", ["2602B", "2612B", "2635B"])
+def test_the_driver_conforms(model: str, pty: bool) -> None:
+    @contextmanager
+    def smu() -> Iterator[Smu]:
+        with lab(ohms=1e6, model=model, pty=pty) as bench:
+            yield bench.smu
+
+    assert not check_smu(smu, volts=0.2, sourcing=SOURCING, ohms=1e6, rtol=1e-6)
 
 
 def test_connecting_and_identifying_output_nothing(build: Build) -> None:

@@ -1,4 +1,4 @@
-"""R7: answers that come after their time-out, at any moment of the recovery, are never taken for another's."""
+"""R7: answers that come after their time-out, at any moment of the recovery, are taken for no other's."""
 
 from __future__ import annotations
 
