@@ -158,7 +158,9 @@ def build_network(experiment: Experiment, data: Dataset, bench: LimitedBench) ->
         scale = scale_s(sheet, layer.w_max, settings.weights)
         tile = Tile(size.name, size.n_in, size.n_out, blocks, scale, sheet, bounded_inputs)
         spread = settings.neurons
-        neurons = Neurons.drawn(size.n_out, spread.gain_spread, spread.offset_spread, rng)
+        neurons = Neurons.drawn(
+            size.n_out, spread.gain_spread, spread.offset_spread, rng, spread.backward_spread
+        )
         layers.append(Layer(tile, layer.activation, layer.bias, neurons, shape.convolution))
         bounded_inputs = bounded(layer.activation)
     return Network(tuple(layers), Loss(settings.loss, settings.layers[-1].activation))

@@ -97,6 +97,14 @@ class NeuronSettings(Config):
     offset_spread: float = Field(
         default=0.0, ge=0, description="Standard deviation of the offset, whose mean is 0."
     )
+    backward_spread: float = Field(
+        default=0.0,
+        ge=0,
+        description=(
+            "Standard deviation of the gain on the way back of an error, whose mean is 1; of no effect on "
+            "methods that pass none back."
+        ),
+    )
 
 
 class NetworkSettings(Config):

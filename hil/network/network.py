@@ -21,23 +21,37 @@ Labels: TypeAlias = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Neurons:
-    """Neuron circuits that differ: a = f(gain z + offset), fixed per neuron, float32 [out] each."""
+    """Neuron circuits that differ: a = f(gain z + offset), fixed per neuron, float32 [out] each.
+
+    ``backward``: gains of the circuits that take the error back, of which backpropagation knows nothing; None
+    where they are exact.
+    """
 
     gain: F32
     offset: F32
+    backward: F32 | None = None
 
     @classmethod
     def drawn(
-        cls, n: int, gain_spread: float, offset_spread: float, rng: np.random.Generator
+        cls,
+        n: int,
+        gain_spread: float,
+        offset_spread: float,
+        rng: np.random.Generator,
+        backward_spread: float = 0.0,
     ) -> Neurons | None:
-        """Gains from N(1, gain_spread) and offsets from N(0, offset_spread); None when nothing is spread."""
-        if gain_spread == 0 and offset_spread == 0:
+        """Gains from N(1, gain_spread), offsets from N(0, offset_spread) and gains of the way back from N(1,
+        backward_spread); None when nothing is spread.
+        """
+        if gain_spread == 0 and offset_spread == 0 and backward_spread == 0:
             return None
-        gain = 1 + gain_spread * rng.standard_normal(n, dtype=np.float32)
-        return cls(
-            gain.astype(np.float32),
-            (offset_spread * rng.standard_normal(n, dtype=np.float32)).astype(np.float32),
-        )
+
+        def normal(mean: float, spread: float) -> F32:
+            drawn = mean + spread * rng.standard_normal(n, dtype=np.float32)
+            return drawn.astype(np.float32)
+
+        gain, offset = normal(1, gain_spread), normal(0, offset_spread)
+        return cls(gain, offset, normal(1, backward_spread) if backward_spread > 0 else None)
 
 
 @dataclass(slots=True, eq=False)
@@ -117,14 +131,16 @@ class Layer:
     def through(self, trace: Trace, error: F32) -> F32:
         """Delta = dC/dz [n positions, out] of an error dC/da [n, features out] at the layer's outputs.
 
-        The circuit for f' knows nothing of its neuron's gain and offset, so it is the nominal one.
+        The circuit for f' knows nothing of its neuron's gain and offset, so it is the nominal one; what it
+        gives has its own gain error, where neurons have one on the way back.
         """
         a = trace.a
         if self.convolution is not None:
             a = self._activated(trace.z)
             error = self.convolution.unpooled(error, a)
         if self.neurons is not None:
-            return error * slope(self.activation, trace.z)
+            delta = error * slope(self.activation, trace.z)
+            return delta if self.neurons.backward is None else delta * self.neurons.backward
         return error * slope_from_output(self.activation, a)
 
     def _activated(self, z: F32) -> F32:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from drivers.sim.bench import SimBench
 from drivers.sim.settings import SimSettings
-from hil.network import Layer, Loss, MatrixSize, Network, Tile, Wanted, Weights, place, wanted_arrays
+from hil.network import Layer, Loss, MatrixSize, Network, Neurons, Tile, Wanted, Weights, place, wanted_arrays
 from hil.network.activations import ActivationName
 from hil.network.tile import scale_s
 from hil.plan import Plan, run
@@ -243,3 +244,21 @@ def test_an_all_zero_error_asks_for_no_volts_and_gives_no_error() -> None:
     bench = Lab().bench
     signal = run(tile.backward(np.zeros((2, tile.n_out), np.float32)), bench)
     assert (signal.values == 0).all()
+
+
+def test_neurons_gains_on_the_way_back_are_in_the_error_and_in_nothing_else() -> None:
+    plain, spread = Lab(), Lab()
+    rng = np.random.default_rng(4)
+    layers = [
+        replace(layer, neurons=Neurons.drawn(layer.tile.n_out, 0.0, 0.0, rng, 0.4))
+        for layer in spread.network.layers
+    ]
+    spread.network = replace(spread.network, layers=tuple(layers))
+    one, other = plain.step(Backprop(), 3), spread.step(Backprop(), 3)
+    assert one.cost == other.cost
+    assert (plain.wanted[2] == spread.wanted[2]).all()
+    assert layers[1].neurons is not None
+    assert layers[1].neurons.backward is not None
+    gains = layers[1].neurons.backward[:, np.newaxis]
+    assert spread.wanted[1] == pytest.approx(gains * plain.wanted[1], rel=1e-4, abs=1e-7)
+    assert np.std(gains) > 0.1
