@@ -16,13 +16,13 @@ from hil.bench import DeviceSheet
 from hil.config.verify import Verify
 from hil.network.tile import F32, read_answer
 from hil.plan import Plan
-from hil.schedule import MAX_COUNT, Answer, Counts, Op, Program, Pulse, Read, Region, Wait
+from hil.schedule import MAX_COUNT, Answer, Counts, Index, Op, Program, Pulse, Pulses, Read, Region, Wait
 
 _STILL = 0.1
 """A device moved when it made a tenth of the way that its pulses should have made."""
 _FLAT = 0.02
 """An expected step counts as at least this fraction of the nominal one: near an end of the range it is 0."""
-_DOUBT = 2.0
+_DOUBT = 8.0
 """Nominal steps of the way as expected that stand beside a device's own when its gain is estimated."""
 
 
@@ -38,13 +38,23 @@ class Aim:
     relative: bool = False
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Arrived:
+    """Where the devices of one aim ended: ``places`` int64 [k] in the flat region, ``readings`` float32
+    siemens [k], and what is ``left`` from there to the aim, siemens [k].
+    """
+
+    places: Index
+    readings: F32
+    left: F32
+
+
 @dataclass(slots=True, eq=False)
 class Verified:
     """What a closed loop came to.
 
     ``rounds`` of pulses and ``pulses`` in all; of ``aimed`` devices those ``untouched``, there at the first
-    reading, those ``unreached`` at the last, and those ``given_up`` among these. ``readings`` and ``left``:
-    the last readings and what is wanting from there to the aims, siemens [rows, cols] of each aim.
+    reading, those ``unreached`` at the last, and those ``given_up`` among these. ``arrived``: of each aim.
     """
 
     rounds: int
@@ -53,8 +63,7 @@ class Verified:
     untouched: int
     unreached: int
     given_up: int
-    readings: list[F32]
-    left: list[F32]
+    arrived: list[Arrived]
 
 
 def bring(
@@ -75,7 +84,7 @@ def bring(
     first = yield reads
     for chase, answer in zip(chases, first.answers, strict=True):
         chase.find(_siemens(answer))
-    aimed = sum(chase.aimed for chase in chases)
+    aimed = sum(chase.places.size for chase in chases)
     untouched = aimed - sum(chase.off for chase in chases)
     rounds = 0
     for wait_s in (0.0, settings.again_after) if settings.again_after else (0.0,):
@@ -98,8 +107,7 @@ def bring(
         untouched,
         sum(chase.off for chase in chases),
         sum(chase.given_up for chase in chases),
-        [chase.reading for chase in chases],
-        [chase.wanted - chase.reading for chase in chases],
+        [Arrived(chase.places, chase.reading, chase.wanted - chase.reading) for chase in chases],
     )
 
 
@@ -116,15 +124,16 @@ def _siemens(answer: Answer) -> F32:
 
 @dataclass(slots=True, eq=False)
 class _Chase:
-    """The devices of one aim on their way: all arrays [rows, cols]."""
+    """The devices of one aim on their way; all arrays [k], of those that have one."""
 
     aim: Aim
     sheet: DeviceSheet
     tolerance_s: float
     settings: Verify
-    pulses: int = 0
-    reading: F32 = field(init=False)
+    places: Index = field(init=False)
     wanted: F32 = field(init=False)
+    reading: F32 = field(init=False)
+    pulses: int = 0
     _near: NDArray[np.float64] = field(init=False)
     _counts: Counts = field(init=False)
     _expected: F32 = field(init=False)
@@ -134,30 +143,25 @@ class _Chase:
     _expected_sum: F32 = field(init=False)
 
     def __post_init__(self) -> None:
-        self.wanted = self.aim.siemens
-        self.reading = np.full_like(self.wanted, np.nan)
+        self.places = np.flatnonzero(~np.isnan(self.aim.siemens))
+        self.wanted = self.aim.siemens.ravel()[self.places]
         self._moved_sum, self._expected_sum = np.zeros_like(self.wanted), np.zeros_like(self.wanted)
         self._still = np.zeros(self.wanted.shape, np.int16)
         self.start_over()
 
-    def find(self, reading: F32) -> None:
-        """Take the first reading."""
-        self.reading = reading
+    def find(self, siemens: F32) -> None:
+        """Take the first reading [rows, cols]."""
+        self.reading = siemens.ravel()[self.places]
         if self.aim.relative:
-            self.wanted = reading + self.aim.siemens
+            self.wanted = self.reading + self.wanted
         up, down = steps(self.wanted, self.sheet)
         self._near = np.maximum(self.tolerance_s, 0.75 * np.maximum(up, down))
 
     def start_over(self) -> None:
         """As if no pulse had been given yet, but for what is known of the devices."""
-        shape = self.aim.siemens.shape
-        self._counts, self._level = np.zeros(shape, np.int16), np.zeros(shape, np.int16)
-        self._expected = np.zeros(shape, np.float32)
-
-    @property
-    def aimed(self) -> int:
-        """Number of devices with an aim."""
-        return int(np.count_nonzero(~np.isnan(self.aim.siemens)))
+        k = self.wanted.size
+        self._counts, self._level = np.zeros(k, np.int16), np.zeros(k, np.int16)
+        self._expected = np.zeros(k, np.float32)
 
     @property
     def off(self) -> int:
@@ -169,9 +173,10 @@ class _Chase:
         """Number of devices that are not there and did not move."""
         return int(np.count_nonzero(self._off() & (self._still >= self.settings.give_up)))
 
-    def see(self, reading: F32) -> None:
-        """Take a reading, after the pulses given last."""
-        moved = np.nan_to_num((reading - self.reading) * np.sign(self._counts))
+    def see(self, siemens: F32) -> None:
+        """Take a reading [rows, cols], after the pulses given last."""
+        reading = siemens.ravel()[self.places]
+        moved = _known((reading - self.reading) * np.sign(self._counts))
         self._moved_sum += moved
         self._expected_sum += self._expected
         still = moved < _STILL * self._expected
@@ -180,11 +185,8 @@ class _Chase:
 
     def pulse(self) -> list[Program]:
         """Pulses for all that are not there and still move, one operation for each amplitude."""
-        rise = np.where(
-            self._off() & (self._still < self.settings.give_up),
-            np.nan_to_num(self.wanted - self.reading),
-            np.float32(0),
-        )
+        active = self._off() & (self._still < self.settings.give_up)
+        rise = np.where(active, _known(self.wanted - self.reading), np.float32(0))
         up, down = steps(0.5 * (self.wanted + self.reading), self.sheet)
         step = np.where(
             rise > 0,
@@ -196,12 +198,12 @@ class _Chase:
         onward = np.sign(counts) == np.sign(self._counts)
         self._level = np.where(onward, np.minimum(self._level + 1, self.settings.levels), 0).astype(np.int16)
         self._counts = counts
-        self._expected = np.nan_to_num(np.abs(counts) * step).astype(np.float32)
+        self._expected = _known((np.abs(counts) * step).astype(np.float32))
         self.pulses += int(np.abs(counts.astype(np.int64)).sum())
         return self._programs()
 
     def _off(self) -> NDArray[np.bool_]:
-        return ~(np.abs(self.reading - self.wanted) <= self._near) & ~np.isnan(self.aim.siemens)
+        return ~(np.abs(self.reading - self.wanted) <= self._near)
 
     def _gain(self) -> F32:
         """How far a device went of the way expected of it; with ISPP a slow one is answered by amplitude, not
@@ -213,12 +215,21 @@ class _Chase:
 
     def _programs(self) -> list[Program]:
         programs: list[Program] = []
+        rows, cols = self.aim.region.shape
         for level in np.unique(self._level[self._counts != 0]):
-            counts = np.where(self._level == level, self._counts, 0).astype(np.int16)
+            now = (self._level == level) & (self._counts != 0)
+            row, col = np.divmod(self.places[now], cols)
+            starts = np.searchsorted(row, np.arange(rows + 1))
+            pulses = Pulses(starts, col.astype(np.int32), self._counts[now])
             factor = 1 + self.settings.amplitude_step * int(level)
-            pulses = (raised(pulse, factor) for pulse in (self.sheet.potentiate, self.sheet.depress))
-            programs.append(Program(self.aim.region, counts, *pulses))
+            shapes = (raised(pulse, factor) for pulse in (self.sheet.potentiate, self.sheet.depress))
+            programs.append(Program.of(self.aim.region, pulses, *shapes))
         return programs
+
+
+def _known(siemens: F32) -> F32:
+    """0 where a reading was only a bound."""
+    return np.where(np.isnan(siemens), np.float32(0), siemens)
 
 
 def raised(pulse: Pulse, factor: float) -> Pulse:

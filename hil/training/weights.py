@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.lib.npyio import NpzFile
+from numpy.typing import NDArray
 
 from hil.errors import ConfigError
 from hil.network import Tile
@@ -44,7 +45,7 @@ def load_weights(path: Path, layers: Sequence[Holds]) -> tuple[F32, ...]:
         if not isinstance(file, NpzFile):
             raise ConfigError(f"{path} is no .npz; np.savez(path, layer1=..., layer2=...) writes one")
         with file:
-            found = {name: np.asarray(file[name]) for name in file.files}
+            found: dict[str, NDArray[np.generic]] = {name: file[name] for name in file.files}
     except FileNotFoundError:
         raise ConfigError(f"no file {path}") from None
     except (OSError, ValueError, zipfile.BadZipFile) as error:
@@ -66,7 +67,7 @@ def load_weights(path: Path, layers: Sequence[Holds]) -> tuple[F32, ...]:
     return tuple(weights)
 
 
-def _problem(given: np.ndarray[tuple[int, ...], np.dtype[np.generic]], layer: Holds) -> str:
+def _problem(given: NDArray[np.generic], layer: Holds) -> str:
     if given.dtype.kind not in "fiu":
         return f"holds {given.dtype}, numbers are needed"
     if given.shape != (layer.n_out, layer.n_in):

@@ -197,7 +197,8 @@ class Heard:
 
 
 @pytest.mark.parametrize(
-    ("initial", "before"), [("write-verify", [{"Read"}, {"Program", "Read"}]), ("random", [{"Program"}, {"Program"}])]
+    ("initial", "before"),
+    [("write-verify", [{"Read"}, {"Program", "Read"}]), ("random", [{"Program"}, {"Program"}])],
 )
 def test_asked_to_stop_while_weights_are_written_it_ends_after_that_round_and_reads_the_arrays_once(
     initial: str, before: list[set[str]]

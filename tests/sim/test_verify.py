@@ -1,4 +1,4 @@
-"""The closed loop of pulses and readings: it arrives, leaves stuck devices alone, raises amplitudes as told."""
+"""The closed loop of pulses and readings: it arrives, and leaves stuck devices alone."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_devices_arrive_within_the_tolerance_or_their_step(curve: dict[str, Any]
     assert np.mean(off <= max(0.5e-6, 0.75 * coarsest * 100e-6 / 256)) > 0.99
     assert done.unreached <= 0.01 * wanted.size
     assert done.aimed == wanted.size
-    np.testing.assert_allclose(done.readings[0], bench.conductances("main"), rtol=1e-5)
+    np.testing.assert_allclose(done.arrived[0].readings, bench.conductances("main").ravel(), rtol=1e-5)
 
 
 def test_devices_without_an_aim_keep_their_bits_and_relative_aims_count_from_the_first_reading() -> None:
@@ -80,7 +80,8 @@ def test_devices_without_an_aim_keep_their_bits_and_relative_aims_count_from_the
     assert (np.abs(rise - 4e-6)[room] <= 0.76 * 100e-6 / 256).all()
     np.testing.assert_array_equal(bench.conductances("main")[np.isnan(change)], before[np.isnan(change)])
     assert done.aimed == np.count_nonzero(~np.isnan(change))
-    np.testing.assert_allclose(done.left[0][::3, 1::2], 4e-6 - rise, atol=2e-11)
+    np.testing.assert_allclose(done.arrived[0].left, (4e-6 - rise).ravel(), atol=2e-11)
+    assert (done.arrived[0].places == np.flatnonzero(~np.isnan(change))).all()
 
 
 def test_a_device_that_does_not_move_is_given_up_and_counted() -> None:
