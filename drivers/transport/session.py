@@ -182,7 +182,8 @@ class Session:
                     raise type(error)(
                         f"{error}; {self.settings.attempts} attempts to bring {self.resource} back failed"
                     ) from error
-                self._pause(self.settings.quiet)
+                gone = isinstance(error, DisconnectedError)
+                self._pause(self.settings.retry if gone else self.settings.quiet)
 
     def force(self, text: str) -> None:
         """Send a command in any state, on a new line if there is none: for switching off, and nothing else.

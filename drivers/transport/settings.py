@@ -34,6 +34,7 @@ class TransportSettings(Config):
     attempts: Annotated[int, Ge(1), Le(100)] = Field(
         default=3, description="tries to bring back a desynchronised line"
     )
+    retry: PositiveSeconds = Field(default=1.0, description="wait before trying again where nobody answered")
     baud: Annotated[int, Ge(50), Le(20_000_000)] = Field(default=115_200, description="serial: bits a second")
     data_bits: Literal[7, 8] = Field(default=8, description="serial: bits in a character")
     parity: Literal["none", "even", "odd"] = Field(default="none", description="serial: parity bit")

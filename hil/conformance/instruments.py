@@ -1,4 +1,4 @@
-"""One suite for every instrument of a kind, virtual or on a bench: it finds where a driver breaks its contract.
+"""One suite for every instrument of a kind, virtual or real: it finds where a driver breaks its contract.
 
 def test_our_smu_conforms():
     check_smu(lambda: open_our_smu(), volts=0.1, sourcing=Sourcing(1e-3, 20e-3), ohms=1e6)
