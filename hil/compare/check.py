@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from hil import plugins, session, setup
 from hil.compare.cells import Cell, Setting
@@ -22,24 +23,63 @@ Problems: TypeAlias = list[tuple[Cell, str]]
 
 @dataclass(frozen=True)
 class Planned:
-    """A cell that was checked; ``resolved`` is all that its runs are made of but the seed."""
+    """A cell that was checked.
+
+    ``resolved`` experiment and bench are all that its runs are made of but the seed; ``given`` is what of
+    that differs from the defaults.
+    """
 
     cell: Cell
     overrides: tuple[str, ...]
     bench_overrides: tuple[str, ...]
-    resolved: tuple[Mapping[str, Any], Mapping[str, Any]]
+    resolved: tuple[Mapping[str, Any], ...]
+    given: tuple[Mapping[str, Any], ...]
     durable: bool
 
     def fingerprint(self, seed: int) -> str:
         """What tells a run of this cell and seed from every other: all settings, whatever they came from."""
+        return json.dumps(self._seeded(seed), sort_keys=True)
+
+    def made(self, header: Mapping[str, Any], seed: int) -> bool:
+        """Whether the run of this header is one of this cell and seed: every setting is the same.
+
+        A setting that the record lacks came to the program later, and counts as it is by default.
+        """
+        try:
+            recorded = [_unnamed(header["experiment"]["resolved"]), header["bench"]["resolved"]]
+        except (KeyError, TypeError, AttributeError):
+            return False
+        return _same(recorded, self._seeded(seed), list(self.given))
+
+    def _seeded(self, seed: int) -> list[Mapping[str, Any]]:
         experiment, bench = self.resolved
-        return fingerprint({**experiment, "seed": seed}, bench)
+        return [_unnamed({**experiment, "seed": seed}), bench]
 
 
-def fingerprint(experiment: Mapping[str, Any], bench: Mapping[str, Any]) -> str:
-    """Resolved settings as text that can be compared; the name of a run is no part of what it is."""
-    plain = {key: value for key, value in experiment.items() if key != "name"}
-    return json.dumps([plain, bench], sort_keys=True)
+def _unnamed(experiment: Mapping[str, Any]) -> dict[str, Any]:
+    """The name of a run is no part of what it is."""
+    return {key: value for key, value in experiment.items() if key != "name"}
+
+
+def _same(recorded: Any, full: Any, given: Any) -> bool:
+    """Whether a record says what ``full`` says; what it lacks must be by default, not ``given``."""
+    if isinstance(full, dict) and isinstance(recorded, dict):
+        theirs, ours = cast(dict[str, Any], recorded), cast(dict[str, Any], full)
+        changed = cast(dict[str, Any], given) if isinstance(given, dict) else {}
+        return theirs.keys() <= ours.keys() and all(
+            _same(theirs[key], value, changed.get(key)) if key in theirs else key not in changed
+            for key, value in ours.items()
+        )
+    if isinstance(full, list) and isinstance(recorded, list):
+        items, records = cast(list[Any], full), cast(list[Any], recorded)
+        changes = cast(list[Any], given) if isinstance(given, list) else [None] * len(items)
+        return len(items) == len(records) and all(map(_same, records, items, changes))
+    return recorded == full
+
+
+@cache
+def _model() -> type[Experiment]:
+    return experiment_model(plugins.load_all("gradients"), plugins.load_all("updates"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +97,13 @@ class _Sound:
         """Equal for cells that can share one opened bench."""
         resolved = self.spec.model_dump(mode="json", include={"data", "network", "initial"})
         return json.dumps([resolved, self.bench.model_dump(mode="json")], sort_keys=True)
+
+    def planned(self, durable: bool) -> Planned:
+        """As a cell that was checked."""
+        models = (self.spec, self.bench)
+        resolved = tuple(model.model_dump(mode="json") for model in models)
+        given = tuple(model.model_dump(mode="json", exclude_defaults=True) for model in models)
+        return Planned(self.cell, self.overrides, self.bench_overrides, resolved, given, durable)
 
 
 class Checker:
@@ -77,7 +124,6 @@ class Checker:
         self._bench = bench
         self._data_dir = data_dir
         self._seed = Setting("--seeds", "seed", seed, of_bench=False)
-        self._model = experiment_model(plugins.load_all("gradients"), plugins.load_all("updates"))
         self._data: dict[str, Dataset] = {}
 
     def check(self, cells: Iterable[tuple[Cell, Sequence[Setting]]]) -> tuple[tuple[Planned, ...], Problems]:
@@ -104,7 +150,7 @@ class Checker:
         theirs = [setting for setting in settings if setting.of_bench]
         experiment, wrong = _put(self._experiment, [*ours, self._seed])
         bench, also_wrong = _put(self._bench, theirs)
-        spec, spec_wrong = _valid(self._model, experiment, wrong)
+        spec, spec_wrong = _valid(_model(), experiment, wrong)
         driver, driver_wrong = _driver(bench)
         found, bench_wrong = (None, []) if driver is None else _valid(driver, bench, also_wrong)
         problems = [*spec_wrong, *driver_wrong, *bench_wrong]
@@ -125,10 +171,7 @@ class Checker:
                     session.ask_methods(each.spec, network, opened)
                 except ConfigError as error:
                     problems.append((each.cell, str(error)))
-                resolved = (each.spec.model_dump(mode="json"), each.bench.model_dump(mode="json"))
-                planned.append(
-                    Planned(each.cell, each.overrides, each.bench_overrides, resolved, opened.durable)
-                )
+                planned.append(each.planned(opened.durable))
         finally:
             opened.close()
         return planned

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hil.compare.check import Planned, fingerprint
+from hil.compare.check import Planned
 from hil.compare.claims import judge
 from hil.compare.crew import Crew, Job, Watch
 from hil.compare.outcome import Outcome
@@ -81,12 +81,15 @@ def _result(run: Run | None, seed: int, reach: float | None, error: str | None) 
 
 def _known(plan: StudyPlan) -> dict[str, Run]:
     """The runs in the study's folder by fingerprint: a finished one if there is any, else the newest."""
+    runs = list_runs(plan.folder) if plan.folder.is_dir() else []
+    seeded = [(run.header.get("seed"), run) for run in runs]
     known: dict[str, Run] = {}
-    for run in list_runs(plan.folder) if plan.folder.is_dir() else []:
-        experiment, bench = (run.header.get(part, {}).get("resolved", {}) for part in ("experiment", "bench"))
-        key = fingerprint(experiment, bench)
-        if key not in known or known[key].status != "finished":
-            known[key] = run
+    for planned in plan.planned:
+        for seed in plan.seeds:
+            found = [run for theirs, run in seeded if theirs == seed and planned.made(run.header, seed)]
+            finished = [run for run in found if run.status == "finished"]
+            if found:
+                known[planned.fingerprint(seed)] = [*finished, *reversed(found)][0]
     return known
 
 

@@ -181,3 +181,20 @@ def test_a_run_that_cannot_be_read_is_told_and_hides_no_other(tmp_path):
     found = outcome(plan)
     assert [result.status for cell in found.cells for result in cell.results] == ["finished", "failed"]
     assert "table evaluation is damaged" in (found.failed[0][1].error or "")
+
+
+def test_a_run_from_before_an_option_existed_counts_as_with_its_default(tmp_path):
+    plan = plan_study(study(tmp_path, A_WHILE), Options(tmp_path / "runs"))
+    conduct(plan, missing(plan), Watch(), processes=2)
+    run = next(run for run in list_runs(plan.folder) if run.name == "short")
+    header, (short, _) = run.header, plan.planned
+    del header["experiment"]["resolved"]["training"]["early_stop"]
+    del header["experiment"]["resolved"]["network"]["layers"][0]["bias"]
+    del header["bench"]["resolved"]["drift"]
+    assert short.made(header, 1)
+    assert not short.made(header, 2)
+    header["experiment"]["resolved"]["training"]["rate"] = 0.5
+    assert not short.made(header, 1)
+    del header["experiment"]["resolved"]["training"]["report_every"]
+    header["experiment"]["resolved"]["training"]["rate"] = short.resolved[0]["training"]["rate"]
+    assert not short.made(header, 1), "50 was asked for, 500 is the default"
