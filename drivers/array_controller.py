@@ -88,6 +88,7 @@ class ArrayController:
         self.limits = self._asked("LIMITS", BoardLimits.of)
         state = self._ended(math.inf)
         self._boot, self._seq = state.boot, state.seq
+        self._errors()  # an earlier host's; they are in the wire log
 
     def narrow(self, **asked: float) -> None:
         """Load limits into the board and read them back; without any the hardware's own hold again.
@@ -182,8 +183,10 @@ class ArrayController:
                         f"was output: {error}"
                     ) from error
         self._seq = seq
-        if done.errors:
-            self._drain_errors(seq)
+        found = self._errors() if done.errors else []
+        if found:
+            told = "; ".join(f"{code} {message}" for code, message in found)
+            raise InstrumentError(f"{self.session.role}: after program {seq}: {told}", found[0][0])
         return done.results
 
     def _after_loss(
@@ -245,18 +248,16 @@ class ArrayController:
             code,
         )
 
-    def _drain_errors(self, seq: int) -> None:
+    def _errors(self) -> list[tuple[int, str]]:
         """Empty the board's error queue; lines damaged on the way had no effect and are left out."""
-        found: list[str] = []
-        code, left = 0, 1
+        found: list[tuple[int, str]] = []
+        left = 1
         while left:
             reply = self._answer("ERROR")
             left = reply.whole("left")
             if reply.whole("code") not in (0, _DAMAGED):
-                code = code or reply.whole("code")
-                found.append(f"{reply.whole('code')} {reply.values.get('msg', '')[:100]}")
-        if found:
-            raise InstrumentError(f"{self.session.role}: after program {seq}: {'; '.join(found)}", code)
+                found.append((reply.whole("code"), reply.values.get("msg", "")[:100]))
+        return found
 
     def _ended(self, allowed_s: float) -> BoardState:
         """The board's state once no program runs any more."""
@@ -306,8 +307,11 @@ class ArrayController:
         for _ in range(_ATTEMPTS - 1):
             try:
                 return ask()
-            except _LINK:
-                self.session.recover(self._identified)
+            except _LINK as first:
+                try:
+                    self.session.recover(self._identified)
+                except _LINK as error:
+                    raise type(error)(f"{error}; it began with: {first}") from first
         return ask()
 
     def _answer(self, words: str) -> Reply:

@@ -46,7 +46,14 @@ def virtual_grid(settings: LineBenchSettings) -> Grid:
     wiring = settings.arrays.values()
     rows = 1 + max(max(channel_list(each.rows)) for each in wiring)
     cols = 1 + max(max(channel_list(each.cols)) for each in wiring)
-    hardware = Hardware(rows, cols, physics.dac_range_v, given.vpulse, bias=settings.program.scheme)
+    hardware = Hardware(
+        rows,
+        cols,
+        physics.dac_range_v,
+        given.vpulse,
+        bias=settings.program.scheme,
+        watchdog=round(settings.controller.watchdog * 1e3),
+    )
     return Grid(physics, next(iter(settings.arrays)), hardware, given.seed)
 
 

@@ -222,6 +222,22 @@ def runs_command(
         print_runs(found, root)
 
 
+@app.command()
+def virtual(
+    bench: Annotated[Path, typer.Argument(metavar="BENCH.yaml", help="Bench file with virtual instruments.")],
+    write_bench: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the bench file that finds them where they are.")
+    ] = None,
+    bench_overrides: Annotated[
+        list[str] | None, typer.Option("--bench-set", metavar="KEY=VALUE", help="Change a key of the bench.")
+    ] = None,
+) -> None:
+    """Serve a bench's instruments without hardware, until Ctrl-C; devices keep their state meanwhile."""
+    from hil.cli.virtual import serve_virtual
+
+    serve_virtual(bench, write_bench, tuple(bench_overrides or ()))
+
+
 @app.command("list")
 def list_command(
     kind: Annotated[Listed | None, typer.Argument(help="What to list; none: everything.")] = None,

@@ -20,10 +20,17 @@ from drivers.sim.virtual.controller_settings import VirtualControllerSettings
 QUICK = {"timeout": 1.0, "quiet": 0.005}
 
 
-def line_settings(resource: str = "", **keys: Any) -> LineBenchSettings:
-    """A 9 x 7 array of ideal devices, or what ``keys`` of a bench file say."""
+def line_settings(
+    resource: str = "", *, transport: dict[str, float] = QUICK, expects: str | None = None, **keys: Any
+) -> LineBenchSettings:
+    """A 9 x 7 array of ideal devices, or what ``keys`` of a bench file say; ``expects`` a serial number."""
     given: dict[str, Any] = {
-        "controller": {"resource": resource, "transport": QUICK},
+        "controller": {
+            "resource": resource,
+            "serial": expects,
+            "transport": transport,
+            "watchdog": 60.0,  # longer than a busy machine holds up a test
+        },
         "arrays": {"main": {"rows": "0-8", "cols": "0-6"}},
         "device": "ideal",
         "virtual": {},

@@ -1,4 +1,4 @@
-"""The line bench over real sockets and pseudo-terminals: the contract, and the ends of the simulated bench."""
+"""The line bench over real sockets and pseudo-terminals: the contract, and the simulated bench's ends."""
 
 from __future__ import annotations
 

@@ -49,6 +49,11 @@ class VirtualController:
         cuts = [Cut(run, f.op, f.shots) for f in self._settings.faults if f.kind == "abort" for run in f.runs]
         self.board = Board(self._grid, self._serial, self._boot, cuts=cuts)
 
+    def exchange(self, serial: str) -> None:
+        """Put another board in its place."""
+        self._serial = serial
+        self.power_up()
+
     async def serve(self, ready: Callable[[str], None]) -> None:
         """Serve until cancelled; ``ready`` is told the VISA resource."""
         if self._settings.link == "tcp":

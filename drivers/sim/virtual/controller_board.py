@@ -225,7 +225,6 @@ class Board:
             self._last = _Last(seq, buffer.crc, "done", answer=self._answer(done))
         else:
             self._last = _Last(seq, buffer.crc, "aborted", broken.op, broken.shots, 17)
-            self._note(17, f"program {seq} was aborted")
         return self._remembered()
 
     def _remembered(self) -> list[str]:

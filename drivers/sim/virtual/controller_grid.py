@@ -6,6 +6,7 @@ exactly its physics.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -19,6 +20,7 @@ from hil.bench import Execution
 from hil.errors import LimitError, ScheduleError
 from hil.schedule import Multiply, Op, Program, Pulse, Read, Region, Variants, Wait
 
+_COUNTS = re.compile("[0-9]{1,5}(?:,[0-9]{1,5})*")
 _NS = 1e9  # nanoseconds divided by it are the nearest float64 to the decimal seconds
 
 
@@ -187,11 +189,12 @@ def cut(order: Order, shots: int) -> Order:
 
 
 def _counts(text: str, cols: int, most: int) -> NDArray[np.int16]:
-    parts = text.split(",")
-    if len(parts) not in (1, cols):
-        raise Refused(6, f"n: {len(parts)} numbers for {cols} columns")
-    counts = [whole({"n": part}, "n", most) for part in parts]
-    return np.array(counts * cols if len(parts) == 1 else counts, np.int16)
+    if not _COUNTS.fullmatch(text):
+        raise Refused(6, f"n={text[:40]}: whole numbers are needed")
+    counts = [int(part) for part in text.split(",")]
+    if len(counts) not in (1, cols) or max(counts) > most:
+        raise Refused(6, f"n: {len(counts)} numbers up to {max(counts)}; {cols} up to {most} are needed")
+    return np.array(counts * cols if len(counts) == 1 else counts, np.int16)
 
 
 def _time(values: dict[str, str], key: str, now: Hardware) -> int:

@@ -1,0 +1,127 @@
+"""`hil virtual` in a process of its own, and `hil train` on what it serves, as people do."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from drivers.array_controller import ArrayController
+from drivers.line import driver
+from drivers.line.settings import LineBenchSettings
+from drivers.transport.session import open_session
+from hil.config.validate import validate
+from hil.config.yaml import load_yaml
+
+ROOT = Path(__file__).parents[2]
+BENCH = ROOT / "examples" / "benches" / "line-virtual.yaml"
+EXPERIMENT = """\
+name: small
+seed: 1
+data: {name: mnist-5k, pixels: 7, train: 120, test: 100}
+network: {layers: [{outputs: 10, activation: softmax}]}
+gradient: backprop
+update: bidirectional
+training: {epochs: 1, batch: 10, rate: 0.5, evaluations: 1, update_noise_every: 0}
+initial: {kind: keep}
+"""
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """This checkout, with its entry points as pip would install them."""
+    info = tmp_path / "site" / "line_bench-0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: line-bench\nVersion: 0\n")
+    (info / "entry_points.txt").write_text(
+        "[hil.drivers]\nline = drivers.line:driver\n[hil.virtual]\nline = drivers.line.virtual:virtual\n"
+    )
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(info.parent), str(ROOT)])}
+
+
+@contextmanager
+def virtual(environment: dict[str, str], folder: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """Run until the block ends, then Ctrl-C."""
+    command = [
+        sys.executable,
+        "-m",
+        "hil",
+        "virtual",
+        str(BENCH),
+        "--write-bench",
+        str(folder / "bench.yaml"),
+    ]
+    for option in ("virtual.port=0", *options):
+        command += ["--bench-set", option]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            told = iter(process.stdout.readline, "ready; Ctrl-C ends it\n")
+            assert any(line.startswith("controller.resource  ") for line in told)
+            yield process
+        finally:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+
+
+def hil(environment: dict[str, str], folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "hil", *arguments],
+        cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+
+
+def connected(folder: Path) -> ArrayController:
+    settings = validate(driver.settings, load_yaml(folder / "bench.yaml"))
+    assert isinstance(settings, LineBenchSettings)
+    controller = ArrayController(open_session(settings.controller.resource, settings.controller.transport))
+    controller.connect()
+    return controller
+
+
+@pytest.mark.parametrize(("link", "runs"), [("tcp", 2), ("pty", 1)])
+def test_a_network_trains_from_the_command_line_and_the_devices_outlive_the_run(
+    link: str, runs: int, environment: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "small.yaml").write_text(EXPERIMENT)
+    pulses = 0
+    with virtual(environment, tmp_path, f"virtual.link={link}", "virtual.device.initial=g_min"):
+        for _ in range(runs):
+            done = hil(environment, tmp_path, "train", "small.yaml", "--bench", "bench.yaml", "--json")
+            assert done.returncode == 0, done.stderr
+            run = json.loads(done.stdout)
+            assert run["status"] == "finished"
+            assert Path(tmp_path, run["report"]).exists()
+            pulses += run["summary"]["pulses"]
+            controller = connected(tmp_path)
+            assert controller.totals()["pulses"] == pulses > 0
+            each = controller.pulses(np.arange(256), np.arange(64))
+            assert int(each.sum()) == pulses
+            assert controller.state().out == 0
+            controller.close()
+            assert run["summary"]["accuracy"] > 0.25
+
+
+def test_a_bench_without_virtual_instruments_is_refused(environment: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "sim.yaml").write_text("driver: sim\n")
+    done = hil(environment, tmp_path, "virtual", "sim.yaml")
+    assert done.returncode == 2
+    assert "sim.yaml:1: driver: no virtual instruments for 'sim'; " in done.stderr
+
+
+def test_a_port_that_is_taken_is_told(environment: dict[str, str], tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = f"virtual.port={taken.getsockname()[1]}"
+        done = hil(environment, tmp_path, "virtual", str(BENCH), "--bench-set", port)
+    assert done.returncode == 2
+    assert "virtual: " in done.stderr
+    assert "address already in use" in done.stderr
