@@ -202,6 +202,17 @@ def test_a_line_that_is_hung_up_is_no_time_out(tcp: Any) -> None:
         assert session.state == "open"
 
 
+def test_a_side_that_takes_nothing_is_a_time_out_of_the_write(tcp: Any) -> None:
+    done = threading.Event()
+    tcp.answer = lambda command, line: done.wait(10) and None
+    with open_session(tcp.resource, QUICK, role="smu") as session:
+        session.write("listen no more")
+        with pytest.raises(TimeoutError_, match="not taken"):
+            session.write_bytes(b"x" * 100_000_000)
+        assert session.state == "desynchronised"
+    done.set()
+
+
 def test_nobody_there_is_said_when_opening() -> None:
     for resource in ("TCPIP::127.0.0.1::1::SOCKET", "serial:/dev/nothing", "ASRL/dev/nothing::INSTR"):
         with pytest.raises(DisconnectedError, match=r"is gone|nothing"):
