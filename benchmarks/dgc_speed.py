@@ -58,8 +58,9 @@ class Naive:
 
     def _sums(self, a: F32, w: F32) -> F32:
         z = a @ w.T
-        spread = NOISE * np.sqrt(np.square(a) @ np.square(w).T)
-        return z + spread * self._rng.standard_normal(z.shape, dtype=np.float32)
+        spread: F32 = np.float32(NOISE) * np.sqrt(np.square(a) @ np.square(w).T)
+        z += spread * self._rng.standard_normal(z.shape, dtype=np.float32)
+        return z
 
     def cost(self) -> float:
         """Of the batch, summed."""
