@@ -21,6 +21,8 @@ from hil.errors import (
     DesyncError,
     DisconnectedError,
     IdentityError,
+    InstrumentError,
+    InterlockError,
     LimitError,
     SettingError,
     TimeoutError_,
@@ -29,6 +31,7 @@ from hil.instruments import Identity, Readings, Sourcing
 from hil.region import Floats
 
 _MODEL = re.compile(r"(?:Model )?(26[013])([1-6])B")
+_LINE = (TimeoutError_, DesyncError, DisconnectedError)
 _POINTS = 8
 """Points in one line: it stays under 600 characters."""
 
@@ -124,8 +127,10 @@ class Keithley2600:
             for start in range(0, volts.size, _POINTS):
                 found += self._measure(volts[start : start + _POINTS], sourcing)
         except BenchError as error:
-            self._failed(error)
-            raise
+            reason = self._failed(error)
+            if reason is error:
+                raise
+            raise reason from error
         return Readings(
             np.array([each[1].value for each in found]),
             np.array([each[0].value for each in found]),
@@ -235,15 +240,18 @@ class Keithley2600:
             timeout_s=longest,
         )
 
-    def _failed(self, error: BenchError) -> None:
-        """Switch off; an answer that never came may have its reason in the error queue: raise that then."""
-        problems = self.make_safe()
-        error.add_note(f"made safe: {'; '.join(problems) or 'output at 0 V and off, read back'}")
-        if (
-            isinstance(error, TimeoutError_ | DesyncError | DisconnectedError)
-            and self.session.state == "open"
-        ):
-            self._tsp.raise_errors(str(error), error)
+    def _failed(self, error: BenchError) -> BenchError:
+        """Switch off. An answer that never came may have its reason in the error queue: that is told."""
+        told, problems = error, self.make_safe()
+        if isinstance(error, _LINE) and self.session.state == "open":
+            try:
+                self._tsp.raise_errors(str(error))
+            except (InstrumentError, InterlockError) as reason:
+                told = reason
+            except BenchError:
+                pass  # the line failed again: the first failure is told
+        told.add_note(f"made safe: {'; '.join(problems) or 'output at 0 V and off, read back'}")
+        return told
 
     def _lua(self, text: str) -> str:
         return text.replace("S.", f"smu{self.channel}.")

@@ -67,7 +67,7 @@ class Tsp:
             self.raise_errors(line)
         return result
 
-    def raise_errors(self, line: str, cause: Exception | None = None) -> None:
+    def raise_errors(self, line: str) -> None:
         """Raise what is in the error queue, if anything is; the queue is empty then."""
         errors = self.errors()
         if not errors:
@@ -75,8 +75,8 @@ class Tsp:
         told = "; ".join(f"{error.code} {error.message!r}" for error in errors)
         message = f"{self.session.role}: {line!r} left in the error queue: {told}"
         if any(error.code == _INTERLOCK for error in errors):
-            raise InterlockError(message) from cause
-        raise InstrumentError(message, errors[0].code) from cause
+            raise InterlockError(message)
+        raise InstrumentError(message, errors[0].code)
 
     def errors(self) -> list[QueuedError]:
         """Empty the error queue; what was in it, oldest first."""

@@ -128,28 +128,22 @@ class VisaLink:
 
 
 class _visa_errors:  # noqa: N801 - reads as a statement
-    """Turn VISA's status codes into Python's own TimeoutError and ConnectionError."""
+    """Turn what a VISA library raises into Python's own TimeoutError and ConnectionError.
+
+    pyvisa-py lets through what its parts raise: RuntimeError and AssertionError (HiSLIP), struct.error
+    (VXI-11), SerialException.
+    """
 
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         from pyvisa.constants import StatusCode
-        from pyvisa.errors import InvalidSession, VisaIOError
+        from pyvisa.errors import VisaIOError
 
-        if isinstance(error, VisaIOError):
-            if error.error_code == StatusCode.error_timeout:
-                raise TimeoutError from error
-            raise ConnectionError(str(error)) from error
-        if isinstance(error, InvalidSession):
-            raise ConnectionError("the VISA session was closed") from error
-        if error is not None and _is_serial_error(error):
-            raise ConnectionError(str(error)) from error
-
-
-def _is_serial_error(error: BaseException) -> bool:
-    import serial
-
-    return isinstance(error, serial.SerialException)
+        if isinstance(error, VisaIOError) and error.error_code == StatusCode.error_timeout:
+            raise TimeoutError from error
+        if isinstance(error, Exception) and not isinstance(error, TimeoutError):
+            raise ConnectionError(f"{type(error).__name__}: {error}") from error
 
 
 def _attribute(name: str) -> Any:
