@@ -117,6 +117,8 @@ def headline(prepared: Prepared) -> RenderableType:
 
 
 def _course(training: TrainingSettings) -> str:
+    if training.epochs == 0:
+        return "none, only the initial weights"
     epochs = f"{training.epochs} epoch{'s' if training.epochs > 1 else ''}"
     decay = f", times {training.rate_decay:g} after each epoch" if training.rate_decay != 1 else ""
     samples = f"{training.batch} sample{'s' if training.batch > 1 else ''} a step"

@@ -27,7 +27,7 @@ Reason: TypeAlias = Literal["finished", "early-stop", "target", "stopped"]
 
 _FEW = 0.01
 """Part of a layer's devices that may miss their initial weights without a warning."""
-_PURPOSE_ORDER, _PURPOSE_WEIGHTS, _PURPOSE_UPDATE = 1, 2, 3
+_PURPOSE_ORDER, _PURPOSE_WEIGHTS, _PURPOSE_UPDATE, _PURPOSE_GRADIENT = 1, 2, 3, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,21 +101,22 @@ class _Window:
     cost: float = 0.0
     correct: int = 0
     clipped: int = 0
-    cosines: list[float] = field(default_factory=list[float])
+    measured: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
 
     def add(self, samples: int, report: StepReport) -> None:
         self.samples += samples
         self.cost += report.cost
         self.correct += report.correct
         self.clipped += report.clipped
-        if report.cosine is not None:
-            self.cosines.append(report.cosine)
+        for name in ("cosine", "drift", "nudge", "residue"):
+            value: float | None = getattr(report, name)
+            if value is not None:
+                self.measured.setdefault(name, []).append(value)
 
     def row(self, step: int, samples: int, epoch: int) -> TrainingRow:
-        cosine = float(np.mean(self.cosines)) if self.cosines else float("nan")
-        return TrainingRow(
-            step, samples, epoch, self.cost / self.samples, self.correct / self.samples, self.clipped, cosine
-        )
+        means = {name: float(np.mean(values)) for name, values in self.measured.items()}
+        cost, correct = self.cost / self.samples, self.correct / self.samples
+        return TrainingRow(step, samples, epoch, cost, correct, self.clipped, **means)
 
 
 class _Course:
@@ -130,6 +131,7 @@ class _Course:
         self._at = at
         self._states: list[Any] = []
         self._noise = NoiseMeter(training.settings.update_noise_every, journal)
+        self._gradient_seed = int(derive_key(training.seed, _PURPOSE_GRADIENT))
         self._step = 0
         self._samples = 0
         self._evaluation: EvaluationRow | None = None
@@ -247,7 +249,7 @@ class _Course:
                 self._flush(window, epoch)
                 return "stopped"
             at.doing, at.number = "training step", self._step + 1
-            batch = Batch(data.train_x[index], data.train_y[index], rate, self._step)
+            batch = Batch(data.train_x[index], data.train_y[index], rate, self._step, self._gradient_seed)
             report = yield from self._t.gradient.step(self._t.network, batch, self._change)
             if self._noise.pending:
                 yield from self._noise.finish()
