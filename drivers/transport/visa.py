@@ -92,6 +92,8 @@ class VisaLink:
             self._allow(timeout_s)
             if not self._stream:
                 data, status = self._resource.visalib.read(self._resource.session, _CHUNK)
+                if not data:  # pyvisa-py's HiSLIP, when the message was read before
+                    raise TimeoutError
                 return Chunk(bytes(data), self._ends and status.name != "success_max_count_read")
             first, _ = self._resource.visalib.read(self._resource.session, 1)
             more = self._available()

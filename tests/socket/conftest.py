@@ -118,7 +118,7 @@ def pseudo_terminal() -> Iterator[OtherSide]:
         os.close(descriptor)
 
 
-QUICK = TransportSettings(timeout=0.05, quiet=0.002, open_timeout=1.0)
+QUICK = TransportSettings(timeout=5.0, quiet=0.002, open_timeout=5.0)
 
 
 @pytest.fixture(params=["socket", "visa-serial", "serial"])

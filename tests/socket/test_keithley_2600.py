@@ -35,7 +35,8 @@ from hil.errors import (
 )
 from hil.instruments import Smu, Sourcing
 
-QUICK = TransportSettings(timeout=0.1, quiet=0.002, open_timeout=1.0)
+QUICK = TransportSettings(timeout=5.0, quiet=0.002, open_timeout=5.0)
+IMPATIENT = QUICK.model_copy(update={"timeout": 0.5})
 SOURCING = Sourcing(compliance_a=1e-4, integration_s=2e-3)
 VOLTS = np.array([0.1, -0.1, 0.05])
 
@@ -70,11 +71,13 @@ Build = Callable[..., Lab]
 
 
 @contextmanager
-def lab(*faults: Fault, ohms: float = 1e6, pty: bool = False, **virtual: Any) -> Iterator[Lab]:
+def lab(
+    *faults: Fault, settings: TransportSettings = QUICK, ohms: float = 1e6, pty: bool = False, **virtual: Any
+) -> Iterator[Lab]:
     load = Resistor(ohms)
     instrument = Virtual2600(Virtual2600Settings(**virtual), load, Resistor())
     outlet = Outlet(instrument, Faults(list(faults)), pty=pty)
-    with serving([outlet]), open_session(outlet.resource, QUICK, role="smu") as session:
+    with serving([outlet]), open_session(outlet.resource, settings, role="smu") as session:
         smu = Keithley2600(session)
         smu.connect()
         yield Lab(smu, instrument, load, outlet)
@@ -242,7 +245,7 @@ KINDS: tuple[FaultKind, ...] = (
 def test_after_any_fault_in_a_measurement_the_output_is_off_and_the_next_one_is_right(
     build: Build, kind: FaultKind
 ) -> None:
-    bench = build(Fault(kind=kind, on="measure.iv", numbers=[2], delay=0.3))
+    bench = build(Fault(kind=kind, on="measure.iv", numbers=[2], delay=0.8), settings=IMPATIENT)
     first = bench.smu.measure(VOLTS, SOURCING)
     if kind == "extra-line":  # the answer itself is whole; the line behind it is found by the next command
         bench.smu.measure(VOLTS, SOURCING)
@@ -257,7 +260,7 @@ def test_after_any_fault_in_a_measurement_the_output_is_off_and_the_next_one_is_
 
 
 def test_a_line_that_the_instrument_cannot_parse_is_an_instrument_error_not_a_time_out(build: Build) -> None:
-    bench = build(broken="measure.iv")
+    bench = build(broken="measure.iv", settings=IMPATIENT)
     with pytest.raises(InstrumentError, match=r"-285 .*Syntax error") as caught:
         bench.smu.measure(VOLTS, SOURCING)
     assert "measure.iv" in str(caught.value)

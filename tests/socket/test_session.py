@@ -13,7 +13,7 @@ from drivers.transport.settings import TransportSettings
 from drivers.transport.wire import WireLog
 from hil.errors import ConfigError, DesyncError, DisconnectedError, IdentityError, OwnerError, TimeoutError_
 
-QUICK = TransportSettings(timeout=0.05, quiet=0.002, open_timeout=1.0)
+QUICK = TransportSettings(timeout=5.0, quiet=0.002, open_timeout=5.0)
 
 
 def who(session: Session) -> None:
@@ -50,7 +50,7 @@ def test_lines_and_counted_bytes_can_be_read_one_after_the_other(session: Sessio
 def test_after_a_time_out_every_verb_is_refused_until_recovered(session: Session, other: Any) -> None:
     heard = len(other.heard)
     with pytest.raises(TimeoutError_, match=r"smu: 'mute\?': no answer within 0.05 s"):
-        session.query("mute?")
+        session.query("mute?", timeout_s=0.05)
     assert session.state == "desynchronised"
     verbs: tuple[Callable[[], object], ...] = (
         lambda: session.query("*IDN?"),
@@ -91,12 +91,12 @@ def test_an_answer_that_is_no_ascii_text_is_refused(session: Session, other: Any
 def test_a_truncated_answer_is_a_time_out_that_shows_it(session: Session, other: Any) -> None:
     other.answer = lambda command, line: line.say(b"1.23")
     with pytest.raises(TimeoutError_, match=r"no answer but '1.23'"):
-        session.query("value?")
+        session.query("value?", timeout_s=0.2)
 
 
 def test_an_answer_over_the_cap_is_refused(tcp: Any) -> None:
     tcp.answer = lambda command, line: line.say(b"7" * 1_000_000 + b"\n")
-    settings = QUICK.model_copy(update={"max_reply_bytes": 65_536, "timeout": 2.0})
+    settings = QUICK.model_copy(update={"max_reply_bytes": 65_536, "timeout": 5.0})
     with open_session(tcp.resource, settings, role="smu") as session:
         with pytest.raises(DesyncError, match="over 65536 bytes"):
             session.query("value?")
@@ -119,7 +119,7 @@ def test_a_question_is_put_again_only_when_asked_to_and_never_a_command(session:
 
     other.answer = first_time_mute
     session.identify = who
-    assert session.ask("echo 1", int, attempts=2) == 1
+    assert session.ask("echo 1", int, timeout_s=0.2, attempts=2) == 1
     assert other.heard == [b"echo 1", b"*IDN?", b"echo 1"]
 
 
@@ -159,7 +159,7 @@ def test_an_interrupt_while_waiting_desynchronises(session: Session, other: Any,
 def test_recovery_refuses_another_instrument_at_once(session: Session, other: Any) -> None:
     other.answer = lambda command, line: line.say(b"MAKER,MODEL,999,1.0\n") if command == b"*IDN?" else None
     with pytest.raises(TimeoutError_):
-        session.query("mute?")
+        session.query("mute?", timeout_s=0.05)
     with pytest.raises(IdentityError, match="999"):
         session.recover(who)
     assert session.state == "desynchronised"
@@ -168,7 +168,7 @@ def test_recovery_refuses_another_instrument_at_once(session: Session, other: An
 
 def test_switching_off_is_possible_in_any_state(session: Session, other: Any) -> None:
     with pytest.raises(TimeoutError_):
-        session.query("mute?")
+        session.query("mute?", timeout_s=0.05)
     session.force("output off")
     with pytest.raises(DesyncError):
         session.write("pulse")
@@ -205,7 +205,8 @@ def test_a_line_that_is_hung_up_is_no_time_out(tcp: Any) -> None:
 def test_a_side_that_takes_nothing_is_a_time_out_of_the_write(tcp: Any) -> None:
     done = threading.Event()
     tcp.answer = lambda command, line: done.wait(10) and None
-    with open_session(tcp.resource, QUICK, role="smu") as session:
+    settings = QUICK.model_copy(update={"timeout": 0.2})
+    with open_session(tcp.resource, settings, role="smu") as session:
         session.write("listen no more")
         with pytest.raises(TimeoutError_, match="not taken"):
             session.write_bytes(b"x" * 100_000_000)
