@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -10,7 +11,11 @@ import numpy as np
 
 from drivers.line.frames import Reply, flags, numbers, vector
 from drivers.line.orders import Order, Result
-from hil.errors import DesyncError
+from hil.errors import DesyncError, LimitError, ScheduleError
+from hil.limits import largest_admitted
+from hil.region import Floats, Index
+from hil.schedule import Pulse
+from hil.units import format_quantity
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,41 @@ class BoardLimits:
         if limits.tick < 1 or limits.line < 1024 + 16 * (limits.rows + limits.cols) or limits.ops < 1:
             raise DesyncError(f"the board's limits make no sense: {limits}")
         return limits
+
+    def check_volts(self, volts: Floats, where: str) -> None:
+        """Refuse what cannot be driven while sensing.
+
+        Raises
+        ------
+        ScheduleError
+            A voltage is NaN.
+        LimitError
+            A voltage is beyond the limit.
+        """
+        largest = float(np.abs(volts).max(initial=0))
+        if math.isnan(largest):
+            raise ScheduleError(f"volts on {where} hold NaN; finite voltages are needed")
+        if not largest <= largest_admitted(self.vread, volts.dtype.char):
+            asked, most = format_quantity(largest, "V", 9), format_quantity(self.vread, "V")
+            raise LimitError(f"volts on {where}: asked for {asked}; the board allows {most} when sensing")
+
+    def check_pulses(self, pulse: Pulse, count: int, where: str) -> None:
+        """Refuse a pulse, or so many of it at once, that the board cannot put out, with LimitError."""
+        if not abs(pulse.amplitude_v) <= self.vpulse:
+            asked, most = (format_quantity(volts, "V") for volts in (pulse.amplitude_v, self.vpulse))
+            raise LimitError(f"pulse on {where}: asked for {asked}; the board allows {most}")
+        if not self.width_min <= round(pulse.width_s * 1e9) <= self.width_max:
+            asked = format_quantity(pulse.width_s, "s")
+            low, high = (format_quantity(ns / 1e9, "s") for ns in (self.width_min, self.width_max))
+            raise LimitError(f"pulse on {where}: asked for {asked}; the board allows {low} to {high}")
+        if not 0 <= count <= self.pulses:
+            raise LimitError(f"pulse on {where}: asked for {count} at once; the board allows {self.pulses}")
+
+    def check_channels(self, rows: Index, cols: Index) -> None:
+        """Refuse channels that the board has not, with LimitError."""
+        for name, lines, count in (("row", rows, self.rows), ("column", cols, self.cols)):
+            if lines.size and not (lines.min() >= 0 and lines.max() < count):
+                raise LimitError(f"asked for {name}s {lines.tolist()}; the board has 0 to {count - 1}")
 
 
 @dataclass(frozen=True, slots=True)

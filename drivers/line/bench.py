@@ -24,6 +24,7 @@ from drivers.sim.settings import ReadSettings
 from drivers.transport.session import open_session
 from hil.bench import ArrayInfo, Cost, Execution
 from hil.errors import BenchError, ConfigError, ScheduleError
+from hil.instruments import Identity
 from hil.region import Index, Region
 from hil.schedule import (
     Answer,
@@ -73,9 +74,9 @@ def open_line_bench(settings: LineBenchSettings) -> LineBench:
     session = open_session(settings.controller.resource, settings.controller.transport, role="controller")
     controller = ArrayController(session, settings.controller.serial)
     try:
-        controller.connect()
+        identity = controller.connect()
         _load_limits(controller, settings)
-        return LineBench(settings, controller)
+        return LineBench(settings, controller, identity)
     except BaseException:
         session.close()
         raise
@@ -88,14 +89,15 @@ class LineBench:
     ----------
     settings
         The bench file.
-    controller
-        Connected, its limits loaded.
+    controller, identity
+        Connected, its limits loaded; who it is.
     """
 
     durable = True
 
-    def __init__(self, settings: LineBenchSettings, controller: ArrayController) -> None:
+    def __init__(self, settings: LineBenchSettings, controller: ArrayController, identity: Identity) -> None:
         self._controller = controller
+        self._identity = {"controller": str(identity)}
         self._wired = _wired(settings, controller)
         self._infos = MappingProxyType({name: wired.info for name, wired in self._wired.items()})
         self._tick = Ticks(controller.limits.tick)
@@ -113,8 +115,8 @@ class LineBench:
 
     @property
     def identity(self) -> Mapping[str, str]:
-        """The board's model, serial number and firmware."""
-        return {"controller": self._controller.identity}
+        """The board's model, serial number, firmware and language."""
+        return self._identity
 
     @property
     def doses(self) -> Mapping[str, NDArray[np.uint32]]:

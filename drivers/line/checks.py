@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
@@ -13,10 +12,9 @@ from numpy.typing import NDArray
 from drivers.line.answers import BoardLimits
 from hil.bench import ArrayInfo
 from hil.errors import LimitError, ScheduleError
-from hil.limits import MAX_DOSE, largest_admitted
-from hil.region import Floats, Region
-from hil.schedule import Multiply, Nudge, Op, Program, Pulse, Read, Schedule, Wait
-from hil.units import format_quantity
+from hil.limits import MAX_DOSE
+from hil.region import Region
+from hil.schedule import Multiply, Nudge, Op, Program, Read, Schedule, Wait
 
 
 class Checks:
@@ -76,14 +74,16 @@ class Checks:
             return
         self._check_region(op.region)
         if isinstance(op, Read):
-            self._check_volts(np.array([op.voltage_v]), op.region)
+            self._limits.check_volts(np.array([op.voltage_v]), op.region.array)
         elif isinstance(op, Multiply):
-            self._check_volts(op.volts, op.region)
+            self._limits.check_volts(op.volts, op.region.array)
             if op.variants is not None:
-                self._check_volts(op.variants.volts, op.region)
+                self._limits.check_volts(op.variants.volts, op.region.array)
         elif isinstance(op, Program):
-            self._check_pulses((op.potentiate, op.depress), op.region)
-            self._count(op.region, np.abs(op.counts.astype(np.int64)))
+            given = np.abs(op.counts.astype(np.int64))
+            for pulse in (op.potentiate, op.depress):
+                self._limits.check_pulses(pulse, int(given.max(initial=0)), op.region.array)
+            self._count(op.region, given)
         else:
             self._check_nudge(op)
 
@@ -97,46 +97,19 @@ class Checks:
                     f"{region!r} asks for {name} {lines.max()}; {info.name!r} has {name}s 0 to {count - 1}"
                 )
 
-    def _check_volts(self, volts: Floats, region: Region) -> None:
-        largest = float(np.abs(volts).max(initial=0))
-        if math.isnan(largest):
-            raise ScheduleError(f"volts on {region.array} hold NaN; finite voltages are needed")
-        if not largest <= largest_admitted(self._limits.vread, volts.dtype.char):
-            asked, most = format_quantity(largest, "V", 9), format_quantity(self._limits.vread, "V")
-            raise LimitError(
-                f"volts on {region.array}: asked for {asked}; the board allows {most} when sensing"
-            )
-
-    def _check_pulses(self, pulses: tuple[Pulse, Pulse], region: Region) -> None:
-        limits = self._limits
-        for pulse in pulses:
-            if not abs(pulse.amplitude_v) <= limits.vpulse:
-                asked, most = (format_quantity(volts, "V") for volts in (pulse.amplitude_v, limits.vpulse))
-                raise LimitError(f"pulse on {region.array}: asked for {asked}; the board allows {most}")
-            if not limits.width_min <= round(pulse.width_s * 1e9) <= limits.width_max:
-                asked = format_quantity(pulse.width_s, "s")
-                low, high = (format_quantity(ns / 1e9, "s") for ns in (limits.width_min, limits.width_max))
-                raise LimitError(
-                    f"pulse on {region.array}: asked for {asked}; the board allows {low} to {high}"
-                )
-
     def _check_nudge(self, op: Nudge) -> None:
-        self._check_volts(op.volts, op.region)
+        self._limits.check_volts(op.volts, op.region.array)
         if op.kind != "pulse" or op.potentiate is None or op.depress is None:
             raise ScheduleError(
                 f"nudge of kind {op.kind!r} on {op.region.array}: this bench nudges by pulses"
             )
-        self._check_pulses((op.potentiate, op.depress), op.region)
+        for pulse in (op.potentiate, op.depress):
+            self._limits.check_pulses(pulse, abs(int(op.size)), op.region.array)
         given = np.zeros(op.region.shape, np.int64)
         np.add.at(given, (op.points[:, 0], op.points[:, 1]), 2 * abs(int(op.size)))
-        self._count(op.region, given, abs(int(op.size)))
+        self._count(op.region, given)
 
-    def _count(self, region: Region, given: NDArray[np.int64], at_once: int | None = None) -> None:
-        largest = int(given.max(initial=0)) if at_once is None else at_once
-        if largest > self._limits.pulses:
-            raise LimitError(
-                f"{region!r}: asked for {largest} pulses at once; the board allows {self._limits.pulses}"
-            )
+    def _count(self, region: Region, given: NDArray[np.int64]) -> None:
         if not given.any():
             return
         dose, where = self._doses[region.array].copy(), np.ix_(region.rows, region.cols)

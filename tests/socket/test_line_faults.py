@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 import zlib
 from dataclasses import replace
 from typing import Any
@@ -29,7 +31,7 @@ from tests.socket.line_server import Served, line_bench, line_settings, opened, 
 
 COUNTS = np.array([[3, -2, 0, 1], [0, 0, 5, -1], [3, -2, 0, 1]], np.int16)
 REGION = Region("main", np.array([0, 4, 7]), np.array([1, 2, 5, 6]))
-QUICK = {"timeout": 0.15, "quiet": 0.003}
+QUICK = {"timeout": 0.15, "quiet": 0.003, "open_timeout": 0.5}
 LOST = [
     "silent", "garbage", "truncated", "extra-line", "late",
     "disconnect-before", "disconnect-after", "disconnect-within",
@@ -131,7 +133,7 @@ def test_an_error_that_the_board_kept_is_raised_after_the_next_program() -> None
 
 def test_a_link_that_never_carries_a_program_gives_up_with_nothing_output() -> None:
     with line_bench(**on_a_faulty_link({"kind": "disconnect-before", "share": 1.0})) as (bench, there):
-        with pytest.raises(BenchError, match="did not begin in 4 attempts, nothing was output"):
+        with pytest.raises(BenchError, match="did not begin in 4 attempts, nothing of it was output"):
             pulse_and_read(bench)
         assert given(there).sum() == 0
         bench.make_safe()
@@ -160,8 +162,9 @@ def test_a_second_host_is_told_that_the_board_is_busy() -> None:
 
 
 def test_nothing_is_raised_when_a_bench_is_made_safe_behind_a_dead_link() -> None:
-    with served(line_settings(**on_a_faulty_link())) as there:
-        bench = opened(there, on_a_faulty_link())
+    keys = {"transport": {**QUICK, "attempts": 1}}
+    with served(line_settings()) as there:
+        bench = opened(there, keys)
     bench.make_safe()
     bench.make_safe()
     bench.close()
@@ -294,3 +297,25 @@ def test_ten_thousand_spoilt_answers_are_errors_or_what_was_sent() -> None:
     with pytest.raises(DesyncError, match="transaction 77 came, 78 was asked"):
         unseal(good, 78)
     assert told.values == {"i": "0", "at": "0", "n": "2", "x": "AACAPwAAAEA=", "c": "0"}
+
+
+def test_ctrl_c_amid_an_answer_stops_the_board_and_the_bench_goes_on_from_what_it_did() -> None:
+    """The program had begun: its pulses were given once, and the next program has the next number."""
+    interrupted = threading.Timer(0.3, signal.pthread_kill, (threading.get_ident(), signal.SIGUSR1))
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        with line_bench(virtual={"faults": [{"kind": "late", "runs": [1], "delay": 1.0}]}) as (bench, there):
+            interrupted.start()
+            with pytest.raises(KeyboardInterrupt):
+                pulse_and_read(bench)
+            bench.make_safe()
+            np.testing.assert_array_equal(given(there), np.abs(COUNTS))
+            pulse_and_read(bench)
+            np.testing.assert_array_equal(given(there), 2 * np.abs(COUNTS))
+    finally:
+        interrupted.join()
+        signal.signal(signal.SIGUSR1, before)

@@ -167,7 +167,11 @@ async def _serve_tcp(
     async with server:
         name, number = server.sockets[0].getsockname()[:2]
         ready(f"TCPIP::{name}::{number}::SOCKET")
-        await server.serve_forever()
+        try:
+            await server.serve_forever()
+        finally:
+            for writer, _ in current:  # leaving the server waits for its connections
+                writer.transport.abort()
 
 
 async def _serve_pty(controller: VirtualController, ready: Callable[[str], None]) -> None:
