@@ -5,7 +5,7 @@ from __future__ import annotations
 import select
 import socket
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -38,32 +38,37 @@ class SocketLink:
 
     def send(self, data: bytes, timeout_s: float) -> None:
         """Send all of it."""
-        for start in range(0, len(data), _PIECE):
-            _, ready, _ = select.select([], [self._line], [], timeout_s)
-            if not ready:
-                raise TimeoutError
-            self._resource.visalib.write(self._resource.session, data[start : start + _PIECE])
+        with _visa_errors():
+            for start in range(0, len(data), _PIECE):
+                _, ready, _ = select.select([], [self._line], [], timeout_s)
+                if not ready:
+                    raise TimeoutError
+                self._resource.visalib.write(self._resource.session, data[start : start + _PIECE])
 
     def receive(self, timeout_s: float) -> Chunk:
         """At least one byte."""
-        ready, _, _ = select.select([self._line], [], [], timeout_s)
-        if not ready:
-            raise TimeoutError
-        there = len(self._line.recv(_CHUNK, socket.MSG_PEEK))
-        if not there:
-            raise ConnectionResetError("the other side closed the connection")
-        data, _ = self._resource.visalib.read(self._resource.session, there)
-        return Chunk(bytes(data), False)
+        with _visa_errors():
+            ready, _, _ = select.select([self._line], [], [], timeout_s)
+            if not ready:
+                raise TimeoutError
+            there = len(self._line.recv(_CHUNK, socket.MSG_PEEK))
+            if not there:
+                raise ConnectionResetError("the other side closed the connection")
+            data, _ = self._resource.visalib.read(self._resource.session, there)
+            return Chunk(bytes(data), False)
 
     def waiting(self) -> bool:
         """Whether there are bytes."""
-        return bool(select.select([self._line], [], [], 0)[0])
+        with _visa_errors():
+            return bool(select.select([self._line], [], [], 0)[0])
 
     def clear(self) -> None:
         """A bare socket has no device clear."""
 
     def close(self) -> None:
-        """Let go."""
+        """Let go; a thread that waits for an answer is woken."""
+        with suppress(OSError):
+            self._line.shutdown(socket.SHUT_RDWR)
         self._calm.close()
         self._resource.close()
 
@@ -139,13 +144,14 @@ class _visa_errors:  # noqa: N801 - reads as a statement
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if not isinstance(error, Exception) or isinstance(error, TimeoutError):
+            return
         from pyvisa.constants import StatusCode
         from pyvisa.errors import VisaIOError
 
         if isinstance(error, VisaIOError) and error.error_code == StatusCode.error_timeout:
             raise TimeoutError from error
-        if isinstance(error, Exception) and not isinstance(error, TimeoutError):
-            raise ConnectionError(f"{type(error).__name__}: {error}") from error
+        raise ConnectionError(f"{type(error).__name__}: {error}") from error
 
 
 def _attribute(name: str) -> Any:

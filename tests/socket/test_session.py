@@ -144,6 +144,29 @@ def test_another_thread_is_refused_and_can_be_handed_the_session(session: Sessio
         session.query("echo 1")
 
 
+def test_closing_from_another_thread_wakes_the_one_that_waits(tcp: Any) -> None:
+    outcome: list[BaseException] = []
+    asked = threading.Event()
+    tcp.answer = lambda command, line: asked.set()
+
+    def waiting(session: Session) -> None:
+        session.hand_over()
+        try:
+            session.query("mute?", timeout_s=60.0)
+        except DisconnectedError as error:
+            outcome.append(error)
+
+    session = open_session(tcp.resource, QUICK, role="smu")
+    thread = threading.Thread(target=waiting, args=(session,))
+    thread.start()
+    assert asked.wait(10)
+    session.close()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert len(outcome) == 1
+    assert session.state == "closed"
+
+
 def test_an_interrupt_while_waiting_desynchronises(session: Session, other: Any, mocker: Any) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt

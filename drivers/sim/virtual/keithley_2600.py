@@ -157,6 +157,10 @@ class Keithley2600:
         head, _, rest = path.partition(".")
         if head in self.channels:
             return self._channel_value(self.channels[head], rest)
+        if not rest:
+            return self._globals.get(path)
+        if head not in ("errorqueue", "format", "localnode"):
+            raise _nil(head)
         known: dict[str, Value] = {
             "errorqueue.count": float(len(self.errors)),
             "format.asciiprecision": float(self._precision),
@@ -167,11 +171,7 @@ class Keithley2600:
             "localnode.prompts": float(self.settings.prompts),
             "localnode.showerrors": 0.0,
         }
-        if path in known:
-            return known[path]
-        if rest and head not in ("errorqueue", "format", "localnode"):
-            raise _nil(head)
-        return self._globals.get(path)
+        return known.get(path)
 
     def set(self, path: str, value: Value) -> None:
         """Assign to a name."""

@@ -14,9 +14,10 @@ Value: TypeAlias = float | str | bool | None
 
 _TOKEN = re.compile(
     r"""\s*(?:(?P<number>\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)
-    |(?P<name>[A-Za-z_]\w*)|(?P<string>"[^"\n]*"|'[^'\n]*')|(?P<mark>[-+*/=(),.;]))""",
+    |(?P<name>[A-Za-z_]\w*)|(?P<string>"[^"\n]*"|'[^'\n]*')|(?P<mark>[-+*/=(),.;])|(?P<wrong>\S))""",
     re.VERBOSE,
 )
+_END = ("end", "<eof>")
 
 
 class TspError(Exception):
@@ -59,10 +60,13 @@ def run(line: str, names: Names) -> None:
 
 class _Reader:
     def __init__(self, line: str) -> None:
-        self._line = line.split("--", 1)[0].rstrip()
-        self._at = 0
-        self.kind, self.text = "", ""
-        self._advance()
+        text = line.split("--", 1)[0].rstrip()
+        tokens = [(match.lastgroup or "", match[match.lastgroup or 0]) for match in _TOKEN.finditer(text)]
+        wrong = next((found for kind, found in tokens if kind == "wrong"), None)
+        if wrong is not None:
+            raise TspError(-285, f"TSP Syntax error at line 1: malformed near `{wrong}'")
+        self._tokens = iter(tokens)
+        self.kind, self.text = next(self._tokens, _END)
 
     def statement(self) -> Action:
         path, call = self._prefix()
@@ -140,26 +144,14 @@ class _Reader:
 
     def _take(self) -> str:
         text = self.text
-        self._advance()
+        self.kind, self.text = next(self._tokens, _END)
         return text
 
     def _skip(self, mark: str) -> bool:
         if self.kind == "mark" and self.text == mark:
-            self._advance()
+            self.kind, self.text = next(self._tokens, _END)
             return True
         return False
-
-    def _advance(self) -> None:
-        if self._at >= len(self._line):
-            self.kind, self.text = "end", "<eof>"
-            return
-        match = _TOKEN.match(self._line, self._at)
-        if match is None or match.lastgroup is None:
-            raise TspError(
-                -285, f"TSP Syntax error at line 1: malformed near `{self._line[self._at :][:10]}'"
-            )
-        self._at = match.end()
-        self.kind, self.text = match.lastgroup, match[match.lastgroup]
 
     def _wrong(self) -> None:
         raise TspError(-285, f"TSP Syntax error at line 1: unexpected symbol near `{self.text}'")
