@@ -77,7 +77,7 @@ def _variants(
     out = np.empty((k, n, others), np.float32)
     power = np.empty((k, n))
     # Everything is as long as one answer, so that the loops over it are long however few lines are sensed.
-    line, dv, dv2 = np.empty(m, np.float32), np.empty(m, np.float32), np.empty(m, np.float32)
+    line, held_v, dv = np.empty(m, np.float32), np.empty(m, np.float32), np.empty(m, np.float32)
     flat_base, flat_var = base.reshape(-1), base_var.reshape(-1)
     held = np.int64(-1)
     line_sum = np.float32(0)
@@ -88,20 +88,20 @@ def _variants(
             for j in range(others):
                 line[j] = g[rows[j], cols[x]] if transpose else g[rows[x], cols[j]]
             line_sum = total(line[:others])
-            for s in range(1, n):
+            for s in range(n):
                 line[s * others : (s + 1) * others] = line[:others]
+                held_v[s * others : (s + 1) * others] = volts[s, x]
         i = np.uint64(0)
         for s in range(n):
             v, w = volts[s, x], line_volts[q, s]
-            by, by2 = w - v, w * w - v * v
-            power[q, s] = base_power[s] + np.float64(by2) * line_sum
+            power[q, s] = base_power[s] + np.float64(w * w - v * v) * line_sum
+            by = w - v
             for _ in range(others):
                 dv[i] = by
-                dv2[i] = by2
                 i += np.uint64(1)
         answer = out[q].reshape(-1)
         if noisy:
-            _changed_noisily(answer, flat_base, flat_var, line, dv, dv2, sigma, key, q * m)
+            _changed_noisily(answer, flat_base, flat_var, line, held_v, dv, sigma, key, q * m)
         else:
             for j in range(m):
                 answer[j] = flat_base[j] + dv[j] * line[j]
@@ -110,16 +110,20 @@ def _variants(
 
 @kernel
 def _changed_noisily(
-    out: Array, base: Array, base_var: Array, line: Array, dv: Array, dv2: Array, sigma: float, key: int,
+    out: Array, base: Array, base_var: Array, line: Array, v: Array, dv: Array, sigma: float, key: int,
     first: int,
 ) -> None:  # fmt: skip
-    """Write base + dv line and its noise, one normal for each value, counted from ``first``."""
+    """Write base + dv line and its noise, one normal for each value, counted from ``first``.
+
+    Its square is that of base, with ((v + dv)^2 - v^2) line^2 more.
+    """
     low, high = words(key)
     sigma32 = np.float32(sigma)
     start = np.uint32(first)
     for j in range(out.size):
         z = normal(bits(low, high, np.uint32(start + np.uint32(j))))
-        squares = max(base_var[j] + dv2[j] * (line[j] * line[j]), np.float32(0))
+        more = dv[j] * (dv[j] + np.float32(2) * v[j]) * (line[j] * line[j])
+        squares = max(base_var[j] + more, np.float32(0))
         out[j] = (base[j] + dv[j] * line[j]) + sigma32 * np.float32(math.sqrt(squares)) * z
 
 
@@ -143,8 +147,10 @@ def _nudged(
             dg, v = change[first + q], driven[i]
             _replaced(out[first + q], sums[j], v, dg)
             if noisy:
-                squares[q] = v * v * (dg * (dg + np.float32(2) * g[rows[i], cols[j]])) + sums2[j]
-            power[first + q] = base_power + v * v * dg
+                _squared(squares[q], sums2[j], v, dg * (dg + np.float32(2) * g[rows[i], cols[j]]))
+            watts = power[first + q]
+            for s in range(n):
+                watts[s] = base_power[s] + np.float64(v[s]) * v[s] * dg
         if noisy:
             part = out[first : first + m].reshape(-1)
             _add_noise_from(part, squares[:m].reshape(-1), sigma, key, first * n)
@@ -156,6 +162,13 @@ def _replaced(out: Array, base: Array, line: Array, by: Any) -> None:
     """Write base + by line."""
     for j in range(out.size):
         out[j] = base[j] + by * line[j]
+
+
+@kernel
+def _squared(out: Array, base: Array, v: Array, more: Any) -> None:
+    """Write base + more v^2."""
+    for j in range(out.size):
+        out[j] = base[j] + v[j] * v[j] * more
 
 
 @kernel

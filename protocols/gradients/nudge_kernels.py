@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hil.jit import inline, kernel, reduction
+from hil.jit import inline, kernel
 from hil.schedule import Index
 
 F32 = NDArray[np.float32]
@@ -148,18 +148,17 @@ def _odds(changes: F32, p: F32, gain: F32, labels: Index) -> tuple[F32, F32]:
         row = changes[q].reshape(-1)
         for i in range(flat.size):
             flat[i] = flat_p[i] * _expm1(flat_gains[i] * row[i])
+        total, true = grown[q], own[q]
+        i = np.uint64(0)
         for s in range(n):
-            grown[q, s] = _sum(weighted[s])
-            own[q, s] = gains[s, labels[s]] * changes[q, s, labels[s]]
+            grows = np.float32(0)
+            for j in range(m):
+                grows += flat[i + np.uint64(j)]
+            total[s] = grows
+            at = i + np.uint64(labels[s])
+            true[s] = flat_gains[at] * row[at]
+            i += np.uint64(m)
     return grown, own
-
-
-@reduction
-def _sum(values: F32) -> Any:
-    total = np.float32(0)
-    for j in range(values.size):
-        total += values[j]
-    return total
 
 
 @kernel
