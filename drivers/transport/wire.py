@@ -7,9 +7,11 @@ while writing, is ignored on reading.
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal, TypeAlias
@@ -47,31 +49,37 @@ class Message:
 
 
 class WireLog:
-    """Keeps the last messages in memory and, with a path, all of them in a file.
+    """Keeps the last messages in memory and, with a path, all of them in a file; for sessions of any threads.
 
     The file is never longer than ``max_bytes``: past it, one "full" event is written and the memory goes on.
+    So it does when the file cannot be written, and ``failure`` says why: a full disk must not keep an
+    instrument from being switched off.
     """
 
     def __init__(self, path: Path | None = None, *, keep: int = 1000, max_bytes: int = 1 << 30) -> None:
         if keep < 1 or max_bytes < 1:
             raise ConfigError(f"wire log: keep ({keep}) and max_bytes ({max_bytes}) must be at least 1")
         self.last: deque[Message] = deque(maxlen=keep)
+        self.failure = ""
         self._path = path
         self._room = max_bytes
         self._file: IO[str] | None = None
+        self._lock = threading.Lock()
 
     def add(self, role: str, direction: Direction, data: bytes, duration_s: float = 0.0) -> None:
         """Note one message; it reaches the operating system before this returns."""
-        message = Message(time.monotonic(), role, direction, data, duration_s)
-        self.last.append(message)
-        if self._path is not None and self._room > 0:
-            self._write(message, self._path)
+        with self._lock:
+            message = Message(time.monotonic(), role, direction, data, duration_s)
+            self.last.append(message)
+            if self._path is not None and self._room > 0:
+                self._write(message, self._path)
 
     def close(self) -> None:
         """Close the file; may be called twice."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        file, self._file = self._file, None
+        if file is not None:
+            with suppress(OSError):  # what cannot be flushed is in ``failure``
+                file.close()
 
     def _write(self, message: Message, path: Path) -> None:
         line = message.to_json()
@@ -83,7 +91,9 @@ class WireLog:
                 self._file = path.open("a", encoding="utf-8", buffering=1)
             self._file.write(line + "\n")
         except OSError as error:
-            raise StoreError(f"{path}: the wire log cannot be written ({error})") from error
+            self._room = 0
+            self.failure = f"{path}: the wire log cannot be written ({error})"
+            self.last.append(Message(message.monotonic_s, message.role, "event", self.failure.encode(), 0.0))
 
 
 def read_wire(path: Path) -> Iterator[Message]:

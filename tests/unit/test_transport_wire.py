@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,32 @@ def test_the_file_stops_at_its_bound_and_says_so(tmp_path: Path) -> None:
     assert messages[-1].data == b"wire log full"
     assert len(messages) < 20
     assert len(log.last) == 5
+
+
+def test_a_full_disk_is_told_and_keeps_nothing_from_being_sent(tmp_path: Path) -> None:
+    for path in (Path("/dev/full"), tmp_path / "no such folder" / "wire.jsonl"):
+        log = WireLog(path)
+        for _ in range(3):
+            log.add("smu", "sent", b"output off\n")
+        assert "the wire log cannot be written" in log.failure
+        assert [message.data for message in log.last].count(b"output off\n") == 3
+        log.close()
+
+
+def test_messages_of_many_threads_stay_whole(tmp_path: Path) -> None:
+    log = WireLog(tmp_path / "wire.jsonl")
+    threads = [
+        threading.Thread(target=lambda k=k: [log.add(f"role{k}", "sent", b"x" * 3000) for _ in range(50)])
+        for k in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    log.close()
+    messages = list(read_wire(tmp_path / "wire.jsonl"))
+    assert len(messages) == 400
+    assert all(len(message.data) == 3000 for message in messages)
 
 
 def recorded(path: Path) -> list[Message]:
