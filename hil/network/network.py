@@ -41,7 +41,7 @@ class Neurons:
         backward_spread: float = 0.0,
     ) -> Neurons | None:
         """Gains from N(1, gain_spread), offsets from N(0, offset_spread) and gains of the way back from N(1,
-        backward_spread); None when nothing is spread.
+        backward_spread); None when nothing is spread. The draws of one do not depend on the others.
         """
         if gain_spread == 0 and offset_spread == 0 and backward_spread == 0:
             return None
@@ -50,8 +50,8 @@ class Neurons:
             drawn = mean + spread * rng.standard_normal(n, dtype=np.float32)
             return drawn.astype(np.float32)
 
-        gain, offset = normal(1, gain_spread), normal(0, offset_spread)
-        return cls(gain, offset, normal(1, backward_spread) if backward_spread > 0 else None)
+        gain, offset, backward = normal(1, gain_spread), normal(0, offset_spread), normal(1, backward_spread)
+        return cls(gain, offset, backward if backward_spread > 0 else None)
 
 
 @dataclass(slots=True, eq=False)

@@ -262,3 +262,13 @@ def test_neurons_gains_on_the_way_back_are_in_the_error_and_in_nothing_else() ->
     gains = layers[1].neurons.backward[:, np.newaxis]
     assert spread.wanted[1] == pytest.approx(gains * plain.wanted[1], rel=1e-4, abs=1e-7)
     assert np.std(gains) > 0.1
+
+
+def test_whether_neurons_err_on_the_way_back_changes_none_of_their_other_errors() -> None:
+    one, other = np.random.default_rng(1), np.random.default_rng(1)
+    for _ in range(2):
+        plain, spread = Neurons.drawn(5, 0.3, 0.2, one), Neurons.drawn(5, 0.3, 0.2, other, 0.3)
+        assert plain is not None
+        assert spread is not None
+        assert (plain.gain == spread.gain).all()
+        assert (plain.offset == spread.offset).all()
