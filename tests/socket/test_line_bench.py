@@ -23,23 +23,27 @@ from tests.socket.line_server import line_bench
 
 
 @pytest.mark.parametrize(
-    ("keys", "rtol"),
+    ("keys", "rtol", "repeats"),
     [
-        ({"virtual": {}}, 1e-5),
-        ({"virtual": {"link": "pty"}}, 1e-5),
-        ({"virtual": {"read": {"noise": 0.02}}, "program": {"scheme": "V/3"}}, 1e-5),
-        ({"virtual": {"adc": {"bits": 12}, "dac": {"bits": 12, "range": 0.2}}}, 2e-3),
-        ({"arrays": {"main": {"rows": "8,0-6", "cols": "2-7"}, "b": {"rows": "9-11", "cols": "8-12"}}}, 1e-5),
+        ({"virtual": {}}, 1e-5, 2),
+        ({"virtual": {"link": "pty"}}, 1e-5, 2),
+        ({"virtual": {"read": {"noise": 0.02}}, "program": {"scheme": "V/3"}}, 1e-5, 8),
+        ({"virtual": {"adc": {"bits": 12}, "dac": {"bits": 12, "range": 0.2}}}, 2e-3, 2),
+        (
+            {"arrays": {"main": {"rows": "8,0-6", "cols": "2-7"}, "b": {"rows": "9-11", "cols": "8-12"}}},
+            1e-5,
+            2,
+        ),
     ],
     ids=["tcp", "pty", "noisy, V/3", "converters", "two arrays, wired across"],
 )
-def test_it_keeps_the_bench_contract(keys: dict[str, Any], rtol: float) -> None:
+def test_it_keeps_the_bench_contract(keys: dict[str, Any], rtol: float, repeats: int) -> None:
     @contextmanager
     def fresh() -> Iterator[Bench]:
         with line_bench(**keys) as (bench, _):
             yield bench
 
-    report = check_bench(fresh, rtol=rtol)
+    report = check_bench(fresh, rtol=rtol, repeats=repeats)
     assert not report.skipped
 
 
