@@ -51,7 +51,7 @@ class Refresh(Verify):
         ),
     )
     tolerance: float = Field(
-        default=0.01,
+        default=0.002,
         gt=0,
         lt=1,
         description="Of write-verify, as a fraction of the range; never finer than three quarters of a step.",

@@ -61,10 +61,10 @@ class Unidirectional(Config):
         ),
     )
     input_threshold: float = Field(
-        default=0.3, ge=0, description="A sample pulses the inputs whose magnitude exceeds this."
+        default=0.5, ge=0, description="A sample pulses the inputs whose magnitude exceeds this."
     )
     error_threshold: float = Field(
-        default=0.3, ge=0, description="A sample pulses the outputs whose error exceeds this in magnitude."
+        default=0.1, ge=0, description="A sample pulses the outputs whose error exceeds this in magnitude."
     )
     max_pulses: int = Field(
         default=31, ge=1, le=32_767, description="Most pulses that one device gets in one step."
