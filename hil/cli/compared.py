@@ -121,7 +121,7 @@ def _remarks(found: Outcome) -> list[str]:
     told += [f"mean ± standard deviation over {seeds} seeds"] if seeds > 1 else []
     waiting = sum(not result.is_finished and result.status != "failed" for result in results)
     if waiting:
-        told.append(f"{waiting} of {len(results)} runs are not finished; the same command goes on with them")
+        told.append(f"{waiting} of {len(results)} runs are not finished; run the study again for them")
     revisions = sorted({result.revision or "unknown" for result in results if result.is_finished})
     if len(revisions) > 1:
         told.append(f"runs are of more than one revision of the code: {', '.join(revisions)}")

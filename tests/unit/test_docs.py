@@ -4,7 +4,8 @@ A fence says what its block is. ``yaml bench`` and ``yaml experiment`` are whole
 train`` is trained too, and learns; ``yaml study`` is a whole study, checked; ``yaml bench refused`` is
 refused with the message in the ``text`` block after it; ``python run`` is run, ``python run trained`` beside
 a run in ``runs``; ``python file=NAME`` and ``toml file=pyproject.toml`` are a package that the page's blocks
-find installed. The README's plain fences are marked by what is in them. What trains the built-in experiment does so on few samples.
+find installed. The README's plain fences are marked by what is in them. What trains the built-in experiment
+does so on few samples.
 """
 
 from __future__ import annotations
