@@ -96,7 +96,7 @@ class LineBench:
     durable = True
 
     def __init__(self, settings: LineBenchSettings, controller: ArrayController, identity: Identity) -> None:
-        self._controller = controller
+        self.controller = controller
         self._identity = {"controller": str(identity)}
         self._wired = _wired(settings, controller)
         self._infos = MappingProxyType({name: wired.info for name, wired in self._wired.items()})
@@ -135,21 +135,21 @@ class LineBench:
         """
         with self._checks.counted(schedule):
             lowered = [self._lower(op) for op in schedule]
-        before = self._controller.transactions
+        before = self.controller.transactions
         try:
-            results = self._controller.run([order for each in lowered for order in each.orders])
+            results = self.controller.run([order for each in lowered for order in each.orders])
         except BenchError:
             self.make_safe()
             raise
-        return _execution(lowered, results, self._controller.transactions - before)
+        return _execution(lowered, results, self.controller.transactions - before)
 
     def make_safe(self) -> None:
         """All outputs at 0 V. Never raises; may be called twice."""
-        self._controller.make_safe()
+        self.controller.make_safe()
 
     def close(self) -> None:
         """Make safe and let go of the board."""
-        self._controller.close()
+        self.controller.close()
 
     def _lower(self, op: Op) -> Lowered:
         if isinstance(op, Wait):
@@ -181,7 +181,7 @@ class LineBench:
         others = (op.region.rows if op.transpose else op.region.cols).size
         n, k = len(op.volts), None if op.variants is None else op.variants.lines.size
         shape = (n, others) if k is None else (k, n, others)
-        room = self._controller.limits.line - _LINE_WORDS - 6 * sum(op.region.shape)
+        room = self.controller.limits.line - _LINE_WORDS - 6 * sum(op.region.shape)
         ns = self._tick.of("multiply integration", op.integration_s)
         parts = lowering.multiply(op, self._wires(op.region), ns, room) if op.volts.size and others else []
 

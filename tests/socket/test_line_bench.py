@@ -120,3 +120,16 @@ def test_the_same_protocol_ends_in_the_same_conductances_as_on_the_simulated_ben
     assert cost.seconds == pytest.approx(expected.seconds, rel=1e-6)
     assert cost.joules == pytest.approx(expected.joules, rel=1e-4)
     assert cost.transactions <= expected.transactions
+
+
+def test_nudges_by_pulses_find_the_gradient_that_they_find_on_the_simulated_bench() -> None:
+    method = ("gradient={name: dgc, nudge: pulse}", "update=bidirectional", "data.train=20")
+    simulated = SimBench(SimSettings(device=DEVICE, read=READ), {"main": (64, 48)}, seed=5)
+    expected = trained(simulated, *method)
+    with line_bench(**LARGE, virtual={"seed": 5}) as (bench, there):
+        cost = trained(bench, *method)
+        np.testing.assert_allclose(
+            there.grid.bench.conductances("main"), simulated.conductances("main"), rtol=1e-6
+        )
+    assert (cost.pulses, cost.half_selects) == (expected.pulses, expected.half_selects)
+    assert cost.reads > expected.reads  # each device is read before and after its nudge

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import threading
 import zlib
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +32,7 @@ from hil.errors import (
 from hil.schedule import Multiply, MultiplyAnswer, Program, Pulse, Read, ReadAnswer, Region
 from tests.socket.line_server import Served, line_bench, line_settings, opened, served
 
+ROOT = Path(__file__).parents[2]
 COUNTS = np.array([[3, -2, 0, 1], [0, 0, 5, -1], [3, -2, 0, 1]], np.int16)
 REGION = Region("main", np.array([0, 4, 7]), np.array([1, 2, 5, 6]))
 QUICK = {"timeout": 0.15, "quiet": 0.003, "open_timeout": 0.5}
@@ -319,3 +323,35 @@ def test_ctrl_c_amid_an_answer_stops_the_board_and_the_bench_goes_on_from_what_i
     finally:
         interrupted.join()
         signal.signal(signal.SIGUSR1, before)
+
+
+HOST = """\
+import sys
+from tests.socket.line_server import line_settings
+from tests.socket.test_line_faults import pulse_and_read
+from drivers.line import driver
+bench = driver.open(line_settings(sys.argv[1]), {}, 0)
+while True:
+    pulse_and_read(bench)
+    print("pulsed", flush=True)
+"""
+
+
+def test_a_host_that_is_killed_leaves_whole_programs_and_counters_and_the_next_goes_on() -> None:
+    with served(line_settings()) as there:
+        command = [sys.executable, "-c", HOST, there.resource]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as host:
+            assert host.stdout is not None
+            told = [host.stdout.readline() for _ in range(5)]
+            host.kill()
+        assert told == ["pulsed\n"] * 5
+        bench = opened(there, {})
+        state = bench.controller.state()
+        np.testing.assert_array_equal(given(there), state.seq * np.abs(COUNTS))
+        assert (state.run, state.out) == ("done", 0)
+        assert state.seq >= 5
+        assert bench.controller.totals()["programs"] == state.seq
+        np.testing.assert_array_equal(bench.doses["main"], there.grid.counters.each)
+        pulse_and_read(bench)
+        np.testing.assert_array_equal(given(there), (state.seq + 1) * np.abs(COUNTS))
+        bench.close()

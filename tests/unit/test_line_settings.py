@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -98,3 +100,13 @@ def test_what_is_wrong_is_told_with_line_and_key(change: str, to: str, told: str
     assert change in GOOD
     with pytest.raises(ConfigError, match=told):
         load(written(tmp_path, GOOD.replace(change, to)))
+
+
+def test_the_schema_tells_every_key_and_nothing_is_imported_for_a_listing() -> None:
+    schema = driver.settings.model_json_schema()
+    assert {"controller", "arrays", "device", "read", "program", "virtual"} <= schema["properties"].keys()
+    check = (
+        "import sys, drivers.line as line; line.driver.description, line.driver.presets(); "
+        "sys.exit(bool({'numba', 'pydantic', 'pyvisa', 'serial'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", check], check=False, cwd=ROOT).returncode == 0
