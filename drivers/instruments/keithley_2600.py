@@ -73,6 +73,7 @@ class Keithley2600:
     _family: _Family = field(init=False)
     _line_hz: float = field(default=50.0, init=False)
     _set: tuple[float, Sourcing] | None = field(default=None, init=False)
+    _held: dict[str, float] = field(default_factory=dict[str, float], init=False)
 
     def __post_init__(self) -> None:
         self._tsp = Tsp(self.session)
@@ -200,18 +201,18 @@ class Keithley2600:
             f"S.source.rangev={top:.6e} S.source.limiti={limit} S.measure.rangei={limit} "
             f"S.measure.nplc={cycles} S.source.delay=0"
         )
-        asked = {
+        off = {
             "source.output": 0.0, "source.func": 1.0, "source.levelv": 0.0, "source.rangev": top,
             "source.limiti": float(limit), "measure.nplc": float(cycles), "source.delay": 0.0,
         }  # fmt: skip
-        self._verified(statements, asked)
+        self._verify(off, self._tsp.ask(statements, self._names(*off), _numbers))
         if self._tsp.ask("", self._names("measure.rangei"), _numbers)[0] < float(limit) * (1 - 1e-6):
-            raise SettingError(f"{self.session.role}: the current range is below the compliance of {limit} A")
-        self._verified(self._lua("S.source.output=1"), {"source.output": 1.0, "source.levelv": 0.0})
-        self._set = (top, sourcing)
+            raise SettingError(f"{self.session.role}: the current range is below the compliance, {limit} A")
+        on = {**off, "source.output": 1.0}
+        self._verify(on, self._tsp.ask(self._lua("S.source.output=1"), self._names(*on), _numbers))
+        self._set, self._held = (top, sourcing), on
 
-    def _verified(self, statements: str, asked: dict[str, float]) -> None:
-        held = self._tsp.ask(statements, self._names(*asked), _numbers)
+    def _verify(self, asked: dict[str, float], held: list[float]) -> None:
         for (name, value), now in zip(asked.items(), held, strict=True):
             if not abs(now - value) <= 1e-6 * abs(value):
                 raise SettingError(
@@ -230,15 +231,16 @@ class Keithley2600:
         longest = self.session.settings.timeout + volts.size * (
             3 * sourcing.integration_s + sourcing.settle_s
         )
-        return self._tsp.ask(
+        # The settings are asked for again: a key on the front panel, or an old command that comes late from a
+        # closed connection, may have switched off meanwhile, and then 0 A would pass for a device.
+        found, held = self._tsp.ask(
             self._lua(points + "S.source.levelv=0"),
-            names,
-            lambda fields: [
-                (measured(fields[k]), measured(fields[k + 1]), logical(fields[k + 2]))
-                for k in range(0, len(fields), 3)
-            ],
+            names + self._names(*self._held),
+            lambda fields: (_points(fields[: len(names)]), _numbers(fields[len(names) :])),
             timeout_s=longest,
         )
+        self._verify(self._held, held)
+        return found
 
     def _failed(self, error: BenchError) -> BenchError:
         """Switch off. An answer that never came may have its reason in the error queue: that is told."""
@@ -258,6 +260,13 @@ class Keithley2600:
 
     def _names(self, *names: str) -> list[str]:
         return [f"smu{self.channel}.{name}" for name in names]
+
+
+def _points(fields: list[str]) -> list[tuple[Measured, Measured, bool]]:
+    return [
+        (measured(fields[k]), measured(fields[k + 1]), logical(fields[k + 2]))
+        for k in range(0, len(fields), 3)
+    ]
 
 
 def _numbers(fields: list[str]) -> list[float]:

@@ -204,6 +204,18 @@ def test_errors_of_the_queue_surface_with_the_command_and_leave_the_output_off(
     assert bench.virtual.channels["smua"].values["source.output"] == 0
 
 
+@pytest.mark.parametrize("change", ["output=0", "limiti=1e-3", "rangev=20", "func=0"])
+def test_a_setting_changed_behind_the_driver_s_back_is_no_reading(build: Build, change: str) -> None:
+    """As by the front panel, or by an old command of a closed connection: an output that is off reads 0 A."""
+    bench = build()
+    bench.smu.measure(VOLTS, SOURCING)
+    bench.virtual.receive(f"smua.source.{change}".encode())
+    with pytest.raises(SettingError, match=f"smua.source.{change.split('=')[0]} was set to"):
+        bench.smu.measure(VOLTS, SOURCING)
+    assert bench.virtual.channels["smua"].values["source.output"] == 0
+    np.testing.assert_allclose(bench.smu.measure(VOLTS, SOURCING).amperes, VOLTS / 1e6)
+
+
 def test_an_open_interlock_is_said_and_nothing_is_on(build: Build) -> None:
     bench = build(interlock_open=True)
     bench.smu.measure(VOLTS, SOURCING)

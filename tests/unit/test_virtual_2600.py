@@ -94,6 +94,14 @@ def test_the_error_queue_overflows_into_minus_350() -> None:
     assert last.startswith("-3.50000e+02\tQueue overflow")
 
 
+HELD = (
+    "smua.source.output,smua.source.func,smua.source.levelv,smua.source.rangev,smua.source.limiti,"
+    "smua.measure.nplc,smua.source.delay"
+)
+VALUES = (
+    "1.00000000e+00\t1.00000000e+00\t0.00000000e+00\t2.00000000e-01\t1.23456700e-07\t5.00000000e-03\t"
+    "0.00000000e+00"
+)
 PAIRS = [
     ("*IDN?", "Keithley Instruments Inc., Model 2612B, 1234567, 3.2.2"),
     (
@@ -115,13 +123,13 @@ PAIRS = [
     ),
     ('print("q.4",smua.measure.rangei,errorqueue.count)', "q.4\t1.00000000e-06\t0.00000000e+00"),
     (
-        'smua.source.output=1 print("q.5",smua.source.output,smua.source.levelv,errorqueue.count)',
-        "q.5\t1.00000000e+00\t0.00000000e+00\t0.00000000e+00",
+        f'smua.source.output=1 print("q.5",{HELD},errorqueue.count)',
+        f"q.5\t{VALUES}\t0.00000000e+00",
     ),
     (
         "smua.source.levelv=1.234568e-01 delay(1.000000e-07) i0,v0=smua.measure.iv() "
-        'c0=smua.source.compliance smua.source.levelv=0 print("q.6",i0,v0,c0,errorqueue.count)',
-        "q.6\t-9.91000000e+37\t1.23450000e-01\tfalse\t0.00000000e+00",
+        f'c0=smua.source.compliance smua.source.levelv=0 print("q.6",i0,v0,c0,{HELD},errorqueue.count)',
+        f"q.6\t-9.91000000e+37\t1.23450000e-01\tfalse\t{VALUES}\t0.00000000e+00",
     ),
 ]
 
