@@ -5,7 +5,7 @@ The tables are append-only, and triggers hold every writer to it: what was recor
 
 import numpy as np
 
-FORMAT = 1
+FORMAT = 2
 APPLICATION_ID = 0x48494C31  # "HIL1", in the file's header: tells a journal from any other SQLite file
 
 JOURNAL = "journal.sqlite"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -36,20 +35,8 @@ initial: {kind: keep}
 """
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    """This checkout, with its entry points as pip would install them."""
-    info = tmp_path / "site" / "line_bench-0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: line-bench\nVersion: 0\n")
-    (info / "entry_points.txt").write_text(
-        "[hil.drivers]\nline = drivers.line:driver\n[hil.virtual]\nline = drivers.line.virtual:virtual\n"
-    )
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(info.parent), str(ROOT)])}
-
-
 @contextmanager
-def virtual(environment: dict[str, str], folder: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+def virtual(folder: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
     """Run until the block ends, then Ctrl-C."""
     command = [
         sys.executable,
@@ -62,7 +49,7 @@ def virtual(environment: dict[str, str], folder: Path, *options: str) -> Iterato
     ]
     for option in ("virtual.port=0", *options):
         command += ["--bench-set", option]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             told = iter(process.stdout.readline, "ready; Ctrl-C ends it\n")
@@ -73,10 +60,10 @@ def virtual(environment: dict[str, str], folder: Path, *options: str) -> Iterato
         assert process.wait(20) == 0
 
 
-def hil(environment: dict[str, str], folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def hil(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "hil", *arguments],
-        cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120,
+        cwd=folder, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
 
 
@@ -90,13 +77,13 @@ def connected(folder: Path) -> ArrayController:
 
 @pytest.mark.parametrize(("link", "runs"), [("tcp", 2), ("pty", 1)])
 def test_a_network_trains_from_the_command_line_and_the_devices_outlive_the_run(
-    link: str, runs: int, environment: dict[str, str], tmp_path: Path
+    link: str, runs: int, tmp_path: Path
 ) -> None:
     (tmp_path / "small.yaml").write_text(EXPERIMENT)
     pulses = 0
-    with virtual(environment, tmp_path, f"virtual.link={link}", "virtual.device.initial=g_min"):
+    with virtual(tmp_path, f"virtual.link={link}", "virtual.device.initial=g_min"):
         for _ in range(runs):
-            done = hil(environment, tmp_path, "train", "small.yaml", "--bench", "bench.yaml", "--json")
+            done = hil(tmp_path, "train", "small.yaml", "--bench", "bench.yaml", "--json")
             assert done.returncode == 0, done.stderr
             run = json.loads(done.stdout)
             assert run["status"] == "finished"
@@ -111,17 +98,17 @@ def test_a_network_trains_from_the_command_line_and_the_devices_outlive_the_run(
             assert run["summary"]["accuracy"] > 0.25
 
 
-def test_a_bench_without_virtual_instruments_is_refused(environment: dict[str, str], tmp_path: Path) -> None:
+def test_a_bench_without_virtual_instruments_is_refused(tmp_path: Path) -> None:
     (tmp_path / "sim.yaml").write_text("driver: sim\n")
-    done = hil(environment, tmp_path, "virtual", "sim.yaml")
+    done = hil(tmp_path, "virtual", "sim.yaml")
     assert done.returncode == 2
     assert "sim.yaml:1: driver: no virtual instruments for 'sim'; " in done.stderr
 
 
-def test_a_port_that_is_taken_is_told(environment: dict[str, str], tmp_path: Path) -> None:
+def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = f"virtual.port={taken.getsockname()[1]}"
-        done = hil(environment, tmp_path, "virtual", str(BENCH), "--bench-set", port)
+        done = hil(tmp_path, "virtual", str(BENCH), "--bench-set", port)
     assert done.returncode == 2
     assert "virtual: " in done.stderr
     assert "address already in use" in done.stderr

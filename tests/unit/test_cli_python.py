@@ -80,5 +80,5 @@ def test_what_a_limit_refuses_is_told_with_the_line_and_key_of_the_limit(tmp_pat
 
 def test_a_run_that_cannot_start_leaves_nothing_behind(tmp_path):
     with pytest.raises(hil.ConfigError, match=r"training\.epochs"):
-        hil.train(overrides=["training.epochs=0"], runs=tmp_path / "runs")
+        hil.train(overrides=["training.epochs=-1"], runs=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()

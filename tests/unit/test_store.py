@@ -84,7 +84,7 @@ def test_the_header_comes_back_as_given_even_where_yaml_versions_disagree(tmp_pa
         "arrays": {"main": [4, 5]},
     }
     with RunWriter.create(tmp_path, header) as run:
-        assert open_run(run.path).header == {"format": 1, **header}
+        assert open_run(run.path).header == {"format": 2, **header}
 
 
 def test_every_field_of_a_row_has_its_column() -> None:
