@@ -47,7 +47,7 @@ def test_neighbouring_keys_and_neighbouring_counters_are_uncorrelated() -> None:
         assert abs(np.mean(z[:, lag:] * z[:, :-lag])) < 5 / np.sqrt(z.size)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 6), st.integers(1, 70), st.booleans(), st.integers(0, 100))
 def test_a_reading_without_noise_is_volts_times_conductance(
     rows: int, cols: int, apart: bool, seed: int
@@ -72,7 +72,7 @@ def test_reading_noise_has_a_relative_and_an_absolute_part_that_are_independent(
     assert abs(np.corrcoef(relative.ravel(), absolute.ravel())[0, 1]) < 4 / np.sqrt(ideal.size)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(2, 16), st.floats(1e-9, 10.0), st.integers(0, 100))
 def test_an_adc_answers_the_nearest_code_and_marks_what_lies_beyond_its_range(
     bits: int, full: float, seed: int

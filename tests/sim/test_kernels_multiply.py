@@ -50,7 +50,7 @@ def sparse_volts(rng: np.random.Generator, shape: tuple[int, ...], share: float)
     return (rng.uniform(-1, 1, shape) * (rng.random(shape) < share)).astype(np.float32)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(drives(), st.integers(1, 6), st.booleans(), st.sampled_from([0.0, 1e-9]))
 def test_currents_are_the_matrix_product_and_power_is_volts_squared_times_conductance(
     drive: tuple[Devices, NDArray[np.int64], NDArray[np.int64], int, np.random.Generator, float],
@@ -67,7 +67,7 @@ def test_currents_are_the_matrix_product_and_power_is_volts_squared_times_conduc
     np.testing.assert_allclose(done.power_w, v.astype(np.float64) ** 2 @ G.sum(axis=1), rtol=1e-5)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(drives(), st.booleans(), st.sampled_from([0.0, 1e-9]))
 def test_variants_are_the_products_with_one_line_replaced(
     drive: tuple[Devices, NDArray[np.int64], NDArray[np.int64], int, np.random.Generator, float],
@@ -88,7 +88,7 @@ def test_variants_are_the_products_with_one_line_replaced(
         np.testing.assert_allclose(done.power_w[k], driven**2 @ G.sum(axis=1), atol=1e-3, rtol=1e-5)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(drives(), st.sampled_from([0.0, 1e-9]))
 def test_nudges_change_their_own_point_alone(
     drive: tuple[Devices, NDArray[np.int64], NDArray[np.int64], int, np.random.Generator, float], sigma: float

@@ -56,7 +56,7 @@ def regions(draw: st.DrawFn) -> tuple[int, int, NDArray[np.int64], NDArray[np.in
     return rows, cols, r, c, start if neighbours else -1, counts
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(regions())
 def test_pulses_without_noise_follow_the_definition_one_pulse_at_a_time(
     region: tuple[int, int, NDArray[np.int64], NDArray[np.int64], int, NDArray[np.int16]],

@@ -170,7 +170,7 @@ def test_open_devices_carry_nothing_but_see_sneak_currents_when_read():
 ohms_ = st.floats(0.0, 1e4)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rows=st.integers(1, 12), cols=st.integers(1, 12), seed=st.integers(0, 1000), r_row=ohms_, r_col=ohms_)
 def test_wires_only_ever_take_current_away(rows, cols, seed, r_row, r_col):
     g = conductances((rows, cols), seed)

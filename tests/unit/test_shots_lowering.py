@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -46,7 +46,6 @@ def test_a_sign_update_of_rank_one_takes_at_most_four_shots(rows: np.ndarray, co
     assert sum(group.shots for group in groups(np.outer(rows, cols))) <= 4
 
 
-@settings(deadline=None)  # the first call compiles the simulator's count
 @given(COUNTS, st.sampled_from(["V/2", "V/3"]))
 def test_half_selects_are_those_that_each_shot_makes(counts: np.ndarray, bias: str) -> None:
     rows, cols = counts.shape

@@ -86,7 +86,7 @@ def test_ten_thousand_broken_answers_are_refused_or_read_never_a_crash(
     assert refused > CASES / 4
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(string.printable, max_size=40))
 def test_a_number_is_what_python_reads_or_nothing(text: str) -> None:
     try:
