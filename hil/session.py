@@ -71,7 +71,13 @@ def prepare(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "experiment": _as_given(spec_given, spec),
         "bench": _as_given(settings_given, settings),
-        "data": {"name": data.name, "source": data.source, "sha256": data.sha256},
+        "data": {
+            "name": data.name,
+            "source": data.source,
+            "sha256": data.sha256,
+            "train": len(data.train_y),
+            "test": len(data.test_y),
+        },
         "arrays": {name: list(info.shape) for name, info in opened.arrays.items()},
         "network": {
             "summary": repr(network),
@@ -133,6 +139,7 @@ def execute(
     """
     at = Whereabouts()
     with prepared.bench, RunWriter.create(root, prepared.header) as writer:
+        writer.now = lambda: at.step
         journal: Journal = writer if progress is None else Tee((writer, progress))
         try:
             outcome = run(train(prepared.training, journal, stop, at), prepared.bench, writer)
@@ -140,6 +147,12 @@ def execute(
             writer.finish(status, summary(prepared, outcome, writer), prepared.bench.doses)
         except BaseException as error:
             error.add_note(f"ended at: {at}")
+            if writer.in_doubt is not None:
+                pulses, arrays = writer.in_doubt
+                error.add_note(
+                    f"in doubt: {pulses:,} pulses to {' and '.join(arrays)} may or may not have been given; "
+                    "they are not sent again, and the devices have to be read"
+                )
             error.add_note(f"recorded up to here: {writer.path}")
             ended = {**spent(prepared.bench, writer.costs), "ended_at": str(at)}
             writer.fail(error, ended, prepared.bench.doses)

@@ -337,7 +337,9 @@ class Session:
         except OSError as error:
             self._lose("disconnected")
             self._close_link()
-            raise DisconnectedError(f"{self.role}: {doing}: {self.resource} is gone ({error})") from error
+            raise DisconnectedError(
+                f"{self.role}: {doing}: {self.resource} does not answer ({error})"
+            ) from error
 
     def _lose(self, why: str) -> None:
         if self._state == "open":

@@ -128,10 +128,17 @@ def _about(header: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("network", header.get("network", {}).get("summary")),
         ("method", ", ".join(methods)),
         ("bench", instruments(header.get("identity", {}))),
-        ("data", header.get("data", {}).get("source")),
+        ("data", _data(header.get("data", {}))),
         ("code", header.get("git")),
     ]
     return [(label, str(text)) for label, text in found if text not in (None, "")]
+
+
+def _data(data: Any) -> str | None:
+    """What was learned: how many samples, and where they are from."""
+    if "train" not in data:
+        return data.get("source")
+    return f"{data['train']:,} training and {data['test']:,} test samples of {data.get('source')}"
 
 
 def _so_far(run: Run) -> dict[str, Any]:

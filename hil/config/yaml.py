@@ -236,6 +236,13 @@ class _Builder:
                 problem = f"this key is already on line {self._keys[here].line}; keep one of the two"
                 raise _located(self._name, key_node.start_mark, here, problem)
             self._keys[here] = Position(key_node.start_mark.line + 1, key_node.start_mark.column + 1)
+            if (
+                node.flow_style
+                and key[:1].isdigit()
+                and value_node.start_mark.index == value_node.end_mark.index
+            ):
+                problem = f"{key!r} stands alone; a decimal comma before it? write a point: 1.5, not 1,5"
+                raise _located(self._name, key_node.start_mark, path, problem)
             mapping[key] = self._value(value_node, here)
         return mapping
 
@@ -251,7 +258,7 @@ class _Builder:
                 raise _located(self._name, node.start_mark, path, f"in a key: {error}") from None
             if isinstance(key, str):
                 return key
-            problem = f"key {describe(key)} is not text; put it in quotes"
+            problem = f"key {describe(key)} is not text; put it in quotes (decimal comma? write a point)"
         raise _located(self._name, node.start_mark, path, problem)
 
 

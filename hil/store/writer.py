@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -43,11 +43,17 @@ class RunWriter:
         The run's folder.
     costs
         What the run took so far, by kind of operation.
+    now
+        Asked for the step that the run is in, which intents and events carry.
+    in_doubt
+        Pulses of a schedule that was begun and not seen to end, and the arrays they were for; None: none.
     """
 
     def __init__(self, path: Path, journal: sqlite3.Connection, lock: WriterLock) -> None:
         self.path = path
         self.costs = CostMeter()
+        self.now: Callable[[], int] = lambda: 0
+        self.in_doubt: tuple[int, tuple[str, ...]] | None = None
         self._db = journal
         self._lock = lock
         self._durable = False
@@ -102,8 +108,10 @@ class RunWriter:
         if any(isinstance(op, Program | Nudge) for op in schedule):
             ops = [describe(op) for op in schedule]
             pulses = sum(int(op.get("pulses", 0)) for op in ops)
-            self._open_intent = self._insert("intent", self._step, pulses, json.dumps(ops))
+            self._open_intent = self._insert("intent", self._moment(), pulses, json.dumps(ops))
             self._commit()
+            arrays = dict.fromkeys(op.region.array for op in schedule if isinstance(op, Program | Nudge))
+            self.in_doubt = pulses, tuple(arrays)
 
     def after(self, schedule: Schedule, execution: Execution) -> None:
         """Add up the costs; on a durable bench commit that the intent is done."""
@@ -114,7 +122,7 @@ class RunWriter:
         if self._open_intent is not None:
             self._insert("done", self._open_intent, *_cost_values(execution.cost))
             self._commit()
-            self._open_intent = None
+            self._open_intent = self.in_doubt = None
 
     def training(self, row: TrainingRow) -> None:
         """Record a window of training, and the costs up to its end."""
@@ -154,7 +162,7 @@ class RunWriter:
 
     def event(self, kind: str, text: str) -> None:
         """Record something worth a line; commits."""
-        self._insert("event", self._step, kind, text)
+        self._insert("event", self._moment(), kind, text)
         self._commit()
 
     def finish(self, status: Status, summary: Mapping[str, JSON], doses: Mapping[str, NDArray[Any]]) -> None:
@@ -241,6 +249,9 @@ class RunWriter:
                 self._db.execute("BEGIN IMMEDIATE")
             number = self._db.execute(INSERT[table], values).lastrowid
         return number or 0
+
+    def _moment(self) -> int:
+        return max(self._step, self.now())
 
     def _settle(self) -> None:
         """Commit at once on a durable bench, and about once a second otherwise."""

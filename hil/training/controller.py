@@ -62,6 +62,8 @@ class Whereabouts:
 
     doing: str = "the beginning"
     number: int = 0
+    step: int = 0
+    """Training steps that are over."""
 
     def __str__(self) -> str:
         return f"{self.doing} {self.number:,}" if self.number else self.doing
@@ -250,10 +252,15 @@ class _Course:
                 return "stopped"
             at.doing, at.number = "training step", self._step + 1
             batch = Batch(data.train_x[index], data.train_y[index], rate, self._step, self._gradient_seed)
-            report = yield from self._t.gradient.step(self._t.network, batch, self._change)
-            if self._noise.pending:
-                yield from self._noise.finish()
+            try:
+                report = yield from self._t.gradient.step(self._t.network, batch, self._change)
+                if self._noise.pending:
+                    yield from self._noise.finish()
+            except BaseException:  # the bench failed or the run was ended: what was learned is on record
+                self._flush(window, epoch)
+                raise
             self._step += 1
+            at.step = self._step
             self._samples += index.size
             seen += index.size
             window.add(index.size, report)

@@ -86,6 +86,22 @@ def test_whatever_ends_a_run_every_pulse_that_may_have_gone_out_is_in_its_doses(
     assert ended.summary["error"] == f"{type(raised.value).__name__}: {raised.value}"
 
 
+def test_on_a_durable_bench_intents_have_their_steps_and_pulses_in_doubt_are_told(tmp_path: Path) -> None:
+    setup, bench = breaking(lambda: BenchError("smu: no answer"), 40)
+    bench.durable = True
+    with pytest.raises(BenchError) as raised:
+        session.execute(setup, tmp_path)
+    ended = open_run(tmp_path)
+    *_, last = ended.intents
+    assert last.in_doubt
+    assert last.step == ended.events[-1][0] > 10
+    assert len({intent.step for intent in ended.intents}) > 10
+    assert [row.samples for row in ended.training] == [last.step], "the window that was under way is kept"
+    doubts = [note for note in raised.value.__notes__ if note.startswith("in doubt: ")]
+    assert len(doubts) == 1
+    assert f" {last.pulses:,} pulses to layer" in doubts[0]
+
+
 def test_a_disk_that_is_full_when_a_run_fails_does_not_hide_why_it_failed(tmp_path: Path) -> None:
     def full() -> BaseException:
         journal = next(tmp_path.glob("*/journal.sqlite"))

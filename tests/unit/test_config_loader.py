@@ -114,6 +114,11 @@ def test_scalars_mean_what_yaml_1_2_says(written: str, value: object):
         ("a: " + "9" * 65, "b.yaml:1:4: a: a number of 65 digits"),
         ("a: 010", "b.yaml:1:4: a: 010 may mean octal; drop the leading zero, or quote it"),
         ("1: a", "b.yaml:1:1: key 1 is not text; put it in quotes"),
+        (
+            "a: {rate: 0,1}",
+            "b.yaml:1:13: a: key 1 is not text; put it in quotes (decimal comma? write a point)",
+        ),
+        ("a: {volts: 1,1 V, b: 2}", "b.yaml:1:14: a: '1 V' stands alone; a decimal comma before it?"),
         ("a: {true: b}", "b.yaml:1:5: a: key true is not text"),
         ("? [a]\n: b", "b.yaml:1:3: a key must be one word or text"),
         ("a: b\n---\nc: d", "b.yaml:2:1: expected a single document"),
