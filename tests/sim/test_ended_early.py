@@ -96,7 +96,7 @@ def test_on_a_durable_bench_intents_have_their_steps_and_pulses_in_doubt_are_tol
     assert last.in_doubt
     assert last.step == ended.events[-1][0] > 10
     assert len({intent.step for intent in ended.intents}) > 10
-    assert [row.samples for row in ended.training] == [last.step], "the window that was under way is kept"
+    assert list(ended.training["samples"]) == [last.step], "the window that was under way is kept"
     doubts = [note for note in raised.value.__notes__ if note.startswith("in doubt: ")]
     assert len(doubts) == 1
     assert f" {last.pulses:,} pulses to layer" in doubts[0]
