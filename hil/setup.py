@@ -54,6 +54,9 @@ def load_experiment(path: Path | None = None, overrides: Sequence[str] = ()) -> 
         raise ConfigError(
             f"{place}: driver: this is a bench file; give it as --bench {path} (in Python bench=)"
         )
+    if "experiment" in document.data:
+        place = document.where(("experiment",))
+        raise ConfigError(f"{place}: experiment: this is a study; run it with hil compare {path}")
     model = experiment_model(plugins.load_all("gradients"), plugins.load_all("updates"))
     experiment = validate(model, _data_beside(document, path), overrides)
     return experiment, Given(path, path.read_text(encoding="utf-8"), tuple(overrides))

@@ -119,7 +119,7 @@ def _figures(page: Markup, found: Outcome) -> None:
     if left_out > 0:
         page.missing(f"{left_out} more panels are left out; the runs hold them.")
     page.add("<h2>Final accuracy</h2>")
-    means = "Points: single runs; marks: means with one standard deviation over seeds."
+    means = "Dashes: single runs; marks: means with one standard deviation over seeds."
     page.figure(along(cells, layout, "accuracy", "Test accuracy (%)"), means, "No run was evaluated yet.")
     if found.study.reach is not None:
         goal = f"{100 * found.study.reach:g} %"

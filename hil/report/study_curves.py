@@ -147,7 +147,7 @@ def _line(
     for place, cell in zip(where, cells, strict=True):
         every = scale * np.array(list(cell.by_seed(figure).values()))
         if len(every) > 1:
-            axes.plot(np.full(len(every), place), every, ".", color=colour, markersize=2.5, alpha=0.5)
+            axes.plot(np.full(len(every), place), every, "_", color=colour, markersize=6)
     axes.errorbar(
         where, mean, spread, color=colour, label=name, marker=mark, linestyle=style, capsize=2, markersize=3.5
     )

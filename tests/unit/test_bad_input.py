@@ -205,6 +205,12 @@ def test_a_bench_file_in_the_place_of_an_experiment_is_called_so_and_the_other_w
     assert refusal(GOOD, GOOD) == both.splitlines()[1]
 
 
+def test_a_study_in_the_place_of_an_experiment_is_called_so(tmp_path: Path) -> None:
+    study = tmp_path / "study.yaml"
+    study.write_text("name: s\nexperiment: digits.yaml\nseeds: [1]\n")
+    assert refusal(study) == f"{study}:2: experiment: this is a study; run it with hil compare {study}"
+
+
 @pytest.mark.parametrize(
     ("asked", "problem"),
     [
