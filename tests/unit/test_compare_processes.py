@@ -83,6 +83,8 @@ def test_a_study_that_is_killed_goes_on_with_what_was_not_finished(tmp_path):
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert any("1 of 2" in line for line in process.stdout), "the short run is finished"
+        while "long" not in {run.name for run in list_runs(tmp_path / "runs/tiny")}:
+            continue  # its process may still be starting
         process.kill()
     runs = {run.name: run for run in list_runs(tmp_path / "runs/tiny")}
     assert runs["short"].status == "finished"
