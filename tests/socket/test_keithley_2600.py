@@ -14,7 +14,7 @@ from drivers.instruments.keithley_2600 import Keithley2600
 from drivers.sim.bench import SimBench
 from drivers.sim.settings import SimSettings
 from drivers.sim.virtual.faults import Fault, FaultKind, Faults
-from drivers.sim.virtual.grid import DeviceGrid
+from drivers.sim.virtual.grid import DeviceGrid, Lines
 from drivers.sim.virtual.keithley_2600 import InjectedError, Virtual2600Settings
 from drivers.sim.virtual.keithley_2600 import Keithley2600 as Virtual2600
 from drivers.sim.virtual.server import Outlet, serving
@@ -138,13 +138,15 @@ def test_small_numbers_keep_their_digits(build: Build) -> None:
 
 
 def test_the_smu_reads_the_device_behind_the_closed_crosspoint() -> None:
-    grid = DeviceGrid(SimBench(SimSettings(), {"main": (3, 2)}, seed=1), "main", closed={(2, 1)})
-    outlet = Outlet(Virtual2600(Virtual2600Settings(), grid, grid))
+    wiring = {"main": Lines(np.arange(3), np.arange(3, 5))}
+    grid = DeviceGrid(SimBench(SimSettings(), {"main": (3, 2)}, seed=1), wiring, ground=2)
+    grid.switch({(0, 2), (2, 4)})
+    outlet = Outlet(Virtual2600(Virtual2600Settings(), grid.terminal(0), grid.terminal(1)))
     with serving([outlet]), open_session(outlet.resource, QUICK) as session:
         smu = Keithley2600(session)
         smu.connect()
         amperes = smu.measure(np.full(50, 0.1), Sourcing(1e-3, 1e-3)).amperes
-    truth = 0.1 * float(grid.conductances()[2, 1])
+    truth = 0.1 * float(grid.conductances("main")[2, 1])
     assert abs(amperes.mean() - truth) < 0.02 * truth
     assert grid.hot_switches == 0
 

@@ -1,23 +1,26 @@
 """The devices that all virtual instruments of a crosspoint bench share: what one does, the others find.
 
-Instruments drive two buses through a switch matrix. A device is between them when its crosspoint is closed.
+Relays of a matrix connect buses (its rows: the terminals of instruments, and ground) to lines of arrays (its
+columns). A device is between a source and ground when its two lines are; it has a selector, so that lines
+that are connected to nothing carry nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Protocol
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drivers.sim.bench import SimBench
-from hil.region import Region
+from hil.region import Index, Region
 from hil.schedule import Program, Pulse, Read, ReadAnswer
 
 
 class Load(Protocol):
-    """What is connected to a source."""
+    """What a source-measure unit is connected to."""
 
     def drive(self, source: str, volts: float) -> None:
         """A source's terminal is at so many volts from now on; 0 when off."""
@@ -28,71 +31,133 @@ class Load(Protocol):
         ...
 
 
+class PulseLoad(Protocol):
+    """What a pulse generator is connected to."""
+
+    def drive(self, source: str, volts: float) -> None:
+        """A source's terminal rests at so many volts from now on; 0 when off."""
+        ...
+
+    def pulse(self, source: str, pulse: Pulse, count: int) -> None:
+        """So many identical pulses, as they are at the terminal."""
+        ...
+
+
+class Relays(Protocol):
+    """What a switch matrix switches."""
+
+    def switch(self, closed: Collection[tuple[int, int]]) -> None:
+        """Exactly these crosspoints (row, column of the matrix, from 0) are closed from now on."""
+        ...
+
+
+class Lines(NamedTuple):
+    """Columns of the matrix that the rows and columns of an array are on, int [rows] and [cols]."""
+
+    rows: Index
+    cols: Index
+
+
+@dataclass
 class DeviceGrid:
-    """Devices of one array of a simulated bench behind relays, with counters that no host can touch.
+    """Simulated arrays behind the relays of one matrix, with counters that no host can touch.
 
     Parameters
     ----------
-    bench, array
+    bench
         The devices.
-    closed
-        Crosspoints (row, col) closed to begin with.
+    lines
+        The wiring of each of its arrays.
+    ground
+        The row of the matrix that is grounded.
     """
 
-    def __init__(self, bench: SimBench, array: str, closed: Collection[tuple[int, int]] = ()) -> None:
-        shape = bench.arrays[array].shape
-        self.pulses: NDArray[np.int64] = np.zeros(shape, np.int64)
+    bench: SimBench
+    lines: Mapping[str, Lines]
+    ground: int
+
+    def __post_init__(self) -> None:
+        self.pulses: dict[str, NDArray[np.int64]] = {
+            name: np.zeros(info.shape, np.int64) for name, info in self.bench.arrays.items()
+        }
         self.hot_switches = 0
         self.switchings = 0
-        self._bench = bench
-        self._array = array
-        self._closed = frozenset(closed)
-        self._volts: dict[str, float] = {}
+        self.broke_before_make = True
+        self.volts: dict[str, float] = {}
+        self._closed: frozenset[tuple[int, int]] = frozenset()
+        self._where = {
+            int(line): (name, axis, position)
+            for name, lines in self.lines.items()
+            for axis, channels in enumerate(lines)
+            for position, line in enumerate(channels)
+        }
 
     @property
     def closed(self) -> frozenset[tuple[int, int]]:
         """Crosspoints closed now."""
         return self._closed
 
-    def conductances(self) -> NDArray[np.float32]:
+    def conductances(self, array: str) -> NDArray[np.float32]:
         """The truth, siemens [rows, cols]."""
-        return self._bench.conductances(self._array)
+        return self.bench.conductances(array)
+
+    def terminal(self, bus: int) -> Terminal:
+        """What an instrument on a row of the matrix sees."""
+        return Terminal(self, bus)
 
     def switch(self, closed: Collection[tuple[int, int]]) -> None:
         """Relays change; hot if any source is not at 0 V."""
         now = frozenset(closed)
         changed = len(now ^ self._closed)
         self.switchings += changed
-        if changed and any(self._volts.values()):
+        if changed and any(self.volts.values()):
             self.hot_switches += changed
+        if now - self._closed and self._closed - now:
+            self.broke_before_make = False
         self._closed = now
 
+    def between(self, bus: int) -> Iterator[tuple[Region, int]]:
+        """Devices between a bus and ground, one by one; +1 where the bus is on the row, -1 on the column."""
+        here = sorted(self._where[line] for row, line in self._closed if row == bus and line in self._where)
+        there = sorted(
+            self._where[line] for row, line in self._closed if row == self.ground and line in self._where
+        )
+        for array, axis, position in here:
+            for other, other_axis, across in there:
+                if other == array and other_axis != axis:
+                    row, col = (position, across) if axis == 0 else (across, position)
+                    yield Region(array, np.array([row]), np.array([col])), 1 - 2 * axis
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """One row of the matrix, as the instrument that is wired to it sees it: a `Load` and a `PulseLoad`."""
+
+    grid: DeviceGrid
+    bus: int
+
     def drive(self, source: str, volts: float) -> None:
-        """A source's terminal is at so many volts from now on."""
-        self._volts[source] = volts
+        """See `Load.drive`."""
+        self.grid.volts[source] = volts
 
     def current(self, volts: float, integration_s: float) -> float:
-        """Amperes through all closed crosspoints in parallel."""
+        """Amperes through all devices between this terminal and ground."""
         if volts == 0:
             return 0.0
         total = 0.0
-        for row, col in sorted(self._closed):
-            answer = self._bench.execute((Read(self._region(row, col), volts, integration_s),)).answers[0]
+        for region, sign in self.grid.between(self.bus):
+            answer = self.grid.bench.execute((Read(region, sign * volts, integration_s),)).answers[0]
             if not isinstance(answer, ReadAnswer):
                 raise TypeError("the simulated bench answered a Read otherwise")
-            total += float(answer.amperes[0, 0])
+            total += sign * float(answer.amperes[0, 0])
         return total
 
-    def pulse(self, pulse: Pulse, count: int) -> None:
-        """So many identical pulses to every closed crosspoint."""
-        device = self._bench.arrays[self._array].device
-        for row, col in sorted(self._closed):
-            counts = np.full(
-                (1, 1), count if pulse.amplitude_v * device.potentiate.amplitude_v > 0 else -count
-            )
-            region = self._region(row, col)
-            self._bench.execute((Program(region, counts, pulse, pulse),))
-            self.pulses[row, col] += count
-
-    def _region(self, row: int, col: int) -> Region:
-        return Region(self._array, np.array([row]), np.array([col]))
+    def pulse(self, source: str, pulse: Pulse, count: int) -> None:
+        """So many identical pulses to all devices between this terminal and ground."""
+        for region, sign in self.grid.between(self.bus):
+            device = self.grid.bench.arrays[region.array].device
+            seen = Pulse(sign * pulse.amplitude_v, pulse.width_s, pulse.gap_s)
+            rising = seen.amplitude_v * device.potentiate.amplitude_v > 0
+            counts = np.full((1, 1), count if rising else -count)
+            self.grid.bench.execute((Program(region, counts, seen, seen),))
+            self.grid.pulses[region.array][np.ix_(region.rows, region.cols)] += count
