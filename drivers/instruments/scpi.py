@@ -52,9 +52,9 @@ class Scpi:
     ) -> T:
         """Do the commands, ask the queries, parse the answers, as many fields as queries.
 
-        ``commands`` are joined by ";" and absolute (":SOUR:VOLT 1.000000e-01;:OUTP ON"), and so are queries. All
-        goes out as one message and the error queue is asked for at its end; not to ``heed_errors`` leaves it, for
-        a question that comes between a command and its errors.
+        ``commands`` are joined by ";" and absolute (":SOUR:VOLT 1.000000e-01;:OUTP ON"), and so are queries.
+        All goes out as one message and the error queue is asked for at its end; not to ``heed_errors`` leaves
+        it, for a question that comes between a command and its errors.
 
         Raises
         ------
@@ -104,8 +104,8 @@ class Scpi:
     def prove_fresh(self) -> None:
         """Have a number echoed that no earlier question asked for, so that an old answer is found out.
 
-        The event status enable register (IEEE 488.2, 11.5.1.3) holds any of 0 to 255 and changes nothing unless
-        service requests are used; it is 0 again afterwards.
+        The event status enable register (IEEE 488.2, 11.5.1.3) holds any of 0 to 255 and changes nothing
+        unless service requests are used; it is 0 again afterwards.
         """
         word = 1 + secrets.randbelow(255)
 

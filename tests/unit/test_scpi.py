@@ -6,7 +6,7 @@ import pytest
 
 from drivers.instruments.scpi import ScpiError, queued, split
 from drivers.sim.virtual.errorqueue import ErrorQueue
-from drivers.sim.virtual.scpi import ILLEGAL_VALUE, OUT_OF_RANGE, Call, ScpiFault, ScpiParser
+from drivers.sim.virtual.scpi import ILLEGAL_VALUE, OUT_OF_RANGE, Call, RejectedError, ScpiParser
 
 
 def conversation(*messages: str) -> list[str]:
@@ -17,7 +17,7 @@ def conversation(*messages: str) -> list[str]:
             return f"{volts.get(call.suffixes, 0):+.6E}"
         volts[call.suffixes] = call.number(MAX=10)
         if volts[call.suffixes] > 10:
-            raise ScpiFault(OUT_OF_RANGE)
+            raise RejectedError(OUT_OF_RANGE)
         return None
 
     def shape(call: Call) -> str | None:
@@ -96,5 +96,5 @@ def test_entries_of_error_queues_are_read_in_all_spellings(reply: str, error: tu
 
 @pytest.mark.parametrize("reply", ["", "No error", '"0",x', "1.5,x"])
 def test_what_is_no_entry_is_refused(reply: str) -> None:
-    with pytest.raises(ValueError, match="number|quotation"):
+    with pytest.raises(ValueError, match=r"number|quotation"):
         queued(reply)

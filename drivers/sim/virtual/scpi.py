@@ -20,7 +20,7 @@ ILLEGAL_VALUE = Entry(-224, "Illegal parameter value")
 CONFLICT = Entry(-221, "Settings conflict")
 
 
-class ScpiFault(Exception):
+class RejectedError(Exception):
     """An entry for the error queue; the rest of the message is dropped if its class is -100 to -199."""
 
     def __init__(self, entry: Entry) -> None:
@@ -29,7 +29,7 @@ class ScpiFault(Exception):
 
 
 class Call(NamedTuple):
-    """One command of a message: numbers of its header (1 where left out), parameters, and if it is asked for."""
+    """One command of a message: numbers of its header (1 where left out), parameters, if it is a question."""
 
     suffixes: tuple[int, ...]
     parameters: tuple[str, ...]
@@ -42,7 +42,7 @@ class Call(NamedTuple):
             return words[text]
         match = re.fullmatch(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:E[+-]?\d+)?)\s*(?:[A-Z%]+)?", text)
         if match is None:
-            raise ScpiFault(DATA_TYPE)
+            raise RejectedError(DATA_TYPE)
         return float(match[1])
 
     def boolean(self, index: int = 0) -> bool:
@@ -53,7 +53,7 @@ class Call(NamedTuple):
     def word(self, index: int = 0) -> str:
         """A parameter in capitals."""
         if index >= len(self.parameters):
-            raise ScpiFault(MISSING_PARAMETER)
+            raise RejectedError(MISSING_PARAMETER)
         return self.parameters[index].upper()
 
     def choice(self, *words: str, index: int = 0) -> str:
@@ -62,7 +62,7 @@ class Call(NamedTuple):
         for word in words:
             if given in (word.upper(), _short(word)):
                 return _short(word)
-        raise ScpiFault(ILLEGAL_VALUE)
+        raise RejectedError(ILLEGAL_VALUE)
 
 
 Handler: TypeAlias = Callable[[Call], str | None]
@@ -74,9 +74,9 @@ class ScpiParser:
     Parameters
     ----------
     handlers
-        By header as manuals write it: ":SOURce[1|2]:VOLTage[:LEVel]", with ``?`` at the end for what is only a
-        question and ``!`` for what is only a command; others may be both. "[1|2]" is a suffix that may be left
-        out, "[:LEVel]" a node that may. A handler returns the answer to a question, None to a command.
+        By header as manuals write it: ":SOURce[1|2]:VOLTage[:LEVel]", with ``?`` at the end for what is only
+        a question and ``!`` for what is only a command; others may be both. "[1|2]" is a suffix that may be
+        left out, "[:LEVel]" a node that may. A handler returns the answer to a question, None to a command.
     errors
         Where errors go.
     """
@@ -98,7 +98,7 @@ class ScpiParser:
                 path = full.rpartition(":")[0]
             try:
                 answer = self._do(full.upper(), rest.strip())
-            except ScpiFault as fault:
+            except RejectedError as fault:
                 self._errors.add(fault.entry)
                 if -200 < fault.entry.code <= -100:
                     break  # a command error: what follows in the message is not looked at
@@ -115,7 +115,7 @@ class ScpiParser:
                 parameters = tuple(part.strip() for part in _split(rest, ",")) if rest else ()
                 suffixes = tuple(int(each) if each else 1 for each in match.groups())
                 return handler(Call(suffixes, parameters, query))
-        raise ScpiFault(UNDEFINED_HEADER)
+        raise RejectedError(UNDEFINED_HEADER)
 
 
 def _units(message: str) -> list[str]:
