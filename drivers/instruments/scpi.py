@@ -69,12 +69,12 @@ class Scpi:
 
         def answer(reply: str) -> tuple[T | None, ScpiError | None]:
             fields = split(reply)
+            error = queued(fields[-1]) if heed_errors else None
+            if error is not None and error.code:
+                return None, error  # a question that failed has no answer: there may be fewer fields
             if len(fields) != len(asked):
                 raise ValueError(f"it has {len(fields)} fields; {len(asked)} were asked for")
-            error = queued(fields.pop()) if heed_errors else None
-            if error is not None and error.code:
-                return None, error
-            return parse(fields), None
+            return parse(fields[: len(queries)]), None
 
         result, error = self.session.ask(line, answer, timeout_s=timeout_s)
         if error is not None:
