@@ -1,4 +1,4 @@
-"""The part of TSP (Lua 5.0) that single lines need: assignments, calls, arithmetic, print.
+"""The part of TSP (Lua 5.0) that single lines need: assignments, calls, arithmetic, indices, print.
 
 Written from the Series 2600B reference manual (2600BS-901-01), sections 8 (TSP fundamentals) and 9. No loops,
 no functions, no scripts: such a line is a syntax error (-285), as nonsense is to a real instrument.
@@ -14,7 +14,7 @@ Value: TypeAlias = float | str | bool | None
 
 _TOKEN = re.compile(
     r"""\s*(?:(?P<number>\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)
-    |(?P<name>[A-Za-z_]\w*)|(?P<string>"[^"\n]*"|'[^'\n]*')|(?P<mark>[-+*/=(),.;])|(?P<wrong>\S))""",
+    |(?P<name>[A-Za-z_]\w*)|(?P<string>"[^"\n]*"|'[^'\n]*')|(?P<mark>[-+*/=(),.;[\]])|(?P<wrong>\S))""",
     re.VERBOSE,
 )
 _END = ("end", "<eof>")
@@ -87,8 +87,8 @@ class _Reader:
 
     def _prefix(self) -> tuple[str, Expression | None]:
         path = self._name()
-        while self._skip("."):
-            path += "." + self._name()
+        while self.text in (".", "["):
+            path += "." + self._name() if self._skip(".") else self._index()
         if not self._skip("("):
             return path, None
         arguments = [] if self.text == ")" else self._list()
@@ -141,6 +141,16 @@ class _Reader:
         if self.kind != "name" or self.text in _RESERVED:
             self._wrong()
         return self._take()
+
+    def _index(self) -> str:
+        """A whole number between brackets, as part of the path: slot[1]."""
+        self._skip("[")
+        if self.kind != "number" or not self.text.isdigit():
+            self._wrong()
+        index = self._take()
+        if not self._skip("]"):
+            self._wrong()
+        return f"[{index}]"
 
     def _take(self) -> str:
         text = self.text

@@ -1,0 +1,133 @@
+"""What virtual instruments that speak TSP have in common: messages, globals, print, error queue, localnode.
+
+Written from the reference manuals 2600BS-901-01, 707B-901-01 and 3700AS-901-01 (TSP command reference).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from pydantic import Field
+
+from drivers.sim.virtual.errorqueue import Entry, ErrorQueue
+from drivers.sim.virtual.keithley_2600 import InjectedError
+from drivers.sim.virtual.tsp import TspError, Value, printed, run
+from hil.config.validate import Config
+
+
+class TspSettings(Config):
+    """What all of them can be told."""
+
+    serial: str = Field(default="4000001", pattern=r"^[0-9A-Za-z]{1,20}$", description="serial number")
+    firmware: str = Field(default="01.50a", description="firmware revision")
+    prompts: bool = Field(default=False, description="whether localnode.prompts was left on")
+    broken: str = Field(default="", description="lines that contain this are taken for syntax errors")
+    errors: list[InjectedError] = Field(default=[], description="errors that come by themselves")
+
+
+class TspNode:
+    """An instrument with nothing to measure or switch; what has something extends get, set and call."""
+
+    def __init__(self, settings: TspSettings, model: str) -> None:
+        self.errors = ErrorQueue()
+        self.seconds = 0.0
+        self._node = settings
+        self._model = model
+        self._globals: dict[str, Value] = {}
+        self._precision = 6
+        self._printed: list[str] = []
+
+    def receive(self, line: bytes) -> bytes:
+        """One message; what it prints."""
+        text = line.decode("latin-1").strip()
+        self._printed = []
+        for injected in self._node.errors:
+            if injected.on in text:
+                for _ in range(injected.times):
+                    self.errors.add(Entry(injected.code, injected.message))
+        if text == "*IDN?":
+            node = self._node
+            told = f"KEITHLEY INSTRUMENTS INC.,MODEL {self._model},{node.serial},{node.firmware}"
+            self._printed.append(told)
+        elif text == "*RST":
+            self.reset()
+        elif text == "*CLS":
+            self.errors.clear()
+        elif self._node.broken and self._node.broken in text:
+            self.errors.add(Entry(-285, "TSP Syntax error at line 1: unexpected symbol near `<eof>'"))
+        elif text not in ("", "abort"):
+            try:
+                run(text, self)
+            except TspError as error:
+                self.errors.add(Entry(error.code, str(error)))
+        prompt = ["TSP>"] if self._node.prompts else []
+        return "".join(f"{each}\n" for each in (*self._printed, *prompt)).encode("latin-1")
+
+    def reset(self) -> None:
+        """Factory defaults."""
+
+    def get(self, path: str) -> Value:
+        """Value of a name."""
+        head, _, rest = path.partition(".")
+        if not rest:
+            return self._globals.get(path)
+        if head not in ("errorqueue", "format", "localnode"):
+            raise nil(head)
+        known: dict[str, Value] = {
+            "errorqueue.count": float(len(self.errors)),
+            "format.asciiprecision": float(self._precision),
+            "localnode.model": self._model,
+            "localnode.serialno": self._node.serial,
+            "localnode.revision": self._node.firmware,
+            "localnode.prompts": float(self._node.prompts),
+            "localnode.showerrors": 0.0,
+        }
+        return known.get(path)
+
+    def set(self, path: str, value: Value) -> None:
+        """Assign to a name."""
+        if path == "format.asciiprecision":
+            self._precision = int(min(16.0, max(1.0, numeric(value))))
+        elif "." in path:
+            raise nil(path.partition(".")[0])
+        else:
+            self._globals[path] = value
+
+    def call(self, path: str, arguments: Sequence[Value]) -> tuple[Value, ...]:
+        """Call a function."""
+        functions: dict[str, Callable[[], tuple[Value, ...]]] = {
+            "print": lambda: self._print(arguments),
+            "delay": lambda: self._wait(numeric(arguments[0] if arguments else None)),
+            "reset": lambda: (self.reset(), ())[1],
+            "errorqueue.next": self._next_error,
+            "errorqueue.clear": lambda: (self.errors.clear(), ())[1],
+        }
+        if path not in functions:
+            raise TspError(-286, f"TSP Runtime error at line 1: attempt to call field `{path}' (a nil value)")
+        return functions[path]()
+
+    def _print(self, values: Sequence[Value]) -> tuple[Value, ...]:
+        self._printed.append("\t".join(printed(value, self._precision) for value in values))
+        return ()
+
+    def _wait(self, seconds: float) -> tuple[Value, ...]:
+        self.seconds += seconds
+        return ()
+
+    def _next_error(self) -> tuple[Value, ...]:
+        entry = self.errors.next()
+        if entry is None:
+            return 0.0, "Queue Is Empty", 0.0, 1.0
+        return float(entry.code), entry.message, float(entry.severity), 1.0
+
+
+def numeric(value: Value) -> float:
+    """A number, or the run-time error that another type is."""
+    if isinstance(value, bool) or not isinstance(value, float):
+        raise TspError(-286, "TSP Runtime error at line 1: number expected")
+    return value
+
+
+def nil(name: str) -> TspError:
+    """The run-time error of indexing what is not there."""
+    return TspError(-286, f"TSP Runtime error at line 1: attempt to index global `{name}' (a nil value)")
