@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hil.errors import ConfigError
-from hil.schedule import Answer, NudgeKind, Pulse, Schedule
+from hil.schedule import MAX_COUNT, Answer, NudgeKind, Pulse, Schedule
 
 if TYPE_CHECKING:
     from hil.units import Unit
@@ -53,6 +53,10 @@ class StepCurve:
                 "step curve: potentiating steps must be 0 or more and depressing steps 0 or less"
             )
 
+    def steps(self, siemens: NDArray[np.floating[Any]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Expected steps up and down at conductances of any shape, both positive, siemens; NaN stays NaN."""
+        return np.interp(siemens, self.siemens, self.up_s), -np.interp(siemens, self.siemens, self.down_s)
+
 
 @dataclass(frozen=True, slots=True)
 class DeviceSheet:
@@ -71,6 +75,19 @@ class DeviceSheet:
     depress: Pulse
     read_voltage_v: float
     integration_s: float
+
+    def staircase(self) -> NDArray[np.float64]:
+        """Conductances expected after 0, 1, 2, ... potentiating pulses from g_min, siemens [k], rising; up to
+        g_max, or where it stops rising.
+        """
+        g = [self.g_min_s]
+        smallest = 1e-3 * self.step_up_s
+        while g[-1] < self.g_max_s and len(g) < MAX_COUNT:
+            step = float(np.interp(g[-1], self.curve.siemens, self.curve.up_s))
+            if step < smallest:
+                break
+            g.append(g[-1] + step)
+        return np.asarray(g)
 
     def __repr__(self) -> str:
         siemens = (self.g_min_s, self.g_max_s, self.step_up_s, self.step_down_s)

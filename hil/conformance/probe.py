@@ -96,8 +96,7 @@ class Probe:
 
     def curve(self, g: NDArray[np.float64], way: Literal["up", "down"]) -> NDArray[np.float64]:
         """Expected size of one pulse's step at conductances ``g``, siemens, positive both ways."""
-        curve = self.info.device.curve
-        return np.interp(g, curve.siemens, curve.up_s if way == "up" else -curve.down_s).astype(np.float64)
+        return self.info.device.curve.steps(g)[way == "down"]
 
     @property
     def pulses(self) -> int:

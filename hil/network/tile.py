@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from hil.plan import Plan
 from hil.schedule import Counts, Index, Multiply, MultiplyAnswer, Program, Pulses, Read, ReadAnswer, Region
 
 F32: TypeAlias = NDArray[np.float32]
+S = TypeVar("S", bound=np.generic)
 _NO_MATRIX = np.zeros((0, 0), np.float32)
 _ZERO, _ONE = np.zeros((1, 1), np.float32), np.ones((1, 1), np.float32)
 Side: TypeAlias = Literal["pair", "plus", "minus", "reference"]
@@ -223,19 +224,29 @@ class Tile:
         values *= peak * np.float32(1 / self._siemens_volts)
         return Signal(values, clipped)
 
-    def read(self) -> Plan[TileReading]:
-        """Every conductance of the tile, by single readings at the read voltage."""
+    def read(self, rows: Index | None = None) -> Plan[TileReading]:
+        """Every conductance of some inputs (int64 [k], rising; None: of all), by single readings at the read
+        voltage; NaN for other inputs.
+        """
+        parts = [(block, None, block.inputs) for block in self.blocks]
+        if rows is not None:
+            parts = [(block, at, at) for block in self.blocks if (at := _inside(rows, block)).size]
         execution = yield tuple(
-            Read(b.region, self.sheet.read_voltage_v, self.sheet.integration_s) for b in self.blocks
+            Read(
+                block.region if at is None else block.region.with_rows(at - block.first_in),
+                self.sheet.read_voltage_v,
+                self.sheet.integration_s,
+            )
+            for block, at, _ in parts
         )
         plus = np.full((self.n_in, self.n_out), np.nan, np.float32)
         minus = plus.copy()
-        for block, answer in zip(self.blocks, execution.answers, strict=True):
+        for (block, _, inputs), answer in zip(parts, execution.answers, strict=True):
             siemens, m = read_answer(answer).siemens, block.n_out
             if block.plus:
-                plus[block.inputs, block.outputs] = siemens[:, :m]
+                plus[inputs, block.outputs] = siemens[:, :m]
             if block.side != "plus":
-                minus[block.inputs, block.outputs] = siemens[:, m if block.side == "reference" else -m :]
+                minus[inputs, block.outputs] = siemens[:, m if block.side == "reference" else -m :]
         return TileReading(plus, minus)
 
     def weights(self, reading: TileReading) -> F32:
@@ -255,17 +266,23 @@ class Tile:
 
         A reference gets what ``minus`` says of the first of its outputs.
         """
-        ops: list[Program] = []
+        return tuple(
+            Program(block.region, counts, self.sheet.potentiate, self.sheet.depress)
+            for block, counts in self.laid_out(plus, minus)
+            if counts.any()
+        )
+
+    def laid_out(self, plus: NDArray[S], minus: NDArray[S]) -> Iterator[tuple[Block, NDArray[S]]]:
+        """Values of all devices [in, out] as each block's region has them; a reference gets what ``minus``
+        says of the first of its outputs.
+        """
         for block in self.blocks:
             first = block.first_out
             shared = slice(first, first + 1) if block.side == "reference" else block.outputs
             parts = [plus[block.inputs, block.outputs]] if block.plus else []
             if block.side != "plus":
                 parts.append(minus[block.inputs, shared])
-            counts = np.concatenate(parts, axis=1)
-            if counts.any():
-                ops.append(Program(block.region, counts, self.sheet.potentiate, self.sheet.depress))
-        return tuple(ops)
+            yield block, np.concatenate(parts, axis=1)
 
     def pulse(self, region: Region, pulses: Pulses) -> Program:
         """One operation on rows of one block's trained devices, as :meth:`active` names them."""
@@ -277,10 +294,7 @@ class Tile:
         """
         rows = wanted.active_inputs()
         for block in self.blocks:
-            inside = rows
-            if block.n_in != self.n_in:
-                low, high = np.searchsorted(rows, (block.first_in, block.first_in + block.n_in))
-                inside = rows[low:high]
+            inside = rows if block.n_in == self.n_in else _inside(rows, block)
             if inside.size:
                 yield (
                     block,
@@ -317,6 +331,12 @@ def scale_s(sheet: DeviceSheet, w_max: float, weights: Weights) -> float:
     """Siemens per unit of weight where the range of a device holds weights up to ``w_max``."""
     span = sheet.g_max_s - sheet.g_min_s
     return (span / 2 if weights == "reference" else span) / w_max
+
+
+def _inside(rows: Index, block: Block) -> Index:
+    """Those of rising inputs that a block has."""
+    low, high = np.searchsorted(rows, (block.first_in, block.first_in + block.n_in))
+    return rows[low:high]
 
 
 def _volts(values: F32, peak: F32, sheet: DeviceSheet) -> F32:

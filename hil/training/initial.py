@@ -6,9 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hil.bench import DeviceSheet
 from hil.config.experiment import InitialSettings
 from hil.network import Tile, TileReading
 from hil.network.tile import F32
@@ -55,21 +53,9 @@ def write(
         pulses = yield from _blind(tile, target)
         return Written(1, pulses, tile.devices, 0, 0, 0)
     tolerance_s = settings.within * float(target.plus.max() - target.plus.min()) / 2
-    done = yield from bring(aims(tile, target), tile.sheet, tolerance_s, settings, stop)
+    aims = [Aim(block.region, siemens) for block, siemens in tile.laid_out(target.plus, target.minus)]
+    done = yield from bring(aims, tile.sheet, tolerance_s, settings, stop)
     return Written(done.rounds, done.pulses, done.aimed, done.unreached, done.given_up, done.untouched)
-
-
-def aims(tile: Tile, target: TileReading) -> list[Aim]:
-    """What each block of a tile is to hold; a reference what ``minus`` says of the first of its outputs."""
-    wanted: list[Aim] = []
-    for block in tile.blocks:
-        parts = [target.plus[block.inputs, block.outputs]] if block.plus else []
-        if block.side == "reference":
-            parts.append(target.minus[block.inputs, block.first_out : block.first_out + 1])
-        elif block.minus:
-            parts.append(target.minus[block.inputs, block.outputs])
-        wanted.append(Aim(block.region, np.concatenate(parts, axis=1)))
-    return wanted
 
 
 def _blind(tile: Tile, target: TileReading) -> Plan[int]:
@@ -77,7 +63,8 @@ def _blind(tile: Tile, target: TileReading) -> Plan[int]:
     levels = int(np.ceil((tile.sheet.g_max_s - tile.sheet.g_min_s) / tile.sheet.step_down_s))
     reset = np.full((tile.n_in, tile.n_out), -min(levels, MAX_COUNT), np.int16)
     total = 0
-    pulses, reached = _staircase(tile.sheet)
+    reached = tile.sheet.staircase()
+    pulses = np.arange(reached.size, dtype=np.float64)
     plus, minus = (
         np.interp(t, reached, pulses).round().astype(np.int16) for t in (target.plus, target.minus)
     )
@@ -85,17 +72,3 @@ def _blind(tile: Tile, target: TileReading) -> Plan[int]:
         if schedule:
             total += (yield schedule).cost.pulses
     return total
-
-
-def _staircase(sheet: DeviceSheet) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Number of potentiating pulses from g_min, and the conductance expected after as many, up to g_max or
-    where it stops rising.
-    """
-    g = [sheet.g_min_s]
-    smallest = 1e-3 * sheet.step_up_s
-    while g[-1] < sheet.g_max_s and len(g) < MAX_COUNT:
-        step = float(np.interp(g[-1], sheet.curve.siemens, sheet.curve.up_s))
-        if step < smallest:
-            break
-        g.append(g[-1] + step)
-    return np.arange(len(g), dtype=np.float64), np.asarray(g)

@@ -154,7 +154,7 @@ class _Chase:
         self.reading = siemens.ravel()[self.places]
         if self.aim.relative:
             self.wanted = self.reading + self.wanted
-        up, down = steps(self.wanted, self.sheet)
+        up, down = self.sheet.curve.steps(self.wanted)
         self._near = np.maximum(self.tolerance_s, 0.75 * np.maximum(up, down))
 
     def start_over(self) -> None:
@@ -187,7 +187,7 @@ class _Chase:
         """Pulses for all that are not there and still move, one operation for each amplitude."""
         active = self._off() & (self._still < self.settings.give_up)
         rise = np.where(active, _known(self.wanted - self.reading), np.float32(0))
-        up, down = steps(0.5 * (self.wanted + self.reading), self.sheet)
+        up, down = self.sheet.curve.steps(0.5 * (self.wanted + self.reading))
         step = np.where(
             rise > 0,
             np.maximum(up, _FLAT * self.sheet.step_up_s),
@@ -235,11 +235,3 @@ def _known(siemens: F32) -> F32:
 def raised(pulse: Pulse, factor: float) -> Pulse:
     """The pulse with its amplitude times a factor; itself where that is 1."""
     return pulse if factor == 1 else replace(pulse, amplitude_v=pulse.amplitude_v * factor)
-
-
-def steps(
-    g: F32 | NDArray[np.float64], sheet: DeviceSheet
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Steps up and down expected of a typical device at conductances g, both positive, siemens."""
-    curve = sheet.curve
-    return np.interp(g, curve.siemens, curve.up_s), -np.interp(g, curve.siemens, curve.down_s)

@@ -18,8 +18,18 @@ from hil.chance import derive_key
 from hil.config.validate import Config
 from hil.network.tile import F32, Block, Tile, TileReading, Wanted
 from hil.plan import Plan
-from hil.schedule import Op, Pulses
-from protocols.updates.kernels import GOLDEN, graded_pulses
+from hil.schedule import Index
+from protocols.updates.kernels import graded_pulses
+from protocols.updates.pulsing import (
+    Counted,
+    held_remark,
+    key_of_step,
+    nominal_shares,
+    pulse_blocks,
+    share_s,
+    what,
+    where,
+)
 from protocols.updates.sensing import expected_steps
 
 
@@ -68,10 +78,7 @@ class Bidirectional(Config):
 
     def start(self, tile: Tile, seed: int) -> Plan[BidirectionalState]:
         """Nominal steps at first; a compensated rule senses the tile before its first change."""
-        devices = (1 + tile.paired) * tile.n_out
-        up = np.full((1, devices), _share_s(tile) / tile.sheet.step_up_s, np.float32)
-        down = np.full((1, devices), _share_s(tile) / tile.sheet.step_down_s, np.float32)
-        state = BidirectionalState(int(derive_key(seed)), 0, up, down)
+        state = BidirectionalState(int(derive_key(seed)), 0, *nominal_shares(tile, tile.n_out))
         if self.compensated:
             state = self._sensed(tile, (yield from tile.read()), state)
         return state
@@ -80,51 +87,24 @@ class Bidirectional(Config):
         """Pulse both devices of every pair that the wanted change touches."""
         if self.compensated and state.step and state.step % self.sense_every == 0:
             state = self._sensed(tile, (yield from tile.read()), state)
-        key = np.uint32((state.key + state.step * GOLDEN) & 0xFFFF_FFFF)
-        ops: list[Op] = []
-        held = state.held
-        for block, inputs, region in tile.active(wanted):
-            starts, places, numbers, over = graded_pulses(
-                wanted.delta,
-                wanted.inputs,
-                wanted.matrix,
-                np.float32(wanted.factor),
-                inputs,
-                block.first_out,
-                block.n_out,
-                block.plus,
-                block.minus,
-                _of_block(state.up_per_w, block, tile),
-                _of_block(state.down_per_w, block, tile),
-                np.float32(self.max_pulses),
-                key,
-            )
-            held += over
-            ops.append(tile.pulse(region, Pulses(starts, places, numbers)))
-        if ops:
-            yield tuple(ops)
+        most, key = np.float32(self.max_pulses), key_of_step(state.key, state.step)
+
+        def counted(block: Block, inputs: Index) -> Counted:
+            up, down = (_of_block(per_w, block, tile) for per_w in (state.up_per_w, state.down_per_w))
+            return graded_pulses(*what(wanted), inputs, *where(block), up, down, most, key)
+
+        held = state.held + (yield from pulse_blocks(tile, wanted, counted))
         return BidirectionalState(state.key, state.step + 1, state.up_per_w, state.down_per_w, held)
 
     def remarks(self, state: BidirectionalState) -> Sequence[str]:
         """Whether steps asked for more pulses than a device may get."""
-        if state.held == 0:
-            return ()
-        return (
-            f"{state.held:,} times a step asked for more than max_pulses {self.max_pulses} for a "
-            "device; it got that many. "
-            "Lower training.rate, or raise update.max_pulses",
-        )
+        return held_remark(state.held, self.max_pulses, "Lower training.rate, or raise update.max_pulses")
 
     def _sensed(self, tile: Tile, reading: TileReading, state: BidirectionalState) -> BidirectionalState:
         g = np.concatenate((reading.plus, reading.minus), axis=1) if tile.paired else reading.plus
         up, down = expected_steps(g, tile.sheet, self.smallest_step)
-        share = np.float32(_share_s(tile))
+        share = np.float32(share_s(tile))
         return replace(state, up_per_w=share / up, down_per_w=share / down)
-
-
-def _share_s(tile: Tile) -> float:
-    """What one device takes of a unit of weight, siemens."""
-    return tile.scale_s / (1 + tile.paired)
 
 
 def _of_block(per_w: F32, block: Block, tile: Tile) -> F32:

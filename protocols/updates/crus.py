@@ -18,12 +18,12 @@ from hil.chance import derive_key
 from hil.config.validate import Config
 from hil.errors import ConfigError
 from hil.network import Network
-from hil.network.tile import F32, Tile, Wanted
+from hil.network.tile import F32, Block, Tile, Wanted
 from hil.plan import Plan
-from hil.schedule import Op, Pulses
-from protocols.updates.kernels import GOLDEN
+from hil.schedule import Index
 from protocols.updates.one_device import directed_pulses
-from protocols.updates.sensing import expected_steps, read_rows, states
+from protocols.updates.pulsing import Counted, held_remark, key_of_step, pulse_blocks, what, where
+from protocols.updates.sensing import expected_steps, states
 
 _SMALLEST = 0.01
 """Least expected step, in nominal ones: beyond it counts only grow, and max_pulses holds them."""
@@ -105,43 +105,22 @@ class Crus(Config):
         """Sense when it is time, then pulse one device of each pair that the wanted change touches."""
         if state.step and state.step % self.sense_every == 0:
             state = yield from self._sensed(tile, state)
-        key = np.uint32((state.key + state.step * GOLDEN) & 0xFFFF_FFFF)
-        ops: list[Op] = []
-        held = state.held
-        for block, inputs, region in tile.active(wanted):
-            starts, places, numbers, over = directed_pulses(
-                wanted.delta,
-                wanted.inputs,
-                wanted.matrix,
-                np.float32(wanted.factor),
-                inputs,
-                block.first_out,
-                block.n_out,
-                block.plus,
-                block.minus,
-                state.rise,
-                state.fall,
-                np.float32(self.max_pulses),
-                key,
-            )
-            held += over
-            ops.append(tile.pulse(region, Pulses(starts, places, numbers)))
-        if ops:
-            yield tuple(ops)
+        per_w = state.rise, state.fall
+        most, key = np.float32(self.max_pulses), key_of_step(state.key, state.step)
+
+        def counted(block: Block, inputs: Index) -> Counted:
+            return directed_pulses(*what(wanted), inputs, *where(block), *per_w, most, key)
+
+        held = state.held + (yield from pulse_blocks(tile, wanted, counted))
         return replace(state, step=state.step + 1, held=held)
 
     def remarks(self, state: CrusState) -> Sequence[str]:
         """Whether steps asked for more pulses than a device may get."""
-        if state.held == 0:
-            return ()
-        return (
-            f"{state.held:,} times a step asked for more than max_pulses {self.max_pulses} for a device; it "
-            "got that many. Lower training.rate, or raise update.max_pulses",
-        )
+        return held_remark(state.held, self.max_pulses, "Lower training.rate, or raise update.max_pulses")
 
     def _sensed(self, tile: Tile, state: CrusState) -> Plan[CrusState]:
-        siemens = yield from read_rows(tile, np.arange(tile.n_in))
-        plus, minus = states(siemens, tile.sheet, self.sense_bits)
+        reading = yield from tile.read()
+        plus, minus = (states(g, tile.sheet, self.sense_bits) for g in (reading.plus, reading.minus))
         rise = self._pulses_per_w(plus, minus, tile)
         fall = self._pulses_per_w(minus, plus, tile)
         return replace(state, rise=rise, fall=fall)

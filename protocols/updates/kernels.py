@@ -17,9 +17,6 @@ from hil.kernels import append_row, with_room
 from hil.network.tile import F32
 from hil.schedule import Counts, Index, Places
 
-GOLDEN = 0x9E3779B9
-"""Between the keys of two steps: 2^32 over the golden ratio."""
-
 
 @inline
 def wanted_row(
@@ -42,6 +39,28 @@ def wanted_row(
                 d = delta[s, first : first + m]
                 for j in range(m):
                     out[j] += x * d[j]
+
+
+@inline
+def write_row(net: Any, plus: bool, minus: bool, one_way: bool, most: int, row: Counts) -> Any:
+    """A row of counts from those of its weights, ``net`` int32 [m]; how many were held at ``most``.
+
+    A minus device gets the opposite of a plus device; ``one_way``: what would depress is left out.
+    """
+    m = net.size
+    over = np.int32(0)
+    for j in range(m):
+        over += np.int32(abs(net[j]) > most)
+        net[j] = min(max(net[j], -most), most)
+    if plus:
+        side = row[:m]
+        for j in range(m):
+            side[j] = np.int16(net[j] if net[j] > 0 or not one_way else 0)
+    if minus:
+        other = row[row.size - m :]
+        for j in range(m):
+            other[j] = np.int16(-net[j] if net[j] < 0 or not one_way else 0)
+    return over
 
 
 @inline

@@ -16,10 +16,11 @@ import numpy as np
 from pydantic import Field
 
 from hil.config.validate import Config
-from hil.network.tile import Tile, Wanted
+from hil.network.tile import Block, Tile, Wanted
 from hil.plan import Plan
-from hil.schedule import Op, Pulses
+from hil.schedule import Index
 from protocols.updates.kernels import sign_pulses
+from protocols.updates.pulsing import Counted, pulse_blocks, what, where
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +52,11 @@ class Manhattan(Config):
         """One pulse to each device of a weight whose wanted change exceeds the threshold."""
         devices_step_s = (tile.sheet.step_up_s + tile.sheet.step_down_s) / (1 if tile.paired else 2)
         smallest = np.float32(self.threshold * devices_step_s / tile.scale_s)
-        ops: list[Op] = []
-        for block, inputs, region in tile.active(wanted):
-            pulses = sign_pulses(
-                wanted.delta,
-                wanted.inputs,
-                wanted.matrix,
-                np.float32(wanted.factor),
-                inputs,
-                block.first_out,
-                block.n_out,
-                block.plus,
-                block.minus,
-                smallest,
-            )
-            ops.append(tile.pulse(region, Pulses(*pulses)))
-        if ops:
-            yield tuple(ops)
+
+        def counted(block: Block, inputs: Index) -> Counted:
+            return *sign_pulses(*what(wanted), inputs, *where(block), smallest), 0
+
+        yield from pulse_blocks(tile, wanted, counted)
         return ManhattanState(state.step + 1)
 
     def remarks(self, state: ManhattanState) -> Sequence[str]:

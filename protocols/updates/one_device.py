@@ -14,7 +14,7 @@ from hil.jit import inline, kernel
 from hil.kernels import append_row, with_room
 from hil.network.tile import F32
 from hil.schedule import Counts, Index, Places
-from protocols.updates.kernels import wanted_row
+from protocols.updates.kernels import wanted_row, write_row
 
 
 @kernel
@@ -162,19 +162,7 @@ def threshold_pulses(
                     net[j] += way * of[j]
         if not some:
             continue
-        over = np.int32(0)
-        for j in range(m):
-            over += np.int32(abs(net[j]) > most)
-            net[j] = min(max(net[j], -most), most)
-        held += int(over)
-        if plus:
-            side = row[:m]
-            for j in range(m):
-                side[j] = np.int16(net[j] if net[j] > 0 or not one_way else 0)
-        if minus:
-            other = row[width - m :]
-            for j in range(m):
-                other[j] = np.int16(-net[j] if net[j] < 0 or not one_way else 0)
+        held += int(write_row(net, plus, minus, one_way, most, row))
         if n + width > places.size:
             places, numbers = with_room(places, numbers, n, width)
         n = append_row(row, places, numbers, n)

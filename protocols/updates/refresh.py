@@ -16,9 +16,9 @@ from hil.config.validate import MisfitError
 from hil.config.verify import Verify
 from hil.network.tile import F32, Tile
 from hil.plan import Plan
-from hil.schedule import MAX_COUNT, Counts
+from hil.schedule import MAX_COUNT, Counts, Index
 from hil.training.verify import Aim, bring
-from protocols.updates.sensing import read_rows, staircase, states
+from protocols.updates.sensing import states
 
 _FEWEST = 4
 """Pulses below which what a device moved says too little of its gain."""
@@ -81,7 +81,7 @@ class Wear:
     @classmethod
     def of(cls, tile: Tile) -> Wear:
         """Nothing refreshed yet, all devices typical."""
-        return cls(staircase(tile.sheet), np.ones((2, tile.n_in, tile.n_out), np.float32))
+        return cls(tile.sheet.staircase(), np.ones((2, tile.n_in, tile.n_out), np.float32))
 
 
 def refresh(tile: Tile, rule: Refresh, wear: Wear) -> Plan[Wear]:
@@ -90,7 +90,7 @@ def refresh(tile: Tile, rule: Refresh, wear: Wear) -> Plan[Wear]:
     A pair of which a reading was only a bound is left as it is.
     """
     sheet = tile.sheet
-    siemens = yield from read_rows(tile, np.arange(tile.n_in))
+    siemens = yield from _both(tile)
     g = states(siemens, sheet)
     worn = (g.max(axis=0) > rule.high) & (g.min(axis=0) > rule.low)
     if not worn.any():
@@ -113,30 +113,33 @@ def refresh(tile: Tile, rule: Refresh, wear: Wear) -> Plan[Wear]:
     return replace(wear, missed=wear.missed + verified.unreached)
 
 
+def _both(tile: Tile, rows: Index | None = None) -> Plan[F32]:
+    """Conductances of plus and minus devices, float32 siemens [2, in, out]; NaN for inputs not read."""
+    reading = yield from tile.read(rows)
+    return np.stack((reading.plus, reading.minus))
+
+
 def _aims(tile: Tile, target: F32) -> list[Aim]:
     """Of each block that holds devices with a target (float32 siemens [2, in, out], NaN: none)."""
     aims: list[Aim] = []
-    for block in tile.blocks:
-        sides = slice(0 if block.plus else 1, 2 if block.minus else 1)
-        part = target[sides, block.inputs, block.outputs]
-        rows = np.flatnonzero(~np.isnan(part).all(axis=(0, 2)))
+    for block, siemens in tile.laid_out(target[0], target[1]):
+        rows = np.flatnonzero(~np.isnan(siemens).all(axis=1))
         if rows.size:
-            siemens = part[:, rows].transpose(1, 0, 2).reshape(rows.size, -1)
-            aims.append(Aim(block.trained.with_rows(rows), siemens))
+            aims.append(Aim(block.region.with_rows(rows), siemens[rows]))
     return aims
 
 
 def _by_gain(tile: Tile, target: F32, wear: Wear) -> Plan[Wear]:
     """Write erased devices by their own gains, and read what that came to."""
     rows = np.flatnonzero(~np.isnan(target[0]).all(axis=1))
-    before = yield from read_rows(tile, rows)
+    before = yield from _both(tile, rows)
     way = _after(target, wear.stairs) - _after(before, wear.stairs)
     pulses = _whole(np.maximum(way, 0) / wear.gain)
     schedule = tile.program(pulses[0], pulses[1])
     if not schedule:
         return wear
     yield schedule
-    after = yield from read_rows(tile, rows)
+    after = yield from _both(tile, rows)
     return replace(wear, gain=_measured(wear, before, after, pulses))
 
 

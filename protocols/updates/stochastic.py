@@ -15,9 +15,10 @@ from pydantic import Field
 
 from hil.chance import derive_key
 from hil.config.validate import Config
-from hil.network.tile import F32, Tile, Wanted
+from hil.network.tile import F32, Block, Tile, Wanted
 from hil.plan import Plan
-from hil.schedule import Op, Pulses
+from hil.schedule import Index
+from protocols.updates.pulsing import Counted, pulse_blocks, where
 from protocols.updates.trains import bernoulli_trains, binomial_pulses, coincidences
 
 
@@ -54,9 +55,7 @@ class Stochastic(Config):
     def apply(self, tile: Tile, wanted: Wanted, state: StochasticState) -> Plan[StochasticState]:
         """Give each device the coincidences of its row's and its column's train."""
         key = state.key << 31 | (2 * state.step & 0x7FFF_FFFF)
-        ops, full = self._coincident(tile, wanted, key) if wanted.factored else self._alone(tile, wanted, key)
-        if ops:
-            yield tuple(ops)
+        full = yield from (self._coincident if wanted.factored else self._alone)(tile, wanted, key)
         single = state.single + (not wanted.factored)
         return replace(state, step=state.step + 1, full=state.full + full, single=single)
 
@@ -75,7 +74,7 @@ class Stochastic(Config):
             )
         return told
 
-    def _coincident(self, tile: Tile, wanted: Wanted, key: int) -> tuple[list[Op], int]:
+    def _coincident(self, tile: Tile, wanted: Wanted, key: int) -> Plan[int]:
         active = wanted.active_inputs()
         x, d = np.abs(wanted.inputs[:, active]), np.abs(wanted.delta)
         amplitude = np.sqrt(abs(wanted.factor) * _per_slot(tile, self.length))
@@ -85,30 +84,25 @@ class Stochastic(Config):
         of_rows = bernoulli_trains(p_rows, self.length, key)
         of_cols = bernoulli_trains(p_cols, self.length, key + 1)
         full = int(np.count_nonzero(p_rows > 1)) + int(np.count_nonzero(p_cols > 1))
-        ops: list[Op] = []
         against = 1 if wanted.factor > 0 else -1
-        for block, inputs, region in tile.active(wanted):
+
+        def counted(block: Block, inputs: Index) -> Counted:
             here = of_rows
             if inputs.size < active.size:
                 first = int(np.count_nonzero(active < inputs[0]))
                 here = np.ascontiguousarray(of_rows[:, first : first + inputs.size])
-            what = wanted.inputs, wanted.delta, against, inputs
-            where = block.first_out, block.n_out, block.plus, block.minus
-            starts, places, numbers, over = coincidences(here, of_cols, *what, *where)
-            full += over
-            ops.append(tile.pulse(region, Pulses(starts, places, numbers)))
-        return ops, full
+            signs = wanted.inputs, wanted.delta, against, inputs
+            return coincidences(here, of_cols, *signs, *where(block))
 
-    def _alone(self, tile: Tile, wanted: Wanted, key: int) -> tuple[list[Op], int]:
-        ops: list[Op] = []
-        full = 0
-        what = wanted.matrix, np.float32(wanted.factor), np.float32(_per_slot(tile, self.length)), self.length
-        for block, inputs, region in tile.active(wanted):
-            where = block.first_out, block.n_out, block.plus, block.minus
-            starts, places, numbers, over = binomial_pulses(*what, inputs, *where, key)
-            full += over
-            ops.append(tile.pulse(region, Pulses(starts, places, numbers)))
-        return ops, full
+        return full + (yield from pulse_blocks(tile, wanted, counted))
+
+    def _alone(self, tile: Tile, wanted: Wanted, key: int) -> Plan[int]:
+        asked = np.float32(wanted.factor), np.float32(_per_slot(tile, self.length)), self.length
+
+        def counted(block: Block, inputs: Index) -> Counted:
+            return binomial_pulses(wanted.matrix, *asked, inputs, *where(block), key)
+
+        return (yield from pulse_blocks(tile, wanted, counted))
 
 
 def _per_slot(tile: Tile, length: int) -> float:

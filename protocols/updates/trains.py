@@ -13,7 +13,8 @@ from hil.chance import bits, uniform, words
 from hil.jit import inline, kernel
 from hil.kernels import append_row, with_room
 from hil.network.tile import F32
-from hil.schedule import Counts, Index, Places
+from hil.schedule import MAX_COUNT, Counts, Index, Places
+from protocols.updates.kernels import write_row
 
 Trains: TypeAlias = NDArray[np.uint64]
 
@@ -109,31 +110,12 @@ def coincidences(
             for j in range(m):
                 net[j] += way * of[j] * _ones(train & crossing[j])
         if some:
-            held += _both_sides(net, plus, minus, row)
+            held += write_row(net, plus, minus, False, MAX_COUNT, row)
             if n + width > places.size:
                 places, numbers = with_room(places, numbers, n, width)
             n = append_row(row, places, numbers, n)
     starts[r] = n
     return starts, places[:n], numbers[:n], held
-
-
-@inline
-def _both_sides(net: Any, plus: bool, minus: bool, row: Counts) -> Any:
-    """A row of counts from those of its weights; how many were beyond 16 bits."""
-    m = net.size
-    over = 0
-    for j in range(m):
-        over += np.int32(abs(net[j]) > 32767)
-        net[j] = min(max(net[j], -32767), 32767)
-    if plus:
-        side = row[:m]
-        for j in range(m):
-            side[j] = np.int16(net[j])
-    if minus:
-        other = row[row.size - m :]
-        for j in range(m):
-            other[j] = np.int16(-net[j])
-    return over
 
 
 @kernel
@@ -171,7 +153,7 @@ def binomial_pulses(
             u = np.float64(uniform(bits(low, high, np.uint32(rows[k] * matrix.shape[1] + first + j))))
             count = _binomial(u, length, p)
             net[j] = count if wanted > 0 else -count
-        _both_sides(net, plus, minus, row)
+        write_row(net, plus, minus, False, MAX_COUNT, row)
         if n + width > places.size:
             places, numbers = with_room(places, numbers, n, width)
         n = append_row(row, places, numbers, n)

@@ -10,7 +10,7 @@ docs/methods/unidirectional.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -24,9 +24,18 @@ from hil.errors import ConfigError
 from hil.network import Network
 from hil.network.tile import F32, Block, Tile, Wanted
 from hil.plan import Plan
-from hil.schedule import Index, Op, Pulses
-from protocols.updates.kernels import GOLDEN, graded_pulses
+from hil.schedule import Index
+from protocols.updates.kernels import graded_pulses
 from protocols.updates.one_device import directed_pulses, threshold_pulses
+from protocols.updates.pulsing import (
+    Counted,
+    held_remark,
+    key_of_step,
+    nominal_shares,
+    pulse_blocks,
+    what,
+    where,
+)
 from protocols.updates.refresh import Refresh, Wear, refresh
 
 
@@ -98,24 +107,12 @@ class Unidirectional(Config):
             wear = yield from refresh(tile, self.refresh, wear)
         if self.counts == "graded":
             wanted = self._above_thresholds(wanted)
-        ops: list[Op] = []
-        held = state.held
-        for block, inputs, region in tile.active(wanted):
-            pulses, over = self._pulses(tile, wanted, block, inputs, state)
-            held += over
-            ops.append(tile.pulse(region, pulses))
-        if ops:
-            yield tuple(ops)
+        held = state.held + (yield from pulse_blocks(tile, wanted, self._counted(tile, wanted, state)))
         return replace(state, step=state.step + 1, held=held, wear=wear)
 
     def remarks(self, state: UnidirectionalState) -> Sequence[str]:
         """Whether pulses were held back, and whether refresh missed devices."""
-        told: list[str] = []
-        if state.held:
-            told.append(
-                f"{state.held:,} times a step asked for more than max_pulses {self.max_pulses} for a device; "
-                "it got that many. Raise update.max_pulses, or its thresholds"
-            )
+        told = list(held_remark(state.held, self.max_pulses, "Raise update.max_pulses, or its thresholds"))
         if state.wear is not None and state.wear.missed:
             told.append(
                 f"refresh wrote {state.wear.pairs:,} pairs; {state.wear.missed:,} of their devices did not "
@@ -143,37 +140,24 @@ class Unidirectional(Config):
         inputs = _above(wanted.inputs, np.float32(self.input_threshold))
         return replace(wanted, delta=_above(wanted.delta, np.float32(self.error_threshold)), inputs=inputs)
 
-    def _pulses(
-        self, tile: Tile, wanted: Wanted, block: Block, inputs: Index, state: UnidirectionalState
-    ) -> tuple[Pulses, int]:
-        what = wanted.delta, wanted.inputs, wanted.matrix, np.float32(wanted.factor), inputs
-        where = block.first_out, block.n_out, block.plus, block.minus
-        if self.counts == "identical":
-            low = np.float32(self.input_threshold), np.float32(self.error_threshold)
-            one_way = self.scheme == "unidirectional"
-            starts, places, numbers, over = threshold_pulses(*what, *where, *low, one_way, self.max_pulses)
-            return Pulses(starts, places, numbers), over
-        key = np.uint32((state.key + state.step * GOLDEN) & 0xFFFF_FFFF)
-        most = np.float32(self.max_pulses)
-        if self.scheme == "unidirectional":
-            per_w = np.full((1, tile.n_out), tile.scale_s / tile.sheet.step_up_s, np.float32)
-            starts, places, numbers, over = directed_pulses(*what, *where, per_w, per_w, most, key)
-            return Pulses(starts, places, numbers), over
-        up, down = _shares(tile, block)
-        starts, places, numbers, over = graded_pulses(*what, *where, up, down, most, key)
-        return Pulses(starts, places, numbers), over
+    def _counted(
+        self, tile: Tile, wanted: Wanted, state: UnidirectionalState
+    ) -> Callable[[Block, Index], Counted]:
+        most, key = np.float32(self.max_pulses), key_of_step(state.key, state.step)
+        low = np.float32(self.input_threshold), np.float32(self.error_threshold)
+        one_way = self.scheme == "unidirectional"
+
+        def counted(block: Block, inputs: Index) -> Counted:
+            asked = *what(wanted), inputs, *where(block)
+            if self.counts == "identical":
+                return threshold_pulses(*asked, *low, one_way, self.max_pulses)
+            if one_way:
+                per_w = np.full((1, tile.n_out), tile.scale_s / tile.sheet.step_up_s, np.float32)
+                return directed_pulses(*asked, per_w, per_w, most, key)
+            return graded_pulses(*asked, *nominal_shares(tile, block.n_out), most, key)
+
+        return counted
 
 
 def _above(values: F32, threshold: np.float32) -> F32:
     return np.where(np.abs(values) > threshold, values, np.float32(0))
-
-
-def _shares(tile: Tile, block: Block) -> tuple[F32, F32]:
-    """Pulses up and down per unit of weight of a block's devices, which share a change, float32 [1, m]."""
-    sides = 1 + tile.paired
-    share_s = tile.scale_s / sides
-    devices = (1, sides * block.n_out)
-    return (
-        np.full(devices, share_s / tile.sheet.step_up_s, np.float32),
-        np.full(devices, share_s / tile.sheet.step_down_s, np.float32),
-    )

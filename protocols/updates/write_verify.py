@@ -19,7 +19,7 @@ from hil.config.verify import Verify
 from hil.network.tile import F32, Block, Tile, Wanted
 from hil.plan import Plan
 from hil.schedule import Index
-from hil.training.verify import Aim, Verified, bring, steps
+from hil.training.verify import Aim, Verified, bring
 
 _BOUND = 2.0
 """Steps that a device is owed at most: what one at the end of its range cannot take is let go."""
@@ -136,5 +136,5 @@ def _rises(tile: Tile, block: Block, inputs: Index, wanted: Wanted) -> F32:
 
 def _due(g: F32, sheet: DeviceSheet, due: float) -> NDArray[np.float64]:
     """So many of the larger expected step at conductances g, of the nominal one where the curve is flat."""
-    up, down = steps(g, sheet)
+    up, down = sheet.curve.steps(g)
     return due * np.maximum(np.maximum(up, down), min(sheet.step_up_s, sheet.step_down_s))

@@ -19,7 +19,7 @@ from hil.schedule import Program, Schedule
 from hil.training.contracts import Update
 from protocols.updates.crus import Crus
 from protocols.updates.refresh import Refresh, Wear, refresh
-from protocols.updates.sensing import expected_steps, read_rows, states
+from protocols.updates.sensing import expected_steps, states
 from protocols.updates.stochastic import Stochastic
 from protocols.updates.unidirectional import Unidirectional
 
@@ -74,6 +74,11 @@ class Heard:
                     self.pulses[0, at, block.outputs] += op.counts[:, : block.n_out]
                 if block.minus:
                     self.pulses[1, at, block.outputs] += op.counts[:, -block.n_out :]
+
+
+def both(tile: Tile, bench: SimBench) -> NDArray[np.float32]:
+    reading = run(tile.read(), bench)
+    return np.stack((reading.plus, reading.minus))
 
 
 def pulsed(
@@ -132,7 +137,7 @@ def test_crus_pulses_the_partner_where_the_device_has_little_left_to_give(
     bench, tile = lab(CURVED)
     rule = Crus(abrupt=abrupt, compensated=compensated, max_pulses=10_000, theta_high=0.4, theta_low=0.2)
     change = wanted(samples=1, rate=4.0)
-    siemens = run(read_rows(tile, np.arange(IN)), bench)
+    siemens = both(tile, bench)
     pulses = pulsed(rule, bench, tile, change)
     g = states(siemens, tile.sheet, 4)
     at = tile.sheet.g_min_s + g * (tile.sheet.g_max_s - tile.sheet.g_min_s)
@@ -173,11 +178,11 @@ def test_refresh_keeps_the_weights_and_makes_room(
     by: Literal["write-verify", "curve", "measured-gain"], held: Weights
 ) -> None:
     bench, tile = lab(CURVED, held)
-    before = run(read_rows(tile, np.arange(IN)), bench)
+    before = both(tile, bench)
     worn = (states(before, tile.sheet).max(0) > 0.75) & (states(before, tile.sheet).min(0) > 0.25)
     assert worn.sum() > 20
     wear = run(refresh(tile, Refresh(by=by), Wear.of(tile)), bench)
-    after = run(read_rows(tile, np.arange(IN)), bench)
+    after = both(tile, bench)
     assert wear.pairs == worn.sum()
     assert (after[:, ~worn] == before[:, ~worn]).all()
     g = states(after, tile.sheet)
@@ -195,9 +200,9 @@ def test_what_refresh_measures_of_devices_makes_the_next_one_more_exact() -> Non
     for _ in range(4):
         bench.execute(tile.program(np.full((IN, OUT), 600, np.int16), np.full((IN, OUT), 600, np.int16)))
         bench.execute(tile.program(np.full((IN, OUT), -100, np.int16), np.zeros((IN, OUT), np.int16)))
-        before = run(read_rows(tile, np.arange(IN)), bench)
+        before = both(tile, bench)
         wear = run(refresh(tile, Refresh(by="measured-gain", low=0.1), wear), bench)
-        after = run(read_rows(tile, np.arange(IN)), bench)
+        after = both(tile, bench)
         off = (after[0] - after[1] - before[0] + before[1]) / (tile.sheet.g_max_s - tile.sheet.g_min_s)
         errors.append(float(np.abs(off).mean()))
     assert errors[-1] < 0.5 * errors[0]

@@ -8,7 +8,7 @@ import pytest
 from hil.bench import DeviceSheet, StepCurve
 from hil.schedule import Pulse
 from protocols.updates.refresh import Refresh
-from protocols.updates.sensing import expected_steps, staircase, states
+from protocols.updates.sensing import expected_steps, states
 
 RANGE = np.array([1e-6, 5e-6])
 STEP = 4e-8
@@ -47,7 +47,7 @@ def test_expected_steps_are_those_of_the_curve_with_a_floor_and_nominal_where_no
 
 
 def test_the_staircase_climbs_by_the_curves_steps_until_they_vanish() -> None:
-    stairs = staircase(SHEET)
+    stairs = SHEET.staircase()
     assert stairs[0] == SHEET.g_min_s
     assert np.diff(stairs) == pytest.approx(np.interp(stairs[:-1], RANGE, CURVE.up_s))
     assert 0.98 * SHEET.g_max_s < stairs[-1] <= SHEET.g_max_s
