@@ -70,8 +70,9 @@ class Scpi:
         def answer(reply: str) -> tuple[T | None, ScpiError | None]:
             fields = split(reply)
             error = queued(fields[-1]) if heed_errors else None
-            if error is not None and error.code:
-                return None, error  # a question that failed has no answer: there may be fewer fields
+            # a question that failed has no answer: there may be fewer fields
+            if error is not None and error.code and (len(fields) == len(asked) or '"' in fields[-1]):
+                return None, error
             if len(fields) != len(asked):
                 raise ValueError(f"it has {len(fields)} fields; {len(asked)} were asked for")
             return parse(fields[: len(queries)]), None
@@ -126,16 +127,14 @@ class Scpi:
 
 def split(reply: str, separator: str = ";") -> list[str]:
     """Fields of an answer; a separator between double quotes is text."""
-    fields, quoted = [""], False
-    for character in reply:
-        if character == '"':
-            quoted = not quoted
-        if character == separator and not quoted:
-            fields.append("")
-        else:
-            fields[-1] += character
-    if quoted:
+    pieces = reply.split('"')  # every second one is quoted
+    if len(pieces) % 2 == 0:
         raise ValueError(f"{reply[:80]!r} has an open quotation mark")
+    fields = [""]
+    for index, piece in enumerate(pieces):
+        first, *rest = [f'"{piece}"'] if index % 2 else piece.split(separator)
+        fields[-1] += first
+        fields += rest
     return [field.strip() for field in fields]
 
 
