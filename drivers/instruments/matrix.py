@@ -129,7 +129,7 @@ class RelayMatrix(ABC):
     def _forbidden_names(self) -> list[str]:
         return sorted(self._names[Crosspoint(*point)] for point in self.forbidden)
 
-    def _identified(self, _: Session) -> None:
+    def _identified(self, session: Session) -> None:
         self._prepared = False  # it may have been switched off and on since
         self.identify()
 
