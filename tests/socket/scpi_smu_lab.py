@@ -1,0 +1,108 @@
+"""A driver of each SCPI source-measure unit, connected to its virtual instrument, which has a resistor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from drivers.instruments.keithley_2400 import Keithley2400
+from drivers.instruments.keithley_2450 import Keithley2450
+from drivers.instruments.keysight_b2900 import KeysightB2900
+from drivers.instruments.scpi_smu import ScpiSmu
+from drivers.sim.virtual import keithley_2400, keithley_2450, keysight_b2900
+from drivers.sim.virtual.faults import Fault, Faults
+from drivers.sim.virtual.grid import Load
+from drivers.sim.virtual.scpi_smu import VirtualScpiSmu
+from drivers.sim.virtual.server import Outlet, serving
+from drivers.sim.virtual.smu_output import Output
+from drivers.transport.session import open_session
+from drivers.transport.settings import TransportSettings
+from hil.instruments import Sourcing
+
+QUICK = TransportSettings(timeout=5.0, quiet=0.002, open_timeout=5.0)
+BY_RS_232 = QUICK.model_copy(update={"write_termination": "crlf"})
+IMPATIENT = QUICK.model_copy(update={"timeout": 0.4})
+SOURCING = Sourcing(compliance_a=1e-4, integration_s=2e-3)
+VOLTS = np.array([0.1, -0.1, 0.05])
+
+
+@dataclass
+class Resistor:
+    ohms: float = 1e6
+    at: dict[str, float] = field(default_factory=dict[str, float])
+
+    def drive(self, source: str, volts: float) -> None:
+        self.at[source] = volts
+
+    def current(self, volts: float, integration_s: float) -> float:
+        return volts / self.ohms
+
+
+class Kind(NamedTuple):
+    """A driver, its virtual instrument, and the words in which they differ."""
+
+    driver: Callable[..., ScpiSmu]
+    virtual: Callable[..., VirtualScpiSmu]
+    model: str
+    runs: str
+    limit: str
+    integration: str
+    full_list: int
+
+
+def _2400(loads: Sequence[Load], **given: Any) -> VirtualScpiSmu:
+    return keithley_2400.Keithley2400(keithley_2400.Virtual2400Settings(**given), loads[0])
+
+
+def _2450(loads: Sequence[Load], **given: Any) -> VirtualScpiSmu:
+    return keithley_2450.Keithley2450(keithley_2450.Virtual2450Settings(**given), loads[0])
+
+
+def _b2900(loads: Sequence[Load], **given: Any) -> VirtualScpiSmu:
+    return keysight_b2900.KeysightB2900(keysight_b2900.VirtualB2900Settings(**given), *loads)
+
+
+KINDS = {
+    "2400": Kind(Keithley2400, _2400, "2400", ":READ?", "SENS:CURR:PROT", "SENS:CURR:NPLC", 50),
+    "2450": Kind(Keithley2450, _2450, "2450", ":INIT", "SOUR:VOLT:ILIM", "SENS:CURR:NPLC", 100),
+    "b2900": Kind(KeysightB2900, _b2900, "B2912A", ":READ:ARR?", "SENS:CURR:PROT", "SENS:CURR:APER", 100),
+}
+
+
+@dataclass
+class Lab:
+    """A virtual instrument, its resistor, and a driver connected to it."""
+
+    smu: ScpiSmu
+    virtual: VirtualScpiSmu
+    load: Resistor
+    output: Output
+
+    @property
+    def volts_now(self) -> float:
+        return max(map(abs, self.load.at.values()))
+
+
+@contextmanager
+def lab(
+    kind: Kind,
+    *faults: Fault,
+    settings: TransportSettings = QUICK,
+    ohms: float = 1e6,
+    pty: bool = False,
+    driver: dict[str, Any] | None = None,
+    **virtual: Any,
+) -> Generator[Lab]:
+    load = Resistor(ohms)
+    instrument = kind.virtual([load, load], **virtual)
+    given: dict[str, Any] = {} if driver is None else driver
+    channel = int(given.get("channel", 1))
+    outlet = Outlet(instrument, Faults(list(faults)), pty=pty)
+    with serving([outlet]), open_session(outlet.resource, settings, role="smu") as session:
+        smu = kind.driver(session, **given)
+        smu.attach()
+        yield Lab(smu, instrument, load, instrument.outputs[channel - 1])
