@@ -19,10 +19,8 @@ from hil.errors import BenchError, IdentityError, LimitError, SettingError
 from hil.instruments import Identity
 from hil.schedule import Pulse
 
-_PRECISION = 1e-3
-"""Share by which an instrument may round: finer than any of them is accurate."""
-_AT_REST = 1e-4
-"""Share of the amplitude by which 0 V may be rounded, as amplitude and offset are kept to four digits."""
+_PRECISION = 1e-3  # share by which an instrument may round: finer than any of them is accurate
+_AT_REST = 1e-4  # share of the amplitude by which 0 V may be rounded: amplitude and offset have four digits
 _STEEPEST = 0.625
 """An edge from 10 % to 90 % may take so much of the width and of the gap: the whole of it takes 1.6 times as
 long (81150A guide, 3.4.1, for the gap; 33250A guide, PULSe:TRANsition, for the width).
@@ -44,12 +42,13 @@ class Model(NamedTuple):
 class Step(NamedTuple):
     """One header and its value: a word, a whole number, or a quantity, sent with 7 digits.
 
-    Read back unless ``margin`` is None; a quantity may then differ by so much.
+    Read back unless ``margin`` is None; a quantity may then differ by so much. Not ``sent``: only read back.
     """
 
     header: str
     value: str | int | float
     margin: float | None = 0.0
+    sent: bool = True
 
     def __str__(self) -> str:
         text = f"{self.value:.6e}" if isinstance(self.value, float) else str(self.value)
@@ -259,7 +258,7 @@ class ScpiPulser(ABC):
         self.pause(self._runs_s)
         self._runs_s = 0.0
         self._held = [self._output(False), *self._steps(pulse), cycles]
-        self._verify(";".join(map(str, self._held)))
+        self._verify(";".join(str(step) for step in self._held if step.sent))
         self._held[0] = self._output(True)
         self._verify(str(self._held[0]))
         self.pause(self.settle_s)
@@ -285,7 +284,7 @@ class ScpiPulser(ABC):
             if whole(answers[0]) != 1:
                 raise ValueError("*OPC? is answered by 1")
             return [
-                f"{step} was set; the instrument holds {answer}"
+                f"{step} is wanted; the instrument holds {answer}"
                 for step, answer in zip(asked, answers[1:], strict=True)
                 if not step.held(answer)
             ]

@@ -27,7 +27,7 @@ def _both(
 class TektronixAfg(ScpiPulser):
     """One channel of an AFG3000C or AFG31000; see `ScpiPulser`.
 
-    Both channels have one trigger: where both are used, the other one's output must be off in a burst.
+    Both channels have one trigger: the other one's output must be off, or nothing is output.
     """
 
     makers: ClassVar = ("tektronix",)
@@ -51,6 +51,7 @@ class TektronixAfg(ScpiPulser):
     def _steps(self, pulse: Pulse) -> Sequence[Step]:
         """Edges and width go through their least, so that no width is too long for the new period."""
         source, output = f":SOUR{self.channel}", f":OUTP{self.channel}"
+        others = [n for n in range(1, self._model.channels + 1) if n != self.channel]
         # An AFG31000 can also rest at the offset between bursts, which would be half the amplitude.
         at_start = () if self._name.endswith("C") else (Step(f"{source}:BURS:IDLE", "START"),)
         return (
@@ -72,6 +73,7 @@ class TektronixAfg(ScpiPulser):
             Step(f"{source}:BURS:MODE", "TRIG"),
             Step(f"{source}:BURS:TDEL", 0.0),
             *at_start,
+            *(Step(f":OUTP{other}", 0, sent=False) for other in others),
             Step(f"{source}:BURS:STAT", 1),
         )
 
