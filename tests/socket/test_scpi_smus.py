@@ -316,6 +316,19 @@ def test_after_any_fault_in_a_measurement_the_output_is_off_and_the_next_one_is_
     np.testing.assert_allclose(again.amperes, 2 * first.amperes, rtol=1e-6)
 
 
+def test_old_answers_to_who_is_there_are_not_taken_for_new_ones(kind: Kind) -> None:
+    line = Lagging(kind.virtual([Resistor(), Resistor()]))
+    outlet = Outlet(line)
+    with serving([outlet]), open_session(outlet.resource, IMPATIENT, role="smu") as session:
+        smu = kind.driver(session)
+        smu.attach()
+        line.first.pop()  # of the error queue
+        line.behind = True
+        with pytest.raises(TimeoutError_) as caught:
+            smu.measure(VOLTS, SOURCING)
+        assert "made safe: output at 0 V and off, read back" in caught.value.__notes__
+
+
 def test_a_message_that_is_not_understood_is_an_instrument_error_not_a_time_out(
     kind: Kind, build: Build
 ) -> None:

@@ -167,4 +167,4 @@ class Keithley2450(VirtualScpiSmu):
         words = [each.upper() for each in call.parameters[3:]] or ["READ"]
         if any(word not in self._buffer[0] for word in words):
             raise RejectedError(ILLEGAL_VALUE)
-        return ",".join(reading[word] for reading in self._buffer[first - 1 : last] for word in words)
+        return ", ".join(reading[word] for reading in self._buffer[first - 1 : last] for word in words)
