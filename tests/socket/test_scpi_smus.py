@@ -39,6 +39,7 @@ from tests.socket.scpi_smu_lab import (
     VOLTS,
     Kind,
     Lab,
+    Lagging,
     Resistor,
     lab,
 )
