@@ -8,7 +8,7 @@ import re
 import secrets
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakValueDictionary
 
 from drivers.instruments.replies import Measured, measured, named, number, whole
 from drivers.instruments.scpi import ScpiError, queued
@@ -162,14 +162,14 @@ class Mainframe:
         return Identity(who.maker, who.model, who.serial, who.firmware, "FLEX")
 
 
-_FRAMES: WeakKeyDictionary[Session, Mainframe] = WeakKeyDictionary()
+_FRAMES: WeakValueDictionary[int, Mainframe] = WeakValueDictionary()
 
 
 def mainframe(session: Session) -> Mainframe:
     """The mainframe at the end of a line; all drivers of its modules share it, as they share the session."""
-    frame = _FRAMES.get(session)
+    frame = _FRAMES.get(id(session))  # it holds the session: no other can have the number while it lives
     if frame is None:
-        frame = _FRAMES[session] = Mainframe(session)
+        frame = _FRAMES[id(session)] = Mainframe(session)
     return frame
 
 

@@ -46,6 +46,8 @@ class KeysightB1500Spgu:
         Leading and trailing edge; width and gap are twice that at least.
     load_ohms
         What it drives: the module raises its level for the share that its own 50 ohms would take.
+    settle_s
+        From switching on to the first start: the output relay has closed by then.
     pause
         Waits so many seconds.
     """
@@ -56,6 +58,7 @@ class KeysightB1500Spgu:
     serial: str | None = None
     edge_s: float = 20e-9
     load_ohms: float = 1e6
+    settle_s: float = 0.05
     pause: Callable[[float], None] = time.sleep
     errors_found: list[ScpiError] = field(default_factory=list[ScpiError], init=False)
     _frame: Mainframe = field(init=False)
@@ -171,6 +174,7 @@ class KeysightB1500Spgu:
         self._verify("SPRM?", [1, count])
         if not ours:
             flex.do(f"CN {self.channel}", f"SPUPD {self.channel}")
+            self.pause(self.settle_s)
         frame.pulses = (self.channel, pulse, count)
 
     def _set_pulse(self, pulse: Pulse, count: int) -> None:

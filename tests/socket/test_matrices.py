@@ -16,12 +16,11 @@ from drivers.instruments.keysight_b2200 import KeysightB2200
 from drivers.instruments.matrix import RelayMatrix
 from drivers.sim.bench import SimBench
 from drivers.sim.settings import SimSettings
-from drivers.sim.virtual.errorqueue import ErrorQueue
+from drivers.sim.virtual.errorqueue import ErrorQueue, InjectedError
 from drivers.sim.virtual.faults import Fault, FaultKind, Faults
 from drivers.sim.virtual.grid import DeviceGrid, Lines, Relays
 from drivers.sim.virtual.keithley_700 import Keithley700 as Virtual700
 from drivers.sim.virtual.keithley_700 import Virtual700Settings
-from drivers.sim.virtual.keithley_2600 import InjectedError
 from drivers.sim.virtual.keithley_3700 import Keithley3700 as Virtual3700
 from drivers.sim.virtual.keithley_3700 import Virtual3700Settings
 from drivers.sim.virtual.keysight_b2200 import KeysightB2200 as VirtualB2200

@@ -56,7 +56,7 @@ def say(lines: str, **settings: Any) -> str:
         ("FMT 11;CN 1;DV 1,20,2;TI 1,-12", "VAI+199.999E+99"),
         ("CN 1;DV 1,20,1;DZ 1\n*LRN? 1", "|DV1,20,+0.0000E+00,+1.000000E-04"),
         ("AIT 0,3,2E-3\n*LRN? 56", "|AIT0,3,2.000000E-03;AIT1,0,6.000000E+00;AZ0"),
-        ("SPPER 1E-6;SPPER?", "1.000000E-06"),
+        ("spper 1e-6;spper?", "1.000000E-06"),
         ("SPRM 1,25;SPRM?", "1,25"),
         ("SPT 501,1,0,1E-7,2E-8;SPT? 501,1", "0.000000E+00,1.000000E-07,2.000000E-08,2.000000E-08"),
         ("SPV 501,1,0,-1.5;SPV? 501,1", "0.000000E+00,-1.500000E+00"),
@@ -71,7 +71,7 @@ def test_a_line_is_answered_as_the_guide_says(lines: str, answer: str) -> None:
     ("line", "code"),
     [
         ("NONSENSE", 100),
-        ("fmt 1", 100),
+        ("FMT 99", 120),
         ("DV 1,x,0", 102),
         ("DV 1", 200),
         ("CN 1;DV 1", 102),

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+from annotated_types import Ge, Le
+from pydantic import Field
+
+from hil.config.validate import Config
 
 
 class Entry(NamedTuple):
@@ -41,3 +46,12 @@ class ErrorQueue:
     def clear(self) -> None:
         """Forget all."""
         self._entries.clear()
+
+
+class InjectedError(Config):
+    """An error put into the queue whenever a line contains ``on``, ``times`` over."""
+
+    on: str = Field(description="part of the line")
+    code: int = Field(description="number in the error queue")
+    message: str = Field(description="its text")
+    times: Annotated[int, Ge(1), Le(1000)] = Field(default=1, description="how many entries")

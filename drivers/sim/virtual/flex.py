@@ -76,7 +76,7 @@ class FlexParser:
         return "".join(f"{each}\r\n" for each in ([answer] if answer else []) + values).encode()
 
     def _do(self, text: str) -> tuple[str, str | None]:
-        match = re.fullmatch(r"(\*?[A-Z]+\??)\s*(.*)", text)
+        match = re.fullmatch(r"(\*?[A-Z]+\??)\s*(.*)", text.upper())  # headers in any case (page 1-22)
         if match is None or match[1] not in self._handlers:
             raise RefusedError(UNDEFINED)
         try:

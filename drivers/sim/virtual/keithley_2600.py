@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import bisect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
-from annotated_types import Ge, Le
 from pydantic import Field
 
-from drivers.sim.virtual.errorqueue import Entry, ErrorQueue
+from drivers.sim.virtual.errorqueue import Entry
+from drivers.sim.virtual.errorqueue import InjectedError as InjectedError
 from drivers.sim.virtual.grid import Load
-from drivers.sim.virtual.tsp import TspError, Value, printed, run
-from hil.config.validate import Config
+from drivers.sim.virtual.tsp import TspError, Value
+from drivers.sim.virtual.tsp_node import TspNode, TspSettings, nil, numeric
 
 _OVERFLOW = 9.91e37
 _TOO_BIG = Entry(1102, "Parameter too big")
@@ -47,28 +47,15 @@ _CONSTANTS = {
 }  # fmt: skip
 
 
-class InjectedError(Config):
-    """An error put into the queue whenever a line contains ``on``, ``times`` over."""
-
-    on: str = Field(description="part of the line")
-    code: int = Field(description="number in the error queue")
-    message: str = Field(description="its text")
-    times: Annotated[int, Ge(1), Le(1000)] = Field(default=1, description="how many entries")
-
-
-class Virtual2600Settings(Config):
+class Virtual2600Settings(TspSettings):
     """One virtual Series 2600B."""
 
     model: str = Field(default="2636B", pattern=r"^26[013][1-6]B$", description="as in *IDN?")
-    serial: str = Field(default="4000001", pattern=r"^[0-9A-Za-z]{1,20}$", description="serial number")
     firmware: str = Field(default="3.3.5", description="firmware revision")
     line_hz: float = Field(default=50.0, gt=0, description="power line frequency")
-    prompts: bool = Field(default=False, description="whether localnode.prompts was left on")
     interlock_open: bool = Field(default=False, description="outputs over 42 V are blocked")
     coerced: dict[str, float] = Field(default={}, description='what sticks: "source.limiti" to its value')
     overflow: bool = Field(default=False, description="every current overflows the meter")
-    broken: str = Field(default="", description="lines that contain this are taken for syntax errors")
-    errors: list[InjectedError] = Field(default=[], description="errors that come by themselves")
 
 
 @dataclass
@@ -110,117 +97,56 @@ class Channel:
         return volts * limit / abs(amperes), math.copysign(limit, amperes), True
 
 
-class Keithley2600:
+class Keithley2600(TspNode):
     """The instrument. ``loads`` are what channels a and b are connected to."""
 
     def __init__(self, settings: Virtual2600Settings, *loads: Load) -> None:
+        super().__init__(settings, settings.model)
         self.settings = settings
-        self.errors = ErrorQueue()
-        self.seconds = 0.0
         family = _FAMILIES[settings.model[:3]]
         count = 1 if settings.model[3] in "15" else 2
         self.channels = {
             f"smu{letter}": Channel(load, f"{settings.serial}:smu{letter}", family)
             for letter, load in zip("ab"[:count], loads, strict=False)
         }
-        self._globals: dict[str, Value] = {}
-        self._precision = 6
-        self._printed: list[str] = []
 
-    def receive(self, line: bytes) -> bytes:
-        """One message; what it prints."""
-        text = line.decode("latin-1").strip()
-        self._printed = []
-        for injected in self.settings.errors:
-            if injected.on in text:
-                for _ in range(injected.times):
-                    self.errors.add(Entry(injected.code, injected.message))
-        if text == "*IDN?":
-            s = self.settings
-            self._printed.append(f"Keithley Instruments Inc., Model {s.model}, {s.serial}, {s.firmware}")
-        elif text == "*RST":
-            self._reset()
-        elif text == "*CLS":
-            self.errors.clear()
-        elif self.settings.broken and self.settings.broken in text:
-            self.errors.add(Entry(-285, "TSP Syntax error at line 1: unexpected symbol near `<eof>'"))
-        elif text not in ("", "abort"):
-            try:
-                run(text, self)
-            except TspError as error:
-                self.errors.add(Entry(error.code, str(error)))
-        prompt = ["TSP>"] if self.settings.prompts else []
-        return "".join(f"{each}\n" for each in (*self._printed, *prompt)).encode("latin-1")
+    def identity(self) -> str:
+        """The answer to ``*IDN?``."""
+        s = self.settings
+        return f"Keithley Instruments Inc., Model {s.model}, {s.serial}, {s.firmware}"
+
+    def reset(self) -> None:
+        """Factory defaults; outputs off."""
+        for channel in self.channels.values():
+            channel.reset()
+
+    def wait(self, seconds: float) -> None:
+        """Time passes, for outputs that are on too."""
+        super().wait(seconds)
+        for channel in self.channels.values():
+            channel.seconds_on += seconds * bool(channel.values["source.output"])
 
     def get(self, path: str) -> Value:
         """Value of a name."""
         head, _, rest = path.partition(".")
         if head in self.channels:
             return self._channel_value(self.channels[head], rest)
-        if not rest:
-            return self._globals.get(path)
-        if head not in ("errorqueue", "format", "localnode"):
-            raise _nil(head)
-        known: dict[str, Value] = {
-            "errorqueue.count": float(len(self.errors)),
-            "format.asciiprecision": float(self._precision),
-            "localnode.linefreq": self.settings.line_hz,
-            "localnode.model": self.settings.model,
-            "localnode.serialno": self.settings.serial,
-            "localnode.revision": self.settings.firmware,
-            "localnode.prompts": float(self.settings.prompts),
-            "localnode.showerrors": 0.0,
-        }
-        return known.get(path)
+        return self.settings.line_hz if path == "localnode.linefreq" else super().get(path)
 
     def set(self, path: str, value: Value) -> None:
         """Assign to a name."""
         head, _, rest = path.partition(".")
         if head in self.channels:
             self._set_channel(self.channels[head], rest, value)
-        elif path == "format.asciiprecision":
-            self._precision = int(min(16.0, max(1.0, _number(value)))) or 6
-        elif rest:
-            raise _nil(head)
         else:
-            self._globals[path] = value
+            super().set(path, value)
 
     def call(self, path: str, arguments: Sequence[Value]) -> tuple[Value, ...]:
         """Call a function."""
         head, _, rest = path.partition(".")
         if head in self.channels:
             return self._measure(self.channels[head], rest)
-        functions: dict[str, Callable[[], tuple[Value, ...]]] = {
-            "print": lambda: self._print(arguments),
-            "delay": lambda: self._wait(_number(arguments[0] if arguments else None)),
-            "reset": self._reset,
-            "errorqueue.next": self._next_error,
-            "errorqueue.clear": lambda: (self.errors.clear(), ())[1],
-        }
-        if path not in functions:
-            raise TspError(-286, f"TSP Runtime error at line 1: attempt to call field `{path}' (a nil value)")
-        return functions[path]()
-
-    def _print(self, values: Sequence[Value]) -> tuple[Value, ...]:
-        self._printed.append("\t".join(printed(value, self._precision) for value in values))
-        return ()
-
-    def _wait(self, seconds: float) -> tuple[Value, ...]:
-        self.seconds += seconds
-        for channel in self.channels.values():
-            channel.seconds_on += seconds * bool(channel.values["source.output"])
-        return ()
-
-    def _reset(self) -> tuple[Value, ...]:
-        for channel in self.channels.values():
-            channel.reset()
-        return ()
-
-    def _next_error(self) -> tuple[Value, ...]:
-        entry = self.errors.next()
-        if entry is None:
-            return 0.0, "Queue Is Empty", 0.0, 1.0
-        return float(entry.code), entry.message, float(entry.severity), 1.0
+        return super().call(path, arguments)
 
     def _channel_value(self, channel: Channel, rest: str) -> Value:
         if rest == "source.compliance":
@@ -229,7 +155,7 @@ class Keithley2600:
             return float(_CONSTANTS[rest])
         value = channel.values.get(rest)
         if value is None and rest.count(".") and rest.split(".")[0] not in ("source", "measure"):
-            raise _nil(rest.split(".")[0])
+            raise nil(rest.split(".")[0])
         return None if value is None else float(value)
 
     def _measure(self, channel: Channel, function: str) -> tuple[Value, ...]:
@@ -240,7 +166,7 @@ class Keithley2600:
             raise TspError(
                 -286, f"TSP Runtime error at line 1: attempt to call field `{function}' (a nil value)"
             )
-        self._wait(channel.values["measure.nplc"] / self.settings.line_hz)
+        self.wait(channel.values["measure.nplc"] / self.settings.line_hz)
         channel.readings += 1
         volts, amperes, _ = channel.driven(self.settings.line_hz)
         bound = 1.02 * (
@@ -255,9 +181,9 @@ class Keithley2600:
     def _set_channel(self, channel: Channel, rest: str, value: Value) -> None:
         if rest not in channel.values:
             if rest.split(".")[0] not in ("source", "measure", "sense"):
-                raise _nil(rest)
+                raise nil(rest)
             raise TspError(-286, f"TSP Runtime error at line 1: `{rest}' is read-only or unknown")
-        number = _number(value)
+        number = numeric(value)
         wrong = self._wrong(channel, rest, number)
         if wrong is not None:
             self.errors.add(wrong)
@@ -295,13 +221,3 @@ class Keithley2600:
             return _UNSAFE if number > most else None
         blocked = self.settings.interlock_open and values["source.rangev"] > family.interlock_v
         return _INTERLOCK if rest == "source.output" and number == 1 and blocked else None
-
-
-def _number(value: Value) -> float:
-    if isinstance(value, bool) or not isinstance(value, float):
-        raise TspError(-286, "TSP Runtime error at line 1: number expected")
-    return value
-
-
-def _nil(name: str) -> TspError:
-    return TspError(-286, f"TSP Runtime error at line 1: attempt to index global `{name}' (a nil value)")

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
-from drivers.sim.virtual.errorqueue import Entry
+from drivers.sim.virtual.errorqueue import Entry, InjectedError
 from drivers.sim.virtual.flex import CHANNEL, OFF, VALUE, FlexParser, Handler, RefusedError
 from drivers.sim.virtual.grid import Load, PulseLoad
-from drivers.sim.virtual.keithley_2600 import InjectedError
 from drivers.sim.virtual.spgu import Spgu
 from hil.config.validate import Config
 

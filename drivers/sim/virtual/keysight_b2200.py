@@ -9,9 +9,8 @@ import re
 
 from pydantic import Field
 
-from drivers.sim.virtual.errorqueue import Entry, ErrorQueue
+from drivers.sim.virtual.errorqueue import Entry, ErrorQueue, InjectedError
 from drivers.sim.virtual.grid import Relays
-from drivers.sim.virtual.keithley_2600 import InjectedError
 from drivers.sim.virtual.scpi import (
     CONFLICT,
     ILLEGAL_VALUE,

@@ -56,7 +56,7 @@ class TspMatrix(TspNode):
         relays: Relays,
     ) -> None:
         super().__init__(settings, model)
-        self._settings = settings
+        self.settings = settings
         self._slots = slots
         self._channels = channels
         self._order = list(channels)
@@ -94,7 +94,7 @@ class TspMatrix(TspNode):
             super().set(path, value)
         elif numeric(value) not in (0, 1, 2):
             self.errors.add(Entry(1115, "Parameter error: connection rule"))
-        elif self._settings.rule is None:
+        elif self.settings.rule is None:
             self._rule = int(numeric(value))
 
     def call(self, path: str, arguments: Sequence[Value]) -> tuple[Value, ...]:
@@ -137,7 +137,7 @@ class TspMatrix(TspNode):
 
     def _forbid(self, text: str) -> None:
         asked = self._named(text, slots=True)
-        if asked is not None and not self._settings.deaf:
+        if asked is not None and not self.settings.deaf:
             self.forbidden |= set(asked)
 
     def _allow(self, text: str) -> None:
@@ -181,7 +181,7 @@ class TspMatrix(TspNode):
 
     def _apply(self, closed: set[str]) -> None:
         """The relays move; the settling time passes before the instrument goes on."""
-        now = (closed - set(self._settings.dead)) | (self.closed & set(self._settings.welded))
+        now = (closed - set(self.settings.dead)) | (self.closed & set(self.settings.welded))
         for name in now - self.closed:
             self.counts[name] += 1
         if now != self.closed:

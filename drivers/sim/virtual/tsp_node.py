@@ -9,8 +9,7 @@ from collections.abc import Callable, Sequence
 
 from pydantic import Field
 
-from drivers.sim.virtual.errorqueue import Entry, ErrorQueue
-from drivers.sim.virtual.keithley_2600 import InjectedError
+from drivers.sim.virtual.errorqueue import Entry, ErrorQueue, InjectedError
 from drivers.sim.virtual.tsp import TspError, Value, printed, run
 from hil.config.validate import Config
 
@@ -31,7 +30,7 @@ class TspNode:
     def __init__(self, settings: TspSettings, model: str) -> None:
         self.errors = ErrorQueue()
         self.seconds = 0.0
-        self._node = settings
+        self.settings = settings
         self._model = model
         self._globals: dict[str, Value] = {}
         self._precision = 6
@@ -41,30 +40,38 @@ class TspNode:
         """One message; what it prints."""
         text = line.decode("latin-1").strip()
         self._printed = []
-        for injected in self._node.errors:
+        for injected in self.settings.errors:
             if injected.on in text:
                 for _ in range(injected.times):
                     self.errors.add(Entry(injected.code, injected.message))
         if text == "*IDN?":
-            node = self._node
-            told = f"KEITHLEY INSTRUMENTS INC.,MODEL {self._model},{node.serial},{node.firmware}"
-            self._printed.append(told)
+            self._printed.append(self.identity())
         elif text == "*RST":
             self.reset()
         elif text == "*CLS":
             self.errors.clear()
-        elif self._node.broken and self._node.broken in text:
+        elif self.settings.broken and self.settings.broken in text:
             self.errors.add(Entry(-285, "TSP Syntax error at line 1: unexpected symbol near `<eof>'"))
         elif text not in ("", "abort"):
             try:
                 run(text, self)
             except TspError as error:
                 self.errors.add(Entry(error.code, str(error)))
-        prompt = ["TSP>"] if self._node.prompts else []
+        prompt = ["TSP>"] if self.settings.prompts else []
         return "".join(f"{each}\n" for each in (*self._printed, *prompt)).encode("latin-1")
+
+    def identity(self) -> str:
+        """The answer to ``*IDN?``."""
+        return (
+            f"KEITHLEY INSTRUMENTS INC.,MODEL {self._model},{self.settings.serial},{self.settings.firmware}"
+        )
 
     def reset(self) -> None:
         """Factory defaults."""
+
+    def wait(self, seconds: float) -> None:
+        """Time passes; nobody waits for it."""
+        self.seconds += seconds
 
     def get(self, path: str) -> Value:
         """Value of a name."""
@@ -77,9 +84,9 @@ class TspNode:
             "errorqueue.count": float(len(self.errors)),
             "format.asciiprecision": float(self._precision),
             "localnode.model": self._model,
-            "localnode.serialno": self._node.serial,
-            "localnode.revision": self._node.firmware,
-            "localnode.prompts": float(self._node.prompts),
+            "localnode.serialno": self.settings.serial,
+            "localnode.revision": self.settings.firmware,
+            "localnode.prompts": float(self.settings.prompts),
             "localnode.showerrors": 0.0,
         }
         return known.get(path)
@@ -97,7 +104,7 @@ class TspNode:
         """Call a function."""
         functions: dict[str, Callable[[], tuple[Value, ...]]] = {
             "print": lambda: self._print(arguments),
-            "delay": lambda: self._wait(numeric(arguments[0] if arguments else None)),
+            "delay": lambda: (self.wait(numeric(arguments[0] if arguments else None)), ())[1],
             "reset": lambda: (self.reset(), ())[1],
             "errorqueue.next": self._next_error,
             "errorqueue.clear": lambda: (self.errors.clear(), ())[1],
@@ -108,10 +115,6 @@ class TspNode:
 
     def _print(self, values: Sequence[Value]) -> tuple[Value, ...]:
         self._printed.append("\t".join(printed(value, self._precision) for value in values))
-        return ()
-
-    def _wait(self, seconds: float) -> tuple[Value, ...]:
-        self.seconds += seconds
         return ()
 
     def _next_error(self) -> tuple[Value, ...]:
