@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -59,6 +60,22 @@ class Resistor:
 
     def pulse(self, source: str, pulse: Pulse, count: int) -> None:
         self.pulses.append((source, pulse, count))
+
+
+@dataclass
+class Behind:
+    """Once it lags, the first answers ever given come again instead of new ones."""
+
+    virtual: Any
+    lags: bool = False
+    first: list[bytes] = field(default_factory=list[bytes])
+
+    def receive(self, line: bytes) -> bytes:
+        answer = self.virtual.receive(line)
+        if self.lags:
+            return self.first.pop(0) if answer and self.first else answer
+        self.first += [answer] * bool(answer)
+        return answer
 
 
 @dataclass
@@ -461,3 +478,20 @@ def test_make_safe_reports_what_it_could_not_verify_and_never_raises() -> None:
     session.close()
     for each in both:
         assert each.make_safe()
+
+
+def test_old_answers_to_who_is_there_are_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = itertools.count(7)
+    monkeypatch.setattr("drivers.instruments.flex.secrets.randbelow", lambda limit: next(words) % limit)
+    load = Resistor()
+    talker = Behind(KeysightB1500(VirtualB1500Settings(), {1: load, 2: load}))
+    outlet, once = Outlet(talker), QUICK.model_copy(update={"attempts": 1})
+    with serving([outlet]), open_session(outlet.resource, once, role="b1500") as session:
+        smu = KeysightB1500Smu(session)
+        smu.attach()
+        talker.lags = True
+        with pytest.raises(DesyncError):
+            smu.attach()
+        talker.first.clear()
+        smu.attach()
+        np.testing.assert_allclose(smu.measure(VOLTS, SOURCING).amperes, VOLTS / 1e6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -135,6 +136,22 @@ class Wires:
     def switch(self, closed: Any) -> None:
         self.closed = frozenset(closed)
         self.steps.append(self.closed)
+
+
+@dataclass
+class Behind:
+    """Once it lags, the first answers ever given come again instead of new ones."""
+
+    virtual: Any
+    lags: bool = False
+    first: list[bytes] = field(default_factory=list[bytes])
+
+    def receive(self, line: bytes) -> bytes:
+        answer = self.virtual.receive(line)
+        if self.lags:
+            return self.first.pop(0) if answer and self.first else answer
+        self.first += [answer] * bool(answer)
+        return answer
 
 
 @dataclass
@@ -449,3 +466,20 @@ def test_make_safe_reports_what_it_could_not_verify_and_never_raises(family: Fam
     assert "does not answer" in matrix.make_safe()[0]
     session.close()
     assert matrix.make_safe()
+
+
+@pytest.mark.parametrize("family", FAMILY)
+def test_old_answers_to_who_is_there_are_found_out(family: Family, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = itertools.count(7)
+    monkeypatch.setattr("drivers.instruments.scpi.secrets.randbelow", lambda limit: next(words) % limit)
+    talker = Behind(family.virtual({}, Wires()))
+    outlet, once = Outlet(talker), QUICK.model_copy(update={"attempts": 1})
+    with serving([outlet]), open_session(outlet.resource, once, role="matrix") as session:
+        matrix = family.driver(session)
+        matrix.attach()
+        talker.lags = True
+        with pytest.raises(DesyncError):
+            matrix.attach()
+        talker.first.clear()
+        matrix.attach()
+        matrix.connect(SOME)
