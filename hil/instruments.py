@@ -42,6 +42,18 @@ class Instrument(Protocol):
         """Exchanges over its line so far."""
         ...
 
+    def attach(self) -> None:
+        """Bring the line up and find out who is there; no output changes.
+
+        Raises
+        ------
+        IdentityError
+            As `identify`.
+        BenchError
+            Nobody answers as this instrument does.
+        """
+        ...
+
     def identify(self) -> Identity:
         """Ask who is there; changes nothing.
 
@@ -101,6 +113,10 @@ class Readings(NamedTuple):
 class Smu(Instrument, Protocol):
     """A source-measure unit, one channel."""
 
+    def check(self, volts: Floats, sourcing: Sourcing) -> None:
+        """Refuse what `measure` would, with LimitError; nothing is sent."""
+        ...
+
     def measure(self, volts: Floats, sourcing: Sourcing) -> Readings:
         """Source each voltage [k], measure its current, and go back to 0 V; the output stays on at 0 V.
 
@@ -121,6 +137,10 @@ class Smu(Instrument, Protocol):
 @runtime_checkable
 class Pulser(Instrument, Protocol):
     """A pulse generator, one channel."""
+
+    def check(self, pulse: Pulse, count: int) -> None:
+        """Refuse what `burst` would, with LimitError; nothing is sent."""
+        ...
 
     def burst(self, pulse: Pulse, count: int) -> None:
         """Put out exactly ``count`` pulses (1 or more), 0 V between and after; back when they are over.

@@ -84,7 +84,7 @@ class Keithley2600:
         """Exchanges so far."""
         return self.session.transactions
 
-    def connect(self) -> None:
+    def attach(self) -> None:
         """Find out who is there; no output changes. Errors found in the queue are in ``errors_found``.
 
         Raises IdentityError as `identify`, BenchError if nobody answers as a Series 2600B does.
@@ -121,7 +121,7 @@ class Keithley2600:
 
     def measure(self, volts: Floats, sourcing: Sourcing) -> Readings:
         """See `hil.instruments.Smu.measure`; one transaction for up to 8 points once the settings are in."""
-        self._check(volts, sourcing)
+        self.check(volts, sourcing)
         found: list[tuple[Measured, Measured, bool]] = []
         try:
             self._set_up(float(np.max(np.abs(volts), initial=0.0)), sourcing)
@@ -166,7 +166,8 @@ class Keithley2600:
         self._set = None  # it may have been switched off and on since
         self.identify()
 
-    def _check(self, volts: Floats, sourcing: Sourcing) -> None:
+    def check(self, volts: Floats, sourcing: Sourcing) -> None:
+        """See `hil.instruments.Smu.check`."""
         role, top = self.session.role, self._family.volts[-1]
         if volts.ndim != 1:
             raise LimitError(f"{role}: voltages of shape {volts.shape}; a list is needed")

@@ -170,13 +170,15 @@ class KeysightB1500Smu:
         self._verify(31, Learnt("FMT", [11, 0]))
         self._verify(55, Learnt("AAD", [slot, 0]))
         self._verify(56, Learnt("AIT", [0, 3, float(seconds)]))
-        self._verify(slot, Learnt("DV", [slot, _ANY, 0, float(compliance)]))  # a range has several numbers
+        # A range has several numbers. What is set is rounded to the 20000th part of its range (page 1-37).
+        rounding = self._family.range_a(sourcing.compliance_a) / 20000
+        self._verify(slot, Learnt("DV", [slot, _ANY, 0, float(compliance)]), rounding)
         self._set, frame.integration_s = (frame.epoch, top, sourcing), sourcing.integration_s
 
-    def _verify(self, kind: int, asked: Learnt) -> None:
+    def _verify(self, kind: int, asked: Learnt, rounding: float = 0.0) -> None:
         """That a setting is held; what the instrument tells beyond the parameters asked for is left open."""
         held = self._frame.flex.learn(kind)
-        if not any(each.command == asked.command and _alike(each.parameters, asked) for each in held):
+        if not any(_alike(each, asked, rounding) for each in held):
             raise SettingError(f"{self.session.role}: {asked} was set; *LRN? {kind} tells {held}")
 
     def _lines(self, volts: Floats, top: float, sourcing: Sourcing) -> list[tuple[str, int]]:
@@ -202,8 +204,10 @@ class KeysightB1500Smu:
         return self._frame.flex.spots(line, [letter + "I", letter + "V"] * (count // 2), timeout_s=longest)
 
 
-def _alike(held: Sequence[float], asked: Learnt) -> bool:
-    wanted = asked.parameters
-    if len(held) < len(wanted):
+def _alike(held: Learnt, asked: Learnt, rounding: float) -> bool:
+    if held.command != asked.command or len(held.parameters) < len(asked.parameters):
         return False
-    return all(math.isnan(w) or abs(h - w) <= 1e-5 * abs(w) for h, w in zip(held, wanted, strict=False))
+    return all(
+        math.isnan(wanted) or abs(now - wanted) <= rounding + 1e-5 * abs(wanted)
+        for now, wanted in zip(held.parameters, asked.parameters, strict=False)
+    )

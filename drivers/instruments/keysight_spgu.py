@@ -26,6 +26,7 @@ _LOAD_OHMS = (0.1, 1e6)
 _PERIOD_S = (20e-9, 10.0)
 _EDGE_S = (20e-9, 0.4)
 _STEP_S = 10e-9
+_ROUNDING_V = 0.5e-3
 _MOST = 1_000_000
 _POLL_S = 0.01
 
@@ -198,12 +199,12 @@ class KeysightB1500Spgu:
         self._verify(f"SPM? {channel}", [1])
         self._verify(f"SPT? {channel},1", [0, width, self.edge_s, self.edge_s])
         self._verify(f"SER? {channel}", [self.load_ohms])
-        self._verify(f"SPV? {channel},1", [0, volts])
+        self._verify(f"SPV? {channel},1", [0, volts], _ROUNDING_V)
 
-    def _verify(self, query: str, asked: list[float]) -> None:
+    def _verify(self, query: str, asked: list[float], rounding: float = 0.0) -> None:
         held = self._frame.flex.ask("", query, numbers)
         if len(held) != len(asked) or any(
-            abs(h - a) > 1e-5 * abs(a) for h, a in zip(held, asked, strict=True)
+            abs(h - a) > rounding + 1e-5 * abs(a) for h, a in zip(held, asked, strict=True)
         ):
             raise SettingError(f"{self.session.role}: {asked} was set; {query!r} is answered {held}")
 

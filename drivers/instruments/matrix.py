@@ -39,7 +39,7 @@ class RelayMatrix(ABC):
 
     session: Session
     serial: str | None = None
-    forbidden: Collection[Crosspoint] = ()
+    forbidden: Sequence[Crosspoint] = ()
     errors_found: Sequence[tuple[int, str]] = field(default=(), init=False)
     _names: dict[Crosspoint, str] = field(default_factory=dict[Crosspoint, str], init=False)
     _prepared: bool = field(default=False, init=False)

@@ -14,14 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.array_controller import ArrayController
+from drivers.checks import Checks
 from drivers.line import lowering
-from drivers.line.checks import Checks
 from drivers.line.lowering import Reading, Ticks, Wires
 from drivers.line.orders import Bias, Order, ReadOrder, Result, WaitOrder
-from drivers.line.settings import LineBenchSettings, channel_list
+from drivers.line.settings import LineBenchSettings
 from drivers.sim.models import sheet
 from drivers.sim.settings import ReadSettings
 from drivers.transport.session import open_session
+from drivers.wiring import channel_list
 from hil.bench import ArrayInfo, Cost, Execution
 from hil.errors import BenchError, ConfigError, ScheduleError
 from hil.instruments import Identity

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import final
 
-from drivers.line.settings import LineBenchSettings, channel_list
+from drivers.line.settings import LineBenchSettings
 from drivers.sim.settings import DisturbSettings, ReadSettings, SimSettings
 from drivers.sim.virtual.controller import VirtualController
 from drivers.sim.virtual.controller_grid import Grid, Hardware
 from drivers.sim.virtual.controller_settings import VirtualControllerSettings
+from drivers.wiring import channel_list
 
 SERIAL = "V0001"
 

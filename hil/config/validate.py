@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, cast, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, PrivateAttr, ValidationError
@@ -57,6 +58,11 @@ class Config(BaseModel):
             return dotted(keys)
         full = document.path + keys
         return ": ".join(part for part in (document.where(full), dotted(full)) if part)
+
+    def beside(self, path: str) -> Path:
+        """A relative path, counted from the folder of the file that this was read from, if it was."""
+        document = self._source.document
+        return Path(path) if document is None else Path(document.name).parent / path
 
     @classmethod
     def __get_pydantic_json_schema__(

@@ -349,6 +349,13 @@ def test_a_setting_of_the_smu_that_sticks_is_found_before_any_voltage(
     assert not bench.virtual.smus[1].on
 
 
+def test_what_an_instrument_rounds_to_its_resolution_is_no_fault(build: Build) -> None:
+    bench = build(coerced={"compliance": 1.00003e-4, "SPV": 1.2347})
+    assert not bench.smu.measure(VOLTS, SOURCING).clipped.any()
+    bench.pulser.burst(PULSE, 1)
+    assert bench.count == 1
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("SPPER", 1e-6), ("SPRM", 9), ("SPV", 0.5), ("SPT", 2e-7), ("SER", 50.0)]
 )

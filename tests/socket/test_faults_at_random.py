@@ -43,7 +43,7 @@ def test_with_faults_everywhere_a_reading_is_right_or_an_error_and_safe_is_safe(
         smu = Keithley2600(session)
         while session.identify is None:
             try:
-                smu.connect()
+                smu.attach()
             except BenchError:
                 continue
         for number in range(MEASUREMENTS):
@@ -62,7 +62,7 @@ def test_with_faults_everywhere_a_reading_is_right_or_an_error_and_safe_is_safe(
         faults.faults.clear()
         with open_session(outlet.resource, TransportSettings(quiet=0.001)) as patient:
             smu = Keithley2600(patient)
-            smu.connect()
+            smu.attach()
             assert smu.make_safe() == ()
     assert (wrong, unsafe) == (0, 0)
     assert right > MEASUREMENTS / 10

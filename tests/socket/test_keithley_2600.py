@@ -79,7 +79,7 @@ def lab(
     outlet = Outlet(instrument, Faults(list(faults)), pty=pty)
     with serving([outlet]), open_session(outlet.resource, settings, role="smu") as session:
         smu = Keithley2600(session)
-        smu.connect()
+        smu.attach()
         yield Lab(smu, instrument, load, outlet)
 
 
@@ -144,7 +144,7 @@ def test_the_smu_reads_the_device_behind_the_closed_crosspoint() -> None:
     outlet = Outlet(Virtual2600(Virtual2600Settings(), grid.terminal(0), grid.terminal(1)))
     with serving([outlet]), open_session(outlet.resource, QUICK) as session:
         smu = Keithley2600(session)
-        smu.connect()
+        smu.attach()
         amperes = smu.measure(np.full(50, 0.1), Sourcing(1e-3, 1e-3)).amperes
     truth = 0.1 * float(grid.conductances("main")[2, 1])
     assert abs(amperes.mean() - truth) < 0.02 * truth
@@ -238,7 +238,7 @@ def test_the_wrong_instrument_is_refused(settings: dict[str, Any], message: str)
     with serving([outlet]), open_session(outlet.resource, QUICK, role="smu") as session:
         smu = Keithley2600(session, serial="4089762" if "serial" in settings else None)
         with pytest.raises((IdentityError, DesyncError), match=message):
-            smu.connect()
+            smu.attach()
 
 
 def test_channel_b_of_a_single_channel_model_is_refused() -> None:
@@ -246,7 +246,7 @@ def test_channel_b_of_a_single_channel_model_is_refused() -> None:
     with serving([outlet]), open_session(outlet.resource, QUICK, role="smu") as session:
         smu = Keithley2600(session, channel="b")
         with pytest.raises(IdentityError, match="no channel b"):
-            smu.connect()
+            smu.attach()
 
 
 KINDS: tuple[FaultKind, ...] = (
@@ -286,7 +286,7 @@ def test_make_safe_reports_what_it_could_not_verify_and_never_raises() -> None:
     with serving([outlet]):
         session = open_session(outlet.resource, QUICK, role="smu")
         smu = Keithley2600(session)
-        smu.connect()
+        smu.attach()
         assert smu.make_safe() == smu.make_safe() == ()
     problems = smu.make_safe()
     assert problems

@@ -11,14 +11,9 @@ import pytest
 
 from drivers.sim.bench import SimBench
 from drivers.sim.settings import SimSettings
-from hil import setup
-from hil.bench import Bench, Cost, CostMeter, Execution
+from hil.bench import Bench
 from hil.conformance import check_bench
-from hil.limits import LimitedBench, Limits
-from hil.plan import run
-from hil.schedule import Schedule
-from hil.training.controller import Training, train
-from tests.sim.test_training import Notes
+from tests.socket.keystone import trained
 from tests.socket.line_server import line_bench
 
 
@@ -60,32 +55,6 @@ READ = {"voltage": 0.1, "integration": 1e-6}
 LARGE = {"arrays": {"main": {"rows": "0-63", "cols": "0-47"}}, "device": DEVICE, "read": READ}
 
 
-class Meter:
-    """Adds up what a run cost."""
-
-    def __init__(self) -> None:
-        self.costs = CostMeter()
-
-    def before(self, schedule: Schedule, *, durable: bool) -> None:
-        """Nothing is known yet."""
-
-    def after(self, schedule: Schedule, execution: Execution) -> None:
-        for op, cost in zip(schedule, execution.costs, strict=True):
-            self.costs.add(type(op).__name__, cost)
-
-
-def trained(bench: Bench, *overrides: str) -> Cost:
-    """Train the digits on a bench; what it took."""
-    spec, _ = setup.load_experiment(None, (*DIGITS, *overrides))
-    data = setup.load_data(spec)
-    limited = LimitedBench(bench, Limits())
-    network = setup.build_network(spec, data, limited)
-    training = Training(network, data, spec.gradient, spec.update, spec.training, spec.initial, spec.seed)
-    meter = Meter()
-    run(train(training, Notes()), limited, meter)
-    return meter.costs.total
-
-
 @pytest.mark.parametrize(
     ("gradient", "update", "link"),
     [
@@ -101,10 +70,10 @@ def test_the_same_protocol_ends_in_the_same_conductances_as_on_the_simulated_ben
     method = (f"gradient={gradient}", f"update={update}")
     simulated = SimBench(SimSettings(device=DEVICE, read=READ), {"main": (64, 48)}, seed=5)
     start = simulated.conductances("main")
-    expected = trained(simulated, *method)
+    expected = trained(simulated, *DIGITS, *method)
     with line_bench(**LARGE, virtual={"seed": 5, "link": link}) as (bench, there):
         np.testing.assert_array_equal(there.grid.bench.conductances("main"), start)
-        cost = trained(bench, *method)
+        cost = trained(bench, *DIGITS, *method)
         found = there.grid.bench.conductances("main")
         counters = there.grid.counters
         assert int(counters.each.sum()) == counters.pulses == cost.pulses
@@ -125,9 +94,9 @@ def test_the_same_protocol_ends_in_the_same_conductances_as_on_the_simulated_ben
 def test_nudges_by_pulses_find_the_gradient_that_they_find_on_the_simulated_bench() -> None:
     method = ("gradient={name: dgc, nudge: pulse}", "update=bidirectional", "data.train=20")
     simulated = SimBench(SimSettings(device=DEVICE, read=READ), {"main": (64, 48)}, seed=5)
-    expected = trained(simulated, *method)
+    expected = trained(simulated, *DIGITS, *method)
     with line_bench(**LARGE, virtual={"seed": 5}) as (bench, there):
-        cost = trained(bench, *method)
+        cost = trained(bench, *DIGITS, *method)
         np.testing.assert_allclose(
             there.grid.bench.conductances("main"), simulated.conductances("main"), rtol=1e-6
         )

@@ -10,9 +10,9 @@ import pytest
 from drivers.line.answers import Answer, BoardLimits, BoardState
 from drivers.line.frames import Reply, channels_text, flags, program_crc, seal, unseal, vector, vector_text
 from drivers.line.orders import ReadOrder, WaitOrder
-from drivers.line.settings import channel_list
 from drivers.line.virtual import virtual_grid
 from drivers.sim.virtual.controller_board import Board
+from drivers.wiring import channel_list
 from hil.errors import DesyncError
 from tests.socket.line_server import line_settings
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from drivers.line import driver
-from drivers.line.settings import LineBenchSettings, channel_list
+from drivers.line.settings import LineBenchSettings
 from drivers.line.virtual import virtual_grid
+from drivers.wiring import channel_list
 from hil.config.validate import validate
 from hil.config.yaml import load_yaml
 from hil.errors import ConfigError

@@ -101,7 +101,7 @@ def recorded(path: Path) -> list[Message]:
         open_session(outlet.resource, TransportSettings(quiet=0.002), wire, role="smu") as session,
     ):
         smu = Keithley2600(session)
-        smu.connect()
+        smu.attach()
         smu.measure(np.array([0.1, -0.2]), SOURCING)
     wire.close()
     return list(read_wire(path))
@@ -111,7 +111,7 @@ def test_a_recorded_measurement_is_replayed_offline(tmp_path: Path) -> None:
     messages = recorded(tmp_path / "wire.jsonl")
     with replay(messages, "smu") as session:
         smu = Keithley2600(session)
-        smu.connect()
+        smu.attach()
         readings = smu.measure(np.array([0.1, -0.2]), SOURCING)
     np.testing.assert_allclose(readings.amperes, [1e-7, -2e-7], rtol=1e-8)
 

@@ -141,7 +141,7 @@ def test_the_exchanges_of_the_driver_keep_the_digits_of_100_ns_and_100_na() -> N
         messages.append(Message(0.0, "smu", "received", answered.encode() + b"\n", 0.0))
     with replay(messages, "smu") as session:
         smu = Keithley2600(session)
-        smu.connect()
+        smu.attach()
         readings = smu.measure(np.array([0.12345678]), Sourcing(1.234567e-7, 1e-4, settle_s=1e-7))
     assert session.transactions == len(PAIRS)
     assert np.isnan(readings.amperes[0])

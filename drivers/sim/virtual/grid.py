@@ -159,5 +159,6 @@ class Terminal:
             seen = Pulse(sign * pulse.amplitude_v, pulse.width_s, pulse.gap_s)
             rising = seen.amplitude_v * device.potentiate.amplitude_v > 0
             counts = np.full((1, 1), count if rising else -count)
-            self.grid.bench.execute((Program(region, counts, seen, seen),))
+            shapes = (seen, device.depress) if rising else (device.potentiate, seen)
+            self.grid.bench.execute((Program(region, counts, *shapes),))
             self.grid.pulses[region.array][np.ix_(region.rows, region.cols)] += count

@@ -145,13 +145,14 @@ class Spgu:
         self._channel(p[0]).mode = int(p[1])
 
     def _set_levels(self, p: Sequence[float]) -> None:
-        """SPV channel, source, base, peak; source 0 is the DC level."""
+        """SPV channel, source, base, peak, in steps of 1 mV; source 0 is the DC level."""
         channel = self._channel(p[0])
         _allowed(p[1] in (0, 1, 2) and all(abs(each) <= 40 for each in p[2:]))
+        levels = [round(each, 3) for each in p[2:]]
         if p[1] == 0:
-            channel.direct = p[2]
+            channel.direct = levels[0]
         else:
-            channel.levels = (p[2], self._coerced.get("SPV", p[3]))
+            channel.levels = (levels[0], self._coerced.get("SPV", levels[1]))
 
     def _set_timing(self, p: Sequence[float]) -> None:
         """SPT channel, source, delay, width, leading, trailing; the width is that at half height."""

@@ -1,31 +1,51 @@
-"""What a line bench refuses before anything of a schedule is sent: lines, volts, widths, counts, doses."""
+"""What a bench of instruments refuses before anything of a schedule is sent: lines, volts, pulses, doses."""
 
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.line.answers import BoardLimits
 from hil.bench import ArrayInfo
 from hil.errors import LimitError, ScheduleError
 from hil.limits import MAX_DOSE
 from hil.region import Region
-from hil.schedule import Multiply, Nudge, Op, Program, Read, Schedule, Wait
+from hil.schedule import Floats, Multiply, Nudge, Op, Program, Pulse, Read, Schedule, Wait
+
+
+class Hardware(Protocol):
+    """What can be put out at all."""
+
+    def check_volts(self, volts: Floats, where: str) -> None:
+        """Refuse what cannot be driven while sensing.
+
+        Raises
+        ------
+        ScheduleError
+            A voltage is NaN.
+        LimitError
+            A voltage is beyond the limit.
+        """
+        ...
+
+    def check_pulses(self, pulse: Pulse, count: int, where: str) -> None:
+        """Refuse a pulse, or so many of it at once, that cannot be put out, with LimitError."""
+        ...
 
 
 class Checks:
-    """Holds schedules against the arrays and the board, and counts pulses.
+    """Holds schedules against the arrays and the hardware, and counts pulses.
 
     Parameters
     ----------
     arrays
         The arrays by name.
     limits
-        What the board holds now.
+        What can be put out.
     doses
         Pulses that each device had before, uint32 [rows, cols] by array.
     budget
@@ -35,7 +55,7 @@ class Checks:
     def __init__(
         self,
         arrays: Mapping[str, ArrayInfo],
-        limits: BoardLimits,
+        limits: Hardware,
         doses: Mapping[str, NDArray[np.uint32]],
         budget: int | None,
     ) -> None:
@@ -58,7 +78,7 @@ class Checks:
         ScheduleError
             No such array or line, a voltage that is not finite, a nudge of a kind that is not here.
         LimitError
-            More than the board, or a device's dose, allows.
+            More than the hardware, or a device's dose, allows.
         """
         before = dict(self._doses)
         try:

@@ -1,0 +1,252 @@
+"""The bench of single instruments: each device is connected, read or pulsed, and let go; sums are computed.
+
+Relays switch at 0 V alone: both sources rest there between two operations, as their drivers verify.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.checks import Checks
+from drivers.crosspoint.known import Known, sums
+from drivers.crosspoint.ledger import Ledger
+from drivers.crosspoint.probe import Probe
+from hil.bench import ArrayInfo, Cost, Execution
+from hil.errors import BenchError, LimitError, ScheduleError
+from hil.instruments import Identity
+from hil.region import Index, Region
+from hil.schedule import (
+    Answer,
+    Multiply,
+    MultiplyAnswer,
+    Nudge,
+    NudgeAnswer,
+    Op,
+    Program,
+    Pulse,
+    Read,
+    ReadAnswer,
+    Schedule,
+    Wait,
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WiredArray:
+    """An array and the columns of the matrix that its lines are on, int64 [rows] and [cols]."""
+
+    info: ArrayInfo
+    rows: Index
+    cols: Index
+
+    def line(self, row: int, col: int) -> tuple[int, int]:
+        """Columns of the matrix that a device's row and column are on."""
+        return int(self.rows[row]), int(self.cols[col])
+
+
+class CrosspointBench:
+    """Arrays behind a source-measure unit, a pulse generator and a switch matrix.
+
+    Parameters
+    ----------
+    probe
+        The instruments and how a device is read and pulsed with them.
+    arrays
+        The arrays by name.
+    identities
+        Who the instruments are, by role.
+    budget, ledger
+        The most pulses to a device in its life, and where they are counted; None: they are not.
+    always
+        Whether sums are made of new readings of all devices, not only of those that were pulsed since.
+    release
+        Lets go of the lines.
+    clock, pause
+        Seconds on the bench's clock, and waiting for some.
+    """
+
+    durable = True
+
+    def __init__(
+        self,
+        probe: Probe,
+        arrays: Mapping[str, WiredArray],
+        identities: Mapping[str, Identity],
+        *,
+        budget: int | None = None,
+        ledger: Ledger | None = None,
+        always: bool = False,
+        release: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.probe = probe
+        self._wired = arrays
+        self._infos = MappingProxyType({name: wired.info for name, wired in arrays.items()})
+        self._identity = {role: str(identity) for role, identity in identities.items()}
+        self._ledger = ledger
+        fresh = {name: np.zeros(info.shape, np.uint32) for name, info in self._infos.items()}
+        self._checks = Checks(self._infos, probe, ledger.doses if ledger else fresh, budget)
+        self._known = {name: Known(*info.shape) for name, info in self._infos.items()}
+        self._always = always
+        self._release = release
+        self._clock = clock
+        self._pause = pause
+
+    @property
+    def arrays(self) -> Mapping[str, ArrayInfo]:
+        """The arrays by name."""
+        return self._infos
+
+    @property
+    def identity(self) -> Mapping[str, str]:
+        """Model, serial number, firmware and language of each instrument, by role."""
+        return self._identity
+
+    @property
+    def doses(self) -> Mapping[str, NDArray[np.uint32]]:
+        """Pulses to each device [rows, cols] by array: in its life with a ledger, since opening without."""
+        return self._checks.doses
+
+    def execute(self, schedule: Schedule) -> Execution:
+        """Run the operations in order, device by device.
+
+        Raises
+        ------
+        ScheduleError, LimitError
+            An operation does not fit, or asks for more than the instruments allow; nothing was output.
+        BenchError
+            An instrument or its line failed, or a current reached the compliance and the bench file says
+            stop; all was made safe.
+        """
+        with self._checks.counted(schedule):
+            if self._ledger is not None:
+                self._ledger.keep(self._checks.doses)
+        done: list[tuple[Answer, Cost]] = []
+        try:
+            for op in schedule:
+                done.append(self._perform(op))
+        except (BenchError, LimitError, ScheduleError) as error:
+            self.make_safe()
+            if isinstance(error, BenchError):
+                raise
+            raise BenchError(f"an instrument refused what the bench had admitted: {error}") from error
+        except BaseException:
+            self.make_safe()
+            raise
+        return Execution(tuple(answer for answer, _ in done), tuple(cost for _, cost in done))
+
+    def make_safe(self) -> None:
+        """Outputs at 0 V and off, then all relays open. Never raises; may be called twice."""
+        for known in self._known.values():
+            known.stale[...] = True  # it may have been interrupted between a pulse and its note
+        self.probe.make_safe()
+
+    def close(self) -> None:
+        """Make safe and let go of the instruments."""
+        self.make_safe()
+        self._release()
+
+    def _perform(self, op: Op) -> tuple[Answer, Cost]:
+        began, before = self._clock(), self.probe.tally()
+        if isinstance(op, Read):
+            answer = self._read(op)
+        elif isinstance(op, Multiply):
+            answer = self._multiply(op)
+        elif isinstance(op, Nudge):
+            answer = self._nudge(op)
+        else:
+            answer = None
+            if isinstance(op, Program):
+                self._program(op)
+            else:
+                self._wait(op)
+        took = self._clock() - began
+        cost = self.probe.cost(before, max(took, op.seconds) if isinstance(op, Wait) else took)
+        return answer, cost
+
+    def _read(self, op: Read) -> ReadAnswer:
+        amperes = np.empty(op.region.shape, np.float64)
+        clipped = np.empty(op.region.shape, np.bool_)
+        known, nominal = self._known[op.region.array], self.probe.read_v
+        for i, j, row, col in _devices(op.region):
+            amperes[i, j], clipped[i, j] = self._measure(
+                op.region.array, row, col, op.voltage_v, op.integration_s
+            )
+            if op.voltage_v == nominal:
+                known.note(row, col, np.nan if clipped[i, j] else amperes[i, j] / nominal)
+        return ReadAnswer(amperes.astype(np.float32), clipped, op.voltage_v)
+
+    def _measure(
+        self, array: str, row: int, col: int, volts: float, integration_s: float
+    ) -> tuple[float, bool]:
+        return self.probe.read(*self._wired[array].line(row, col), volts, integration_s)
+
+    def _renew(self, region: Region, integration_s: float, *, all_of_it: bool) -> None:
+        """Read what is out of date in a region."""
+        known, volts = self._known[region.array], self.probe.read_v
+        wanted = known.stale[np.ix_(region.rows, region.cols)]
+        for i, j in np.argwhere(wanted | all_of_it):
+            row, col = int(region.rows[i]), int(region.cols[j])
+            amperes, bound = self._measure(region.array, row, col, volts, integration_s)
+            known.note(row, col, np.nan if bound else amperes / volts)
+
+    def _multiply(self, op: Multiply) -> MultiplyAnswer:
+        self._renew(op.region, op.integration_s, all_of_it=self._always)
+        return MultiplyAnswer(*sums(op, self._known[op.region.array].part(op.region)), emulated=True)
+
+    def _program(self, op: Program) -> None:
+        """Equal counts after each other: every change has to be set up in the pulse generator."""
+        starts, places, numbers = op.pulses
+        rows = np.repeat(op.region.rows, np.diff(starts))
+        for k in np.argsort(numbers, kind="stable"):
+            row, col, count = int(rows[k]), int(op.region.cols[places[k]]), int(numbers[k])
+            pulse = op.potentiate if count > 0 else op.depress
+            self._pulse(op.region.array, row, col, pulse, abs(count))
+
+    def _pulse(self, array: str, row: int, col: int, pulse: Pulse, count: int) -> None:
+        known = self._known[array]
+        known.stale[row, col] = True
+        self.probe.pulse(*self._wired[array].line(row, col), pulse, count, known.siemens[row, col])
+
+    def _nudge(self, op: Nudge) -> NudgeAnswer:
+        """Each point is read, pulsed, read, its column's sums computed, and pulsed back."""
+        if op.potentiate is None or op.depress is None:
+            raise ScheduleError(f"nudge of kind {op.kind} on {op.region.array}: this bench nudges by pulses")
+        there, back = (op.potentiate, op.depress) if op.size > 0 else (op.depress, op.potentiate)
+        array, known = op.region.array, self._known[op.region.array]
+        amperes = np.empty((len(op.points), len(op.volts)), np.float32)
+        clipped = np.empty(amperes.shape, np.bool_)
+        siemens = np.empty(len(op.points))
+        for k, (i, j) in enumerate(op.points.tolist()):
+            row, col = int(op.region.rows[i]), int(op.region.cols[j])
+            own = Region(array, op.region.rows, op.region.cols[j : j + 1])
+            at = Region(array, op.region.rows[i : i + 1], op.region.cols[j : j + 1])
+            self._renew(own, op.integration_s, all_of_it=self._always)
+            before = known.siemens[row, col]
+            self._pulse(array, row, col, there, abs(int(op.size)))
+            self._renew(at, op.integration_s, all_of_it=True)
+            siemens[k] = known.siemens[row, col] - before
+            found, flags = sums(Multiply(own, op.volts, op.integration_s), known.part(own))
+            amperes[k], clipped[k] = found[:, 0], flags[:, 0]
+            self._pulse(array, row, col, back, abs(int(op.size)))
+        return NudgeAnswer(amperes, clipped, siemens)
+
+    def _wait(self, op: Wait) -> None:
+        self._pause(op.seconds)
+        if op.seconds:
+            for known in self._known.values():
+                known.stale[...] = True
+
+
+def _devices(region: Region) -> Iterator[tuple[int, int, int, int]]:
+    """Positions in a region and lines of the array, row by row."""
+    for i, row in enumerate(region.rows.tolist()):
+        for j, col in enumerate(region.cols.tolist()):
+            yield i, j, row, col

@@ -1,0 +1,134 @@
+"""One device at a time: which relays close for it, how it is read and pulsed, and what that costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from drivers.crosspoint.settings import BusSettings, CrosspointReadSettings
+from hil.bench import Cost
+from hil.errors import ComplianceError, ScheduleError
+from hil.instruments import Crosspoint, Pulser, Smu, Sourcing, SwitchMatrix
+from hil.region import Floats
+from hil.schedule import Pulse
+
+_LOWERED = (1.0, 0.5, 0.25, 0.125)
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What was done so far; ``least_s`` is the time that it cannot have been done in less than."""
+
+    pulses: int = 0
+    reads: int = 0
+    least_s: float = 0.0
+    joules: float = 0.0
+
+
+@dataclass
+class Probe:
+    """Reads and pulses single devices, by the columns of the matrix that their two lines are on.
+
+    Parameters
+    ----------
+    smu, pulser, matrix
+        The instruments.
+    buses
+        Rows of the matrix that they are wired to.
+    reading
+        How currents are measured.
+    exchanges
+        Transactions over all lines so far.
+    """
+
+    smu: Smu
+    pulser: Pulser
+    matrix: SwitchMatrix
+    buses: BusSettings
+    reading: CrosspointReadSettings
+    exchanges: Callable[[], int]
+    _done: Tally = field(default=Tally(), init=False)
+
+    @property
+    def read_v(self) -> float:
+        """The nominal read voltage."""
+        return self.reading.voltage
+
+    def check_volts(self, volts: Floats, where: str) -> None:
+        """Refuse what the source-measure unit cannot put out; see `drivers.checks.Hardware`."""
+        largest = float(np.abs(volts).max(initial=0))
+        if np.isnan(largest):
+            raise ScheduleError(f"volts on {where} hold NaN; finite voltages are needed")
+        self.smu.check(np.array([largest]), self._sourcing(self.reading.integration))
+
+    def check_pulses(self, pulse: Pulse, count: int, where: str) -> None:
+        """Refuse what the pulse generator cannot put out; see `drivers.checks.Hardware`."""
+        if count:
+            self.pulser.check(pulse, count)
+
+    def read(self, row: int, col: int, volts: float, integration_s: float) -> tuple[float, bool]:
+        """Amperes of a device at a voltage, and whether they are only a bound.
+
+        Raises ComplianceError if they are and the bench file says stop.
+        """
+        self.matrix.connect((Crosspoint(self.buses.smu, row), Crosspoint(self.buses.ground, col)))
+        sourcing = self._sourcing(integration_s)
+        factors = _LOWERED if self.reading.at_compliance == "lower" else _LOWERED[:1]
+        amperes, bound = np.nan, True
+        for factor in factors:
+            found = self.smu.measure(np.array([factor * volts]), sourcing)
+            amperes, bound = float(found.amperes[0]) / factor, bool(found.clipped[0])
+            flown = 0.0 if np.isnan(amperes) else abs(amperes * factor * factor * volts)
+            self._add(reads=1, seconds=integration_s + sourcing.settle_s, joules=flown * integration_s)
+            if not bound:
+                break
+        if bound and self.reading.at_compliance == "stop":
+            raise ComplianceError(
+                f"the device on columns {row} and {col} of the matrix reached the compliance of "
+                f"{sourcing.compliance_a:g} A at {volts:g} V; read.at_compliance says stop"
+            )
+        return amperes, bound
+
+    def pulse(self, row: int, col: int, pulse: Pulse, count: int, siemens: float) -> None:
+        """So many pulses to a device, of ``siemens`` when last read (NaN: not known), for the energy."""
+        self.matrix.connect((Crosspoint(self.buses.pulser, row), Crosspoint(self.buses.ground, col)))
+        spent = count * pulse.width_s * pulse.amplitude_v**2 * np.nan_to_num(siemens)
+        # Counted before: after a failure it is in doubt how many came, and none may be missing in the count.
+        self._add(pulses=count, seconds=count * (pulse.width_s + pulse.gap_s), joules=float(spent))
+        self.pulser.burst(pulse, count)
+
+    def tally(self) -> tuple[Tally, int]:
+        """What was done so far, and in how many exchanges."""
+        return self._done, self.exchanges()
+
+    def cost(self, before: tuple[Tally, int], seconds: float) -> Cost:
+        """Since then. Virtual instruments do not wait: it takes at least what it must have taken."""
+        then, exchanges = before
+        now = self._done
+        return Cost(
+            pulses=now.pulses - then.pulses,
+            reads=now.reads - then.reads,
+            transactions=self.exchanges() - exchanges,
+            seconds=max(seconds, now.least_s - then.least_s),
+            joules=now.joules - then.joules,
+        )
+
+    def make_safe(self) -> None:
+        """Sources off first, so that relays open cold."""
+        for instrument in (self.smu, self.pulser, self.matrix):
+            instrument.make_safe()
+
+    def _sourcing(self, integration_s: float) -> Sourcing:
+        return Sourcing(self.reading.compliance, integration_s, self.reading.settle)
+
+    def _add(self, *, seconds: float, joules: float, reads: int = 0, pulses: int = 0) -> None:
+        done = self._done
+        self._done = replace(
+            done,
+            pulses=done.pulses + pulses,
+            reads=done.reads + reads,
+            least_s=done.least_s + seconds,
+            joules=done.joules + joules,
+        )

@@ -1,0 +1,136 @@
+"""What a bench file says of a bench of single instruments: who measures, pulses, switches, and the wiring."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self, TypeAlias
+
+from annotated_types import Ge, Gt
+from pydantic import BeforeValidator, Field, model_validator
+
+from drivers.crosspoint.roles import ROLES, InstrumentSettings, Role
+from drivers.sim.settings import ArrayName, Device
+from drivers.sim.virtual.crosspoint_settings import VirtualCrosspointSettings
+from drivers.wiring import Wiring, channel_list, check_apart
+from hil.config.bench import BenchSettings
+from hil.config.validate import Config, MisfitError
+from hil.units import PositiveAmperes, PositiveSeconds, PositiveVolts, Seconds
+
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def _row(value: object) -> object:
+    """Rows of matrices are lettered on most front panels."""
+    if isinstance(value, str) and len(value) == 1 and value.upper() in _LETTERS:
+        return _LETTERS.index(value.upper())
+    return value
+
+
+MatrixRow: TypeAlias = Annotated[
+    int, BeforeValidator(_row, json_schema_input_type=int | str), Ge(0), Field(strict=True)
+]
+
+
+class BusSettings(Config):
+    """Rows of the matrix that terminals are on: letters as on front panels (A is 0), or numbers from 0."""
+
+    smu: MatrixRow = Field(description="row of the source-measure unit's high terminal")
+    pulser: MatrixRow = Field(description="row of the pulse generator's output")
+    ground: MatrixRow = Field(description="row of the common ground: both instruments' low terminals")
+
+    @model_validator(mode="after")
+    def _are_apart(self) -> Self:
+        if len({self.smu, self.pulser, self.ground}) < 3:
+            raise MisfitError("smu, pulser and ground need a row of the matrix each", "ground")
+        return self
+
+
+class CrosspointReadSettings(Config):
+    """How currents are measured."""
+
+    voltage: PositiveVolts = Field(default=0.1, description="nominal read voltage; that of the device sheet")
+    integration: PositiveSeconds = Field(default=20e-3, description="nominal integration time")
+    settle: Annotated[Seconds, Ge(0)] = Field(
+        default=0.0, description="time between a step of the voltage and its measurement"
+    )
+    compliance: PositiveAmperes = Field(default=1e-3, description="bound of the current while reading")
+    at_compliance: Literal["flag", "lower", "stop"] = Field(
+        default="flag",
+        description=(
+            "what is done where a current reaches the compliance. flag: it counts as a bound and its "
+            "conductance as not known; lower: read again at a half, a quarter, an eighth of the voltage, and "
+            "scaled; stop: the run ends"
+        ),
+    )
+    refresh: Literal["stale", "all"] = Field(
+        default="stale",
+        description=(
+            "what is read again when sums of currents are asked for, which this bench computes from single "
+            "readings. stale: devices that were pulsed since they were read, and all after a wait; all: all, "
+            "every time"
+        ),
+    )
+
+
+class CrosspointProgramSettings(Config):
+    """How pulses are counted."""
+
+    dose: Annotated[int, Gt(0)] | None = Field(
+        default=None, description="most pulses to one device in its life; needs ledger"
+    )
+    ledger: str | None = Field(
+        default=None,
+        description="folder, seen from the bench file, where each device's pulses are counted over all runs",
+    )
+
+    @model_validator(mode="after")
+    def _can_be_counted(self) -> Self:
+        if self.dose is not None and self.ledger is None:
+            raise MisfitError(
+                "a dose over a device's life needs program.ledger, a folder to count it in", "dose"
+            )
+        return self
+
+
+class CrosspointBenchSettings(BenchSettings):
+    """A bench with a source-measure unit, a pulse generator and a switch matrix."""
+
+    driver: Literal["crosspoint"] = Field(default="crosspoint", description="this driver")  # pyright: ignore[reportIncompatibleVariableOverride]
+    smu: InstrumentSettings = Field(description="the source-measure unit")
+    pulser: InstrumentSettings = Field(description="the pulse generator")
+    matrix: InstrumentSettings = Field(description="the switch matrix")
+    buses: BusSettings = Field(description="what the rows of the matrix are wired to")
+    arrays: dict[ArrayName, Wiring] = Field(
+        min_length=1,
+        description="arrays by name; the columns of the matrix that their lines are wired to, from 0",
+    )
+    device: Device = Field(description="the typical device: name of a preset, or its values")
+    read: CrosspointReadSettings = Field(
+        default=CrosspointReadSettings(), description="how currents are measured"
+    )
+    program: CrosspointProgramSettings = Field(
+        default=CrosspointProgramSettings(), description="how pulses are counted"
+    )
+    virtual: VirtualCrosspointSettings | None = Field(
+        default=None, description="virtual instruments in place of the real ones; for `hil virtual` alone"
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        check_apart(self.arrays)
+        for name, wiring in self.arrays.items():
+            both = set(channel_list(wiring.rows)) & set(channel_list(wiring.cols))
+            if both:
+                raise MisfitError(
+                    f"column {min(both)} of the matrix is wired to a row and to a column of {name}",
+                    "arrays",
+                    name,
+                )
+        for role in ROLES:
+            instrument: InstrumentSettings = getattr(self, role)
+            instrument.check(role)
+        return self
+
+    @property
+    def instruments(self) -> dict[Role, InstrumentSettings]:
+        """By role."""
+        return {role: getattr(self, role) for role in ROLES}

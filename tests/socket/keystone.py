@@ -1,0 +1,37 @@
+"""The keystone: one and the same training on any bench, and what it cost."""
+
+from __future__ import annotations
+
+from hil import setup
+from hil.bench import Bench, Cost, CostMeter, Execution
+from hil.limits import LimitedBench, Limits
+from hil.plan import run
+from hil.schedule import Schedule
+from hil.training.controller import Training, train
+from tests.sim.test_training import Notes
+
+
+class Meter:
+    """Adds up what a run cost."""
+
+    def __init__(self) -> None:
+        self.costs = CostMeter()
+
+    def before(self, schedule: Schedule, *, durable: bool) -> None:
+        """Nothing is known yet."""
+
+    def after(self, schedule: Schedule, execution: Execution) -> None:
+        for op, cost in zip(schedule, execution.costs, strict=True):
+            self.costs.add(type(op).__name__, cost)
+
+
+def trained(bench: Bench, *overrides: str) -> Cost:
+    """Train the built-in experiment with overrides on a bench; what it took."""
+    spec, _ = setup.load_experiment(None, overrides)
+    data = setup.load_data(spec)
+    limited = LimitedBench(bench, Limits())
+    network = setup.build_network(spec, data, limited)
+    training = Training(network, data, spec.gradient, spec.update, spec.training, spec.initial, spec.seed)
+    meter = Meter()
+    run(train(training, Notes()), limited, meter)
+    return meter.costs.total
