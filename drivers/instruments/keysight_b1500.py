@@ -55,15 +55,15 @@ class KeysightB1500Smu:
     ----------
     session
         The line to the mainframe.
-    slot
-        Where the module is, 1 to 10.
+    channel
+        The slot of the module, 1 to 10.
     serial
         What the mainframe's ``*IDN?`` must tell as its serial number; None takes any.
     """
 
     session: Session
     _: KW_ONLY
-    slot: int = 1
+    channel: int = 1
     serial: str | None = None
     errors_found: list[ScpiError] = field(default_factory=list[ScpiError], init=False)
     _frame: Mainframe = field(init=False)
@@ -112,10 +112,10 @@ class KeysightB1500Smu:
             self._set_up(top, sourcing)
             for line, count in self._lines(volts, top, sourcing):
                 found += self._measure(line, count, sourcing)
-            self._frame.flex.raise_errors(f"measurements of slot {self.slot}")
+            self._frame.flex.raise_errors(f"measurements of slot {self.channel}")
         except BenchError as error:
             reason = made_safe(
-                error, self.make_safe, self.session, self._frame.flex, f"slot {self.slot} at 0 V and off"
+                error, self.make_safe, self.session, self._frame.flex, f"slot {self.channel} at 0 V and off"
             )
             if reason is error:
                 raise
@@ -133,23 +133,23 @@ class KeysightB1500Smu:
 
     def make_safe(self) -> tuple[str, ...]:
         """0 V and output off, read back; what could not be verified. Other modules are left alone."""
-        self._set, off = None, f"CL {self.slot}"
+        self._set, off = None, f"CL {self.channel}"
         try:
             if self.session.state == "desynchronised":
                 self.session.force(off)
                 self.session.recover(self._frame.found)
-            held = self._frame.flex.learn(self.slot, off)
+            held = self._frame.flex.learn(self.channel, off)
         except Exception as error:  # the contract: never raises, whatever is broken
             return (*last_try(self.session, off), str(error))
-        if held != [Learnt("CL", [self.slot])]:
-            return (f"{self.session.role}: after {off!r} slot {self.slot} holds {held}",)
+        if held != [Learnt("CL", [self.channel])]:
+            return (f"{self.session.role}: after {off!r} slot {self.channel} holds {held}",)
         return ()
 
     def _find_module(self) -> None:
-        module = self._frame.modules.get(self.slot)
+        module = self._frame.modules.get(self.channel)
         if module not in _FAMILIES:
             raise IdentityError(
-                f"{self.session.role}: slot {self.slot} holds {module or 'nothing'}; one of "
+                f"{self.session.role}: slot {self.channel} holds {module or 'nothing'}; one of "
                 f"{', '.join(_FAMILIES)} is needed"
             )
         self._family = _FAMILIES[module]
@@ -158,7 +158,7 @@ class KeysightB1500Smu:
         """The switch closes at 0 V first: the module takes its settings only then. They are read back before
         any other voltage.
         """
-        frame, slot = self._frame, self.slot
+        frame, slot = self._frame, self.channel
         if self._set == (frame.epoch, top, sourcing) and frame.integration_s == sourcing.integration_s:
             return
         self._set = frame.integration_s = None
@@ -183,12 +183,15 @@ class KeysightB1500Smu:
 
     def _lines(self, volts: Floats, top: float, sourcing: Sourcing) -> list[tuple[str, int]]:
         """Lines of spot measurements that end at 0 V, and how many values each is answered by."""
-        source, meter = f"{self.slot},{_RANGE_V[top]}", _RANGE_A[self._family.range_a(sourcing.compliance_a)]
+        source, meter = (
+            f"{self.channel},{_RANGE_V[top]}",
+            _RANGE_A[self._family.range_a(sourcing.compliance_a)],
+        )
         # PA counts in 0.1 ms; a wait in between is rounded up.
         ticks = math.ceil(round(sourcing.settle_s / _WAIT_S, 6))
         wait = f"PA {ticks * _WAIT_S:.4f};" if ticks else ""
         points = [
-            f"DV {source},{volt:.6e};{wait}TI {self.slot},-{meter};TV {source};" for volt in volts.tolist()
+            f"DV {source},{volt:.6e};{wait}TI {self.channel},-{meter};TV {source};" for volt in volts.tolist()
         ]
         end = f"DV {source},0"
         longest = max((len(point) for point in points), default=1)
@@ -200,7 +203,7 @@ class KeysightB1500Smu:
 
     def _measure(self, line: str, count: int, sourcing: Sourcing) -> Sequence[Datum]:
         longest = self.session.settings.timeout + count * (2 * sourcing.integration_s + sourcing.settle_s)
-        letter = "ABCDEFGHIJ"[self.slot - 1]
+        letter = "ABCDEFGHIJ"[self.channel - 1]
         return self._frame.flex.spots(line, [letter + "I", letter + "V"] * (count // 2), timeout_s=longest)
 
 

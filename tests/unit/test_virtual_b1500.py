@@ -31,10 +31,7 @@ class Resistor:
 
 
 def say(lines: str, **settings: Any) -> str:
-    load = Resistor()
-    virtual = KeysightB1500(
-        VirtualB1500Settings.model_validate(settings), {1: load, 2: load}, {501: load, 502: load}
-    )
+    virtual = KeysightB1500(VirtualB1500Settings.model_validate(settings), *[Resistor()] * 502)
     answers = (virtual.receive(line.encode()).decode() for line in lines.split("\n"))
     return "|".join(answer.removesuffix("\r\n").replace("\r\n", "/") for answer in answers)
 
@@ -111,7 +108,7 @@ def test_a_load_that_was_not_told_gets_another_level() -> None:
         def pulse(self, source: str, pulse: Pulse, count: int) -> None:
             heights.append(pulse.amplitude_v)
 
-    virtual = KeysightB1500(VirtualB1500Settings(), {1: Resistor(), 2: Resistor()}, {501: Noting()})
+    virtual = KeysightB1500(VirtualB1500Settings(), *[Noting()] * 501)
     for load in (50, 1e6):
         virtual.receive(f"CN 501;SPM 501,1;SER 501,{load};SPV 501,1,0,1;SRP".encode())
     assert heights == pytest.approx([2.0, 1.0], rel=1e-4)

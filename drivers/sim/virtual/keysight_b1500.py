@@ -6,15 +6,15 @@ B1500-90010 (Programming Guide), chapters 1, 2 and 4. It knows no socket; see `s
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pydantic import Field
 
 from drivers.sim.virtual.errorqueue import Entry, InjectedError
 from drivers.sim.virtual.flex import CHANNEL, OFF, VALUE, FlexParser, Handler, RefusedError
-from drivers.sim.virtual.grid import Load, PulseLoad
-from drivers.sim.virtual.spgu import Spgu
+from drivers.sim.virtual.grid import Load
+from drivers.sim.virtual.spgu import Connection, Spgu, Unconnected
 from hil.config.validate import Config
 
 _SAFE = {  # up to volts, at most amperes
@@ -93,22 +93,20 @@ class Smu:
 
 
 class KeysightB1500:
-    """The instrument. ``loads`` are what its SMUs are connected to, by slot; ``pulse_loads`` its SPGU."""
+    """The instrument. ``loads`` are what channels 1, 2 and so on (501 of an SPGU) are connected to."""
 
-    def __init__(
-        self,
-        settings: VirtualB1500Settings,
-        loads: Mapping[int, Load],
-        pulse_loads: Mapping[int, PulseLoad] | None = None,
-    ) -> None:
+    def __init__(self, settings: VirtualB1500Settings, *loads: Connection) -> None:
+        def load(channel: int) -> Connection:
+            return loads[channel - 1] if channel <= len(loads) else Unconnected()
+
         self.settings = settings
         self.seconds = 0.0
         self.smus = {
-            slot: Smu(loads[slot], f"B1500A:{slot}", _SAFE[model])
+            slot: Smu(load(slot), f"B1500A:{slot}", _SAFE[model])
             for slot, model in settings.modules.items()
             if model in _SAFE
         }
-        self.spgu = Spgu(settings.modules, pulse_loads or {}, settings.coerced, settings.polls)
+        self.spgu = Spgu(settings.modules, load, settings.coerced, settings.polls)
         self._format = [1.0, 0.0]
         self._mask = 0
         self._adc: dict[int, list[float]] = {0: [0.0, 1.0], 1: [0.0, 6.0]}

@@ -5,23 +5,32 @@ Written from the B1500 Programming Guide (B1500-90010), chapter 2 (SPGU module) 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from drivers.sim.virtual.errorqueue import Entry
 from drivers.sim.virtual.flex import CHANNEL, VALUE, Handler, RefusedError
-from drivers.sim.virtual.grid import PulseLoad
+from drivers.sim.virtual.grid import Load, PulseLoad
 from hil.schedule import Pulse
 
 _OHMS = 50.0
 _SETUP = Entry(2103, "SPGU pulse timing does not fit its period.")
 
 
+class Connection(Load, PulseLoad, Protocol):
+    """What a channel of either kind is connected to."""
+
+
 class Unconnected:
-    """Nothing at all, as a `PulseLoad`."""
+    """Nothing at all, as a `Connection`."""
 
     def drive(self, source: str, volts: float) -> None:
         """No effect."""
+
+    def current(self, volts: float, integration_s: float) -> float:
+        """None flows."""
+        return 0.0
 
     def pulse(self, source: str, pulse: Pulse, count: int) -> None:
         """No effect."""
@@ -55,18 +64,19 @@ class Channel:
 class Spgu:
     """All modules; period, run mode and start are common to them.
 
-    ``polls``: how often SPST? tells 1 after a start, as no time passes here.
+    ``load`` tells what a channel is connected to, ``polls`` how often SPST? tells 1 after a start, as no time
+    passes here.
     """
 
     def __init__(
         self,
         modules: Mapping[int, str],
-        loads: Mapping[int, PulseLoad],
+        load: Callable[[int], PulseLoad],
         coerced: Mapping[str, float],
         polls: int,
     ) -> None:
         self.channels = {
-            number: Channel(loads.get(number, Unconnected()), f"B1500A:{number}")
+            number: Channel(load(number), f"B1500A:{number}")
             for slot, model in modules.items()
             if model == "B1525A"
             for number in (100 * slot + 1, 100 * slot + 2)
