@@ -14,9 +14,9 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from hil.bench import Cost
-from hil.report.canvas import counts, legend_above, logarithmic, panel, prefix, sheet
+from hil.figures.canvas import counts, legend_above, logarithmic, panel, prefix, sheet
+from hil.figures.style import BLUE, GREEN, LINES, ORANGE, RED
 from hil.report.facts import raised
-from hil.report.style import BLUE, GREEN, LINES, ORANGE, RED
 from hil.store import Run
 
 _TOP, _BOTTOM, _LEFT = 0.3, 0.5, 0.6

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FixedLocator, MaxNLocator
 from numpy.typing import NDArray
 
-from hil.report.canvas import legend_above, log_ticks, logarithmic, panel, prefix, sheet
-from hil.report.style import BLUE, ORANGE, UNKNOWN
+from hil.figures.canvas import legend_above, log_ticks, logarithmic, panel, prefix, sheet
+from hil.figures.style import BLUE, ORANGE, UNKNOWN
 
 _LEFT, _TOP, _BOTTOM, _WIDE = 0.62, 0.42, 0.45, 1.45
 

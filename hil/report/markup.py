@@ -38,7 +38,7 @@ class Markup:
 
     def figure(self, figure: Figure | None, caption: str, otherwise: str) -> None:
         """A drawing with its number and caption, or why there is none."""
-        from hil.report.canvas import svg
+        from hil.figures.canvas import svg
 
         if figure is None:
             self.missing(otherwise)

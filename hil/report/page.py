@@ -37,7 +37,7 @@ def write_report(run: Run, path: Path | None = None) -> Path:
     StoreError
         The run is damaged, or the page cannot be written.
     """
-    from hil.report.canvas import styled
+    from hil.figures.canvas import styled
 
     path = run.path / "report.html" if path is None else path
     with styled():

@@ -25,7 +25,7 @@ def write_study(found: Outcome, path: Path | None = None) -> Path:
     StoreError
         It cannot be written.
     """
-    from hil.report.canvas import styled
+    from hil.figures.canvas import styled
 
     path = found.folder / "report.html" if path is None else path
     page = Markup()

@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 
 from hil.compare.cells import Axis
 from hil.compare.results import CellResult
-from hil.report.canvas import counts, logarithmic, panel, sheet
-from hil.report.style import LINES
+from hil.figures.canvas import counts, logarithmic, panel, sheet
+from hil.figures.style import LINES
 
 MOST_PANELS = 24
 _TOP, _BOTTOM, _LEFT, _HEIGHT = 0.45, 0.42, 0.6, 1.5

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from hil.bench import Cost, Execution
 from hil.errors import StoreError
+from hil.figures.canvas import log_ticks, styled
 from hil.report import write_report
-from hil.report.canvas import log_ticks, styled
 from hil.report.curves import cost_by_operation, cost_over_time, learning, noise_windows, update_noise
 from hil.report.maps import conductances, distribution_and_wear
 from hil.schedule import Multiply, Program, Pulse, Read, Region, Wait

@@ -19,7 +19,7 @@ from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, MaxNLoc
 from numpy.typing import NDArray
 from PIL import Image
 
-from hil.report.style import FIGURE, WIDTH_IN
+from hil.figures.style import FIGURE, WIDTH_IN
 
 MAP_DPI = 220
 _PREFIXES = ((1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"))

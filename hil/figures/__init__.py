@@ -1,0 +1,1 @@
+"""Figures in the house style, for reports and calibrations; matplotlib is imported by whoever draws."""
