@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hil.config.bench import BenchSettings
     from hil.config.validate import Config
 
-Kind: TypeAlias = Literal["drivers", "gradients", "updates", "calibrations"]
+Kind: TypeAlias = Literal["drivers", "gradients", "updates", "calibrations", "smus", "pulsers", "matrices"]
 
 
 class Driver(Protocol):
@@ -52,7 +52,8 @@ class Driver(Protocol):
             Settings that only show as wrong once it is opened. Begin it with the key ("levels: asked for
             ..."; "device.levels: ..."): file and line are put before it.
         BenchError
-            The bench is not there, or not what the settings say.
+            The bench is not there, or not what the settings say. Begin it with the role of the instrument as
+            the settings' ``resources`` name it ("smu: ..."): file, line and key are put before it.
         """
         ...
 

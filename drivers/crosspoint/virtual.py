@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import json
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import entry_points
 from inspect import signature
 from typing import Any, final, get_type_hints
@@ -11,39 +11,20 @@ from typing import Any, final, get_type_hints
 import numpy as np
 from pydantic import ValidationError
 
-from drivers.crosspoint.roles import ROLES, InstrumentSettings
+from drivers.crosspoint.roles import Role
 from drivers.crosspoint.settings import CrosspointBenchSettings
 from drivers.sim.bench import SimBench
 from drivers.sim.settings import ReadSettings, SimSettings
 from drivers.sim.virtual.crosspoint_settings import VirtualCrosspointSettings, VirtualInstrumentSettings
 from drivers.sim.virtual.faults import Faults
-from drivers.sim.virtual.grid import DeviceGrid, Lines, Terminal
+from drivers.sim.virtual.grid import DeviceGrid, Lines, Unconnected
 from drivers.sim.virtual.server import Outlet, Talker, serve
 from drivers.wiring import channel_list
 from hil.config.validate import did_you_mean
 from hil.errors import ConfigError
-from hil.schedule import Pulse
 
 _GROUP = "hil.virtual_instruments"
 _MOST_CHANNELS = 8
-
-
-@dataclass
-class Unconnected:
-    """What a channel that the bench does not use sees: no current, whatever it does."""
-
-    volts: dict[str, float] = field(default_factory=dict[str, float])
-
-    def drive(self, source: str, volts: float) -> None:
-        """See `Load.drive`."""
-        self.volts[source] = volts
-
-    def current(self, volts: float, integration_s: float) -> float:
-        """See `Load.current`."""
-        return 0.0
-
-    def pulse(self, source: str, pulse: Pulse, count: int) -> None:
-        """See `PulseLoad.pulse`."""
 
 
 @final
@@ -56,7 +37,7 @@ class VirtualCrosspoint:
         """Serve until cancelled; ``ready`` is told what to put into the bench file, by key."""
         outlets = virtual_outlets(settings, virtual_grid(settings))
         await serve(
-            list(outlets.values()),
+            list(dict.fromkeys(outlets.values())),
             lambda: ready({f"{role}.resource": outlet.resource for role, outlet in outlets.items()}),
         )
 
@@ -82,8 +63,8 @@ def virtual_grid(settings: CrosspointBenchSettings) -> DeviceGrid:
     return DeviceGrid(SimBench(physics, sizes, given.seed), lines, settings.buses.ground)
 
 
-def virtual_outlets(settings: CrosspointBenchSettings, grid: DeviceGrid) -> dict[str, Outlet]:
-    """An outlet for each role, all on the grid.
+def virtual_outlets(settings: CrosspointBenchSettings, grid: DeviceGrid) -> dict[Role, Outlet]:
+    """An outlet for each role, all on the grid; roles with one resource are channels of one instrument.
 
     Raises
     ------
@@ -91,31 +72,41 @@ def virtual_outlets(settings: CrosspointBenchSettings, grid: DeviceGrid) -> dict
         An instrument has no virtual one, or the virtual one does not take its settings.
     """
     given = settings.virtual or VirtualCrosspointSettings()
-    outlets: dict[str, Outlet] = {}
-    for role in ROLES:
-        wanted, virtual = settings.instruments[role], getattr(given, role)
-        loads: list[Any] = [grid]
-        if role != "matrix":
-            terminal = grid.terminal(settings.buses.smu if role == "smu" else settings.buses.pulser)
-            loads = _loads(wanted.options.get("channel"), terminal)
-        outlets[role] = Outlet(
-            _talker(settings, role, wanted, virtual, loads),
+    sharing: dict[str, list[Role]] = {}
+    for role, wanted in settings.instruments.items():
+        sharing.setdefault(wanted.resource, []).append(role)
+    outlets: dict[Role, Outlet] = {}
+    for roles in sharing.values():
+        virtual: VirtualInstrumentSettings = getattr(given, roles[0])
+        outlet = Outlet(
+            _talker(settings, roles[0], virtual, _loads(settings, roles, grid)),
             Faults(virtual.faults, given.seed),
             pty=virtual.link == "pty",
             host=given.host,
             port=virtual.port,
             latency_s=virtual.latency,
         )
+        outlets.update(dict.fromkeys(roles, outlet))
     return outlets
 
 
+def _loads(settings: CrosspointBenchSettings, roles: Sequence[Role], grid: DeviceGrid) -> list[Any]:
+    """What each channel of an instrument is connected to: its bus, or nothing."""
+    if "matrix" in roles:
+        return [grid]
+    loads: list[Any] = [Unconnected() for _ in range(_MOST_CHANNELS)]
+    for role in roles:
+        channel = settings.instruments[role].validated(role).get("channel", 1)
+        index = "abcdefgh".index(channel) if isinstance(channel, str) else int(channel) - 1
+        loads.extend(Unconnected() for _ in range(index + 1 - len(loads)))
+        loads[index] = grid.terminal(settings.buses.smu if role == "smu" else settings.buses.pulser)
+    return loads
+
+
 def _talker(
-    settings: CrosspointBenchSettings,
-    role: str,
-    wanted: InstrumentSettings,
-    virtual: VirtualInstrumentSettings,
-    loads: list[Any],
+    settings: CrosspointBenchSettings, role: Role, virtual: VirtualInstrumentSettings, loads: list[Any]
 ) -> Talker:
+    wanted = settings.instruments[role]
     points = {point.name: point for point in entry_points(group=_GROUP)}
     if wanted.driver not in points:
         raise ConfigError(
@@ -127,21 +118,12 @@ def _talker(
     serial = {} if wanted.serial is None else {"serial": wanted.serial}
     several = any(each.kind is each.VAR_POSITIONAL for each in signature(made).parameters.values())
     try:
-        return made(model.model_validate({**serial, **virtual.settings}), *(loads if several else loads[:1]))
+        given = model.model_validate_json(json.dumps({**serial, **virtual.settings}))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        keys = ("virtual", role, "settings", *first["loc"])
-        raise ConfigError(f"{settings.where(*keys)}: {first['msg']}") from error
-
-
-def _loads(channel: object, terminal: Terminal) -> list[Any]:
-    """What each channel of an instrument is connected to: the bus, or nothing."""
-    index = 0
-    if isinstance(channel, str) and len(channel) == 1 and channel.isalpha():
-        index = "abcdefgh".index(channel.lower())
-    elif channel is not None:
-        index = int(str(channel)) - 1
-    return [terminal if each == index else Unconnected() for each in range(max(_MOST_CHANNELS, index + 1))]
+        place = settings.where("virtual", role, "settings", *first["loc"])
+        raise ConfigError(f"{place}: {first['msg']}") from error
+    return made(given, *(loads if several else loads[:1]))
 
 
 virtual = VirtualCrosspoint()

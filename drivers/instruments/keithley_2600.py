@@ -13,25 +13,20 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from drivers.instruments.failure import last_try, made_safe
 from drivers.instruments.replies import Measured, logical, measured, named, number, whole
 from drivers.instruments.tsp import QueuedError, Tsp
 from drivers.transport.session import Session
 from hil.errors import (
     BenchError,
-    DesyncError,
-    DisconnectedError,
     IdentityError,
-    InstrumentError,
-    InterlockError,
     LimitError,
     SettingError,
-    TimeoutError_,
 )
 from hil.instruments import Identity, Readings, Sourcing
 from hil.region import Floats
 
 _MODEL = re.compile(r"(?:Model )?(26[013])([1-6])B")
-_LINE = (TimeoutError_, DesyncError, DisconnectedError)
 _POINTS = 8
 """Points in one line: it stays under 600 characters."""
 
@@ -128,7 +123,7 @@ class Keithley2600:
             for start in range(0, volts.size, _POINTS):
                 found += self._measure(volts[start : start + _POINTS], sourcing)
         except BenchError as error:
-            reason = self._failed(error)
+            reason = made_safe(error, self.make_safe, self.session, self._tsp, "output at 0 V and off")
             if reason is error:
                 raise
             raise reason from error
@@ -150,16 +145,9 @@ class Keithley2600:
                 off, self._names("source.levelv", "source.output"), _numbers, heed_errors=False
             )
         except Exception as error:  # the contract: never raises, whatever is broken
-            return (*self._last_try(off), str(error))
+            return (*last_try(self.session, off), str(error))
         if level or output:
             return (f"{self.session.role}: after {off!r} the level is {level:g} V, output {output:g}",)
-        return ()
-
-    def _last_try(self, off: str) -> tuple[str, ...]:
-        try:
-            self.session.force(off)
-        except Exception as error:  # as above
-            return (str(error),)
         return ()
 
     def _identified(self, _: Session) -> None:
@@ -242,19 +230,6 @@ class Keithley2600:
         )
         self._verify(self._held, held)
         return found
-
-    def _failed(self, error: BenchError) -> BenchError:
-        """Switch off. An answer that never came may have its reason in the error queue: that is told."""
-        told, problems = error, self.make_safe()
-        if isinstance(error, _LINE) and self.session.state == "open":
-            try:
-                self._tsp.raise_errors(str(error))
-            except (InstrumentError, InterlockError) as reason:
-                told = reason
-            except BenchError:
-                pass  # the line failed again: the first failure is told
-        told.add_note(f"made safe: {'; '.join(problems) or 'output at 0 V and off, read back'}")
-        return told
 
     def _lua(self, text: str) -> str:
         return text.replace("S.", f"smu{self.channel}.")

@@ -52,6 +52,7 @@ class Listed(StrEnum):
     GRADIENTS = "gradients"
     UPDATES = "updates"
     DRIVERS = "drivers"
+    INSTRUMENTS = "instruments"
     CALIBRATIONS = "calibrations"
     PRESETS = "presets"
     DATA = "data"

@@ -13,10 +13,12 @@ _HEADINGS = {
     "gradients": "what weight change is wanted; gradient: in an experiment file",
     "updates": "how it becomes pulses; update: in an experiment file",
     "drivers": "what a bench can be; driver: in a bench file",
+    "instruments": "drivers of instruments as ROLE:NAME; driver: of that role in a crosspoint bench's file",
     "calibrations": "what can be measured of a bench",
     "presets": "ready-made devices as DRIVER:NAME; device: NAME in a bench file of that driver",
     "data": "data sets; data: in an experiment file",
 }
+_ROLES: dict[str, plugins.Kind] = {"smu": "smus", "pulser": "pulsers", "matrix": "matrices"}
 
 
 def entries(kind: str) -> dict[str, str]:
@@ -33,6 +35,12 @@ def entries(kind: str) -> dict[str, str]:
         }
     if kind == "drivers":
         return {name: _driver(name).description for name in plugins.names("drivers")}
+    if kind == "instruments":
+        return {
+            f"{role}:{name}": plugins.describe(group, name)
+            for role, group in _ROLES.items()
+            for name in plugins.names(group)
+        }
     if kind == "gradients" or kind == "updates" or kind == "calibrations":
         return {name: plugins.describe(kind, name) for name in plugins.names(kind)}
     raise ValueError(f"no kind {kind!r}")

@@ -21,7 +21,15 @@ PULSES = {
     "depress": {"amplitude": -1.0, "width": 1e-6, "gap": 1e-6},
 }
 IDEAL = {"preset": "ideal", **PULSES}
-MODELS = {"keysight-33500": "33522B", "keysight-81150": "81150A", "tektronix-afg": "AFG31022"}
+MODELS = {
+    name: {"model": model}
+    for name, model in (
+        ("keysight-33500", "33522B"),
+        ("keysight-81150", "81150A"),
+        ("tektronix-afg", "AFG31022"),
+    )
+}
+TRANSPORT = {"keysight-b1500": {"read_termination": "crlf"}, "keysight-spgu": {"read_termination": "crlf"}}
 
 
 def crosspoint_settings(
@@ -38,10 +46,12 @@ def crosspoint_settings(
         **keys,
     }
     for role, name in zip(ROLES, instruments, strict=True):
-        here = {"driver": name, "resource": (resources or {}).get(role, role), "transport": QUICK}
+        transport = {**QUICK, **TRANSPORT.get(name, {})}
+        here = {"driver": name, "resource": role, "transport": transport}
         given[role] = {**here, **given.get(role, {})}
+        given[role]["resource"] = (resources or {}).get(role, given[role]["resource"])
     virtual = dict(given["virtual"])
-    model = {"pulser": {"model": MODELS[instruments[1]]}, "matrix": CARDS.get(instruments[2], {})}
+    model = {"pulser": MODELS.get(instruments[1], {}), "matrix": CARDS.get(instruments[2], {})}
     for role, settings in model.items():
         own = dict(virtual.get(role, {}))
         virtual[role] = {**own, "settings": {**settings, **own.get("settings", {})}}

@@ -206,6 +206,22 @@ def test_after_a_failed_exchange_all_is_off_and_open_and_the_bench_can_go_on(rol
         assert float(read(lab.bench).siemens[0, 0]) == pytest.approx(truth, rel=1e-6)
 
 
+def test_one_mainframe_serves_two_roles_over_one_line() -> None:
+    shared = {"resource": "mainframe"}
+    with crosspoint_bench(
+        instruments=("keysight-b1500", "keysight-spgu", "keithley-700"),
+        smu={**shared, "options": {"channel": 2}},
+        pulser={**shared, "options": {"channel": 501}},
+    ) as lab:
+        assert lab.outlets["smu"] is lab.outlets["pulser"]
+        counts = np.arange(63, dtype=np.int16).reshape(9, 7) - 31
+        lab.bench.execute((Program(WHOLE, counts, UP, DOWN),))
+        np.testing.assert_array_equal(lab.grid.pulses["main"], np.abs(counts))
+        found = read(lab.bench, WHOLE).siemens
+        np.testing.assert_allclose(found, lab.grid.conductances("main"), rtol=1e-5)
+        assert lab.cold
+
+
 def test_another_instrument_in_the_place_of_one_is_refused() -> None:
     other = {"smu": {"serial": "7"}, "virtual": {"smu": {"settings": {"serial": "4000001"}}}}
     refused = pytest.raises(IdentityError, match="smu: serial number 4000001 answers; the bench names 7")

@@ -13,10 +13,11 @@ import pytest
 from drivers.instruments.keithley_2600 import Keithley2600
 from drivers.sim.bench import SimBench
 from drivers.sim.settings import SimSettings
+from drivers.sim.virtual.errorqueue import InjectedError
 from drivers.sim.virtual.faults import Fault, FaultKind, Faults
 from drivers.sim.virtual.grid import DeviceGrid, Lines
-from drivers.sim.virtual.keithley_2600 import InjectedError, Virtual2600Settings
 from drivers.sim.virtual.keithley_2600 import Keithley2600 as Virtual2600
+from drivers.sim.virtual.keithley_2600 import Virtual2600Settings
 from drivers.sim.virtual.server import Outlet, serving
 from drivers.transport.session import Session, open_session
 from drivers.transport.settings import TransportSettings

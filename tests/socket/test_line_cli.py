@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import signal
 import socket
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +15,8 @@ from drivers.line.settings import LineBenchSettings
 from drivers.transport.session import open_session
 from hil.config.validate import validate
 from hil.config.yaml import load_yaml
+from tests.socket.cli import ROOT, hil, virtual
 
-ROOT = Path(__file__).parents[2]
 BENCH = ROOT / "examples" / "benches" / "line-virtual.yaml"
 EXPERIMENT = """\
 name: small
@@ -33,38 +28,6 @@ update: bidirectional
 training: {epochs: 1, batch: 10, rate: 0.5, evaluations: 1, update_noise_every: 0}
 initial: {kind: keep}
 """
-
-
-@contextmanager
-def virtual(folder: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
-    """Run until the block ends, then Ctrl-C."""
-    command = [
-        sys.executable,
-        "-m",
-        "hil",
-        "virtual",
-        str(BENCH),
-        "--write-bench",
-        str(folder / "bench.yaml"),
-    ]
-    for option in ("virtual.port=0", *options):
-        command += ["--bench-set", option]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout is not None
-            told = iter(process.stdout.readline, "ready; Ctrl-C ends it\n")
-            assert any(line.startswith("controller.resource  ") for line in told)
-            yield process
-        finally:
-            process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
-
-
-def hil(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "hil", *arguments],
-        cwd=folder, capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
 
 
 def connected(folder: Path) -> ArrayController:
@@ -81,7 +44,7 @@ def test_a_network_trains_from_the_command_line_and_the_devices_outlive_the_run(
 ) -> None:
     (tmp_path / "small.yaml").write_text(EXPERIMENT)
     pulses = 0
-    with virtual(tmp_path, f"virtual.link={link}", "virtual.device.initial=g_min"):
+    with virtual(tmp_path, BENCH, "virtual.port=0", f"virtual.link={link}", "virtual.device.initial=g_min"):
         for _ in range(runs):
             done = hil(tmp_path, "train", "small.yaml", "--bench", "bench.yaml", "--json")
             assert done.returncode == 0, done.stderr

@@ -17,9 +17,9 @@ from drivers.instruments.tektronix_afg import TektronixAfg
 from drivers.sim.bench import SimBench
 from drivers.sim.settings import SimSettings
 from drivers.sim.virtual import keysight_33500, keysight_81150, tektronix_afg
+from drivers.sim.virtual.errorqueue import InjectedError
 from drivers.sim.virtual.faults import Fault, FaultKind, Faults
 from drivers.sim.virtual.grid import DeviceGrid, Lines
-from drivers.sim.virtual.keithley_2600 import InjectedError
 from drivers.sim.virtual.scpi_pulser import Channel, VirtualPulser, VirtualPulserSettings
 from drivers.sim.virtual.server import Outlet, serving
 from drivers.transport.session import open_session

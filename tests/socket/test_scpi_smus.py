@@ -11,9 +11,9 @@ import pytest
 
 from drivers.sim.bench import SimBench
 from drivers.sim.settings import SimSettings
+from drivers.sim.virtual.errorqueue import InjectedError
 from drivers.sim.virtual.faults import Fault, FaultKind
 from drivers.sim.virtual.grid import DeviceGrid, Lines, Load
-from drivers.sim.virtual.keithley_2600 import InjectedError
 from drivers.sim.virtual.server import Outlet, serving
 from drivers.transport.session import open_session
 from hil.conformance.instruments import check_smu

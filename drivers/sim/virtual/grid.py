@@ -162,3 +162,17 @@ class Terminal:
             shapes = (seen, device.depress) if rising else (device.potentiate, seen)
             self.grid.bench.execute((Program(region, counts, *shapes),))
             self.grid.pulses[region.array][np.ix_(region.rows, region.cols)] += count
+
+
+class Unconnected:
+    """What a terminal that is wired to nothing sees: a `Load` and a `PulseLoad`."""
+
+    def drive(self, source: str, volts: float) -> None:
+        """No effect."""
+
+    def current(self, volts: float, integration_s: float) -> float:
+        """None flows."""
+        return 0.0
+
+    def pulse(self, source: str, pulse: Pulse, count: int) -> None:
+        """No effect."""

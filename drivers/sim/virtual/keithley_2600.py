@@ -14,7 +14,6 @@ from typing import NamedTuple
 from pydantic import Field
 
 from drivers.sim.virtual.errorqueue import Entry
-from drivers.sim.virtual.errorqueue import InjectedError as InjectedError
 from drivers.sim.virtual.grid import Load
 from drivers.sim.virtual.tsp import TspError, Value
 from drivers.sim.virtual.tsp_node import TspNode, TspSettings, nil, numeric

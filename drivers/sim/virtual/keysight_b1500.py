@@ -13,8 +13,8 @@ from pydantic import Field
 
 from drivers.sim.virtual.errorqueue import Entry, InjectedError
 from drivers.sim.virtual.flex import CHANNEL, OFF, VALUE, FlexParser, Handler, RefusedError
-from drivers.sim.virtual.grid import Load
-from drivers.sim.virtual.spgu import Connection, Spgu, Unconnected
+from drivers.sim.virtual.grid import Load, Unconnected
+from drivers.sim.virtual.spgu import Connection, Spgu
 from hil.config.validate import Config
 
 _SAFE = {  # up to volts, at most amperes

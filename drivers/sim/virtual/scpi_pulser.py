@@ -13,9 +13,8 @@ from typing import ClassVar, NamedTuple
 
 from pydantic import Field
 
-from drivers.sim.virtual.errorqueue import Entry, ErrorQueue
+from drivers.sim.virtual.errorqueue import Entry, ErrorQueue, InjectedError
 from drivers.sim.virtual.grid import PulseLoad
-from drivers.sim.virtual.keithley_2600 import InjectedError
 from drivers.sim.virtual.scpi import CONFLICT, OUT_OF_RANGE, Call, Handler, RejectedError, ScpiParser
 from hil.config.validate import Config
 from hil.schedule import Pulse

@@ -11,9 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from pydantic import Field
 
-from drivers.sim.virtual.errorqueue import Entry, ErrorQueue
+from drivers.sim.virtual.errorqueue import Entry, ErrorQueue, InjectedError
 from drivers.sim.virtual.grid import Load
-from drivers.sim.virtual.keithley_2600 import InjectedError
 from drivers.sim.virtual.scpi import (
     CONFLICT,
     ILLEGAL_VALUE,

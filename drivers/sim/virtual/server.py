@@ -24,7 +24,7 @@ class Talker(Protocol):
         ...
 
 
-@dataclass
+@dataclass(eq=False)
 class Outlet:
     """One virtual instrument with its line.
 

@@ -22,20 +22,6 @@ class Connection(Load, PulseLoad, Protocol):
     """What a channel of either kind is connected to."""
 
 
-class Unconnected:
-    """Nothing at all, as a `Connection`."""
-
-    def drive(self, source: str, volts: float) -> None:
-        """No effect."""
-
-    def current(self, volts: float, integration_s: float) -> float:
-        """None flows."""
-        return 0.0
-
-    def pulse(self, source: str, pulse: Pulse, count: int) -> None:
-        """No effect."""
-
-
 @dataclass
 class Channel:
     """One output; it pulses at a start if it is on and in a pulse mode."""

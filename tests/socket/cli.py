@@ -1,0 +1,45 @@
+"""`hil` in processes of its own, as people run it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+@contextmanager
+def virtual(folder: Path, bench: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """`hil virtual` until the block ends, then Ctrl-C; ``folder``/bench.yaml finds it."""
+    command = [
+        sys.executable,
+        "-m",
+        "hil",
+        "virtual",
+        str(bench),
+        "--write-bench",
+        str(folder / "bench.yaml"),
+    ]
+    for option in options:
+        command += ["--bench-set", option]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            told = iter(process.stdout.readline, "ready; Ctrl-C ends it\n")
+            assert any(".resource  " in line for line in told)
+            yield process
+        finally:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+
+
+def hil(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """One command, to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "hil", *arguments],
+        cwd=folder, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
