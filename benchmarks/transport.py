@@ -22,8 +22,8 @@ from drivers.sim.virtual.keithley_2600 import Keithley2600 as Virtual2600
 from drivers.sim.virtual.keithley_2600 import Virtual2600Settings
 from drivers.sim.virtual.server import Outlet, serving
 from drivers.transport.session import open_session
-from drivers.transport.wire import WireLog
 from hil.instruments import Sourcing
+from hil.wire import WireLog
 
 QUERIES = 3000
 POINTS = np.linspace(-0.1, 0.1, 24)
@@ -104,7 +104,7 @@ def points() -> None:
         line.close()
         with open_session(outlet.resource) as session:
             smu = Keithley2600(session)
-            smu.connect()
+            smu.attach()
             ours()
             before = smu.transactions
             ours()

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from drivers.line.answers import Answer, BoardLimits, BoardState, Done
 from drivers.line.frames import Reply, channels_text, program_crc
-from drivers.line.link import LOST, BoardLink
+from drivers.line.link import DAMAGED, LOST, BoardLink
 from drivers.line.lowering import Ticks
 from drivers.line.orders import Bias, MultiplyOrder, Order, Result, ShotOrder
 from drivers.transport.session import Session
@@ -36,7 +36,7 @@ from hil.instruments import Identity, Readings, Shot
 from hil.region import Floats, Index
 
 _FRAME = 64  # bytes of an OP line beside its operation
-_DAMAGED, _NOT_IN_BUFFER, _INTERLOCK = 1, 10, 15
+_NOT_IN_BUFFER, _INTERLOCK = 10, 15
 _ABORTED = (16, 17, 18)
 _BEYOND = (7, 8, 9, 19)  # a channel, a limit, the tick, the bias
 _ATTEMPTS = 4
@@ -69,7 +69,7 @@ class ArrayController:
     _seq: int | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        self._link = BoardLink(self.session, self.serial)
+        self._link = BoardLink(self.session, self.serial, self.pause)
 
     @property
     def transactions(self) -> int:
@@ -86,16 +86,19 @@ class ArrayController:
 
         Raises
         ------
+        InUseError
+            The board serves another host.
         IdentityError
             Another serial number or protocol answers.
         BenchError
             Nobody does, or not as the protocol says.
         """
+        self._link.greet()
         identity = self.identify()
         self.limits = self._link.ask("LIMITS", BoardLimits.of)
         state = self._ended(math.inf)
         self._boot, self._seq = state.boot, state.seq
-        self._errors()  # an earlier host's; they are in the wire log
+        self._link.errors()  # an earlier host's; they are in the wire log
         return identity
 
     def identify(self) -> Identity:
@@ -234,7 +237,7 @@ class ArrayController:
                         f"was output: {error}"
                     ) from error
         self._seq = seq
-        found = self._errors() if done.errors else []
+        found = self._link.errors() if done.errors else []
         if found:
             told = "; ".join(f"{code} {message}" for code, message in found)
             raise InstrumentError(f"{self._role}: after program {seq}: {told}", found[0][0])
@@ -275,7 +278,7 @@ class ArrayController:
 
     def _refused(self, reply: Reply, seq: int) -> NoReturn:
         code, message = reply.whole("code"), reply.values.get("msg", "")[:300]
-        if code in (_DAMAGED, _NOT_IN_BUFFER):
+        if code in (DAMAGED, _NOT_IN_BUFFER):
             raise DesyncError(f"{self._role}: program {seq} arrived damaged: {message}")
         if code in _ABORTED:
             raise self._aborted(seq, message, code)
@@ -292,17 +295,6 @@ class ArrayController:
             f"of it; outputs are at 0 V; read the devices before going on: {why}",
             code,
         )
-
-    def _errors(self) -> list[tuple[int, str]]:
-        """Empty the board's error queue; lines damaged on the way had no effect and are left out."""
-        found: list[tuple[int, str]] = []
-        left = 1
-        while left:
-            reply = self._link.answer("ERROR")
-            left = reply.whole("left")
-            if reply.whole("code") not in (0, _DAMAGED):
-                found.append((reply.whole("code"), reply.values.get("msg", "")[:100]))
-        return found
 
     def _ended(self, allowed_s: float) -> BoardState:
         """The board's state once no program runs any more."""

@@ -63,6 +63,10 @@ class DisconnectedError(BenchError):
     """
 
 
+class InUseError(DisconnectedError):
+    """Another process or another host has the instrument. Nothing was sent to it."""
+
+
 class IdentityError(BenchError):
     """Another instrument answers than the bench names: model, serial, firmware or language. Nothing was
     output.

@@ -19,6 +19,7 @@ from hil.config.experiment import Experiment
 from hil.errors import ConfigError
 from hil.limits import LimitedBench
 from hil.network import Network
+from hil.opened import OpenedBench
 from hil.plan import run
 from hil.store import Run, RunWriter, open_run
 from hil.training.contracts import Demanding
@@ -33,7 +34,7 @@ class Prepared:
     """A run that is ready to start: everything was checked, nothing has been output."""
 
     experiment: Experiment
-    bench: LimitedBench
+    bench: OpenedBench
     network: Network
     training: Training
     header: dict[str, Any]
@@ -58,8 +59,8 @@ def prepare(
     )
     data = setup.load_data(spec, data_dir)
     opened = setup.bench_for(spec, data, settings)
-    network = setup.build_network(spec, data, opened)
     try:
+        network = setup.build_network(spec, data, opened)
         ask_methods(spec, network, opened)
     except BaseException:
         opened.close()
@@ -140,6 +141,7 @@ def execute(
     at = Whereabouts()
     with prepared.bench, RunWriter.create(root, prepared.header) as writer:
         writer.now = lambda: at.step
+        prepared.bench.record_in(writer.path)
         journal: Journal = writer if progress is None else Tee((writer, progress))
         try:
             outcome = run(train(prepared.training, journal, stop, at), prepared.bench, writer)

@@ -22,6 +22,7 @@ from hil.limits import LimitedBench
 from hil.network import Layer, Loss, MatrixSize, Network, Neurons, Tile, place, wanted_arrays
 from hil.network.activations import bounded
 from hil.network.tile import Block, scale_s
+from hil.opened import OpenedBench, lock_lines, placed, told_with_its_key
 from hil.shapes import layer_shapes
 from hil.training.weights import Holds, load_weights
 from hil.units import Unit, format_quantity
@@ -112,20 +113,25 @@ def load_both(
 
 def open_bench(
     settings: BenchSettings | None = None, sizes: dict[str, tuple[int, int]] | None = None, seed: int = 0
-) -> LimitedBench:
-    """Open a bench within its limits; no output changes. ``sizes`` and ``seed`` are for benches that are
-    simulated.
+) -> OpenedBench:
+    """Open a bench within its limits, locked against other processes; no output changes. ``sizes`` and
+    ``seed`` are for benches that are simulated.
 
     Raises
     ------
     ConfigError, BenchError
-        When it is not there, or not what the settings say.
+        When it is not there, in use by another process, or not what the settings say.
     """
     settings = load_bench()[0] if settings is None else settings
     driver: plugins.Driver = plugins.load("drivers", settings.driver)
-    with _placed_in(settings):
-        opened = driver.open(settings, sizes or {}, seed)
-    return LimitedBench(opened, settings.limits.limits(), where=settings.where_limit)
+    locks = lock_lines(settings)
+    try:
+        with _placed_in(settings), told_with_its_key(settings):
+            opened = driver.open(settings, sizes or {}, seed)
+    except BaseException:
+        locks.release()
+        raise
+    return OpenedBench(opened, settings, locks)
 
 
 def matrices(experiment: Experiment, data: Dataset) -> tuple[MatrixSize, ...]:
@@ -169,7 +175,7 @@ def build_network(experiment: Experiment, data: Dataset, bench: LimitedBench) ->
     return Network(tuple(layers), Loss(settings.loss, settings.layers[-1].activation))
 
 
-def bench_for(experiment: Experiment, data: Dataset, settings: BenchSettings) -> LimitedBench:
+def bench_for(experiment: Experiment, data: Dataset, settings: BenchSettings) -> OpenedBench:
     """Open the bench of an experiment, its simulated arrays sized to the network unless the bench file says
     otherwise; it is closed again if it cannot take the experiment.
 
@@ -214,13 +220,7 @@ def _placed_in(settings: Config, *keys: str) -> Generator[None]:
     try:
         yield
     except ConfigError as error:
-        head, colon, problem = str(error).partition(": ")
-        named = head.split(".")
-        if colon and named[0] in type(settings).model_fields:
-            text = f"{settings.where(*named)}: {problem}"
-        else:
-            text = f"{settings.where(*keys)}: {error}".removeprefix(": ")
-        raise type(error)(text) from error
+        raise type(error)(placed(settings, str(error), *keys)) from error
 
 
 def _place(

@@ -35,6 +35,7 @@ from hil.schedule import (
     Schedule,
     Wait,
 )
+from hil.wire import WireLog
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,6 +68,8 @@ class CrosspointBench:
         Whether sums are made of new readings of all devices, not only of those that were pulsed since.
     release
         Lets go of the lines.
+    wire
+        Where their messages go; None: nowhere.
     clock, pause
         Seconds on the bench's clock, and waiting for some.
     """
@@ -83,6 +86,7 @@ class CrosspointBench:
         ledger: Ledger | None = None,
         always: bool = False,
         release: Callable[[], None] = lambda: None,
+        wire: WireLog | None = None,
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -96,6 +100,7 @@ class CrosspointBench:
         self._known = {name: Known(*info.shape) for name, info in self._infos.items()}
         self._always = always
         self._release = release
+        self._wire = wire or WireLog()
         self._clock = clock
         self._pause = pause
 
@@ -108,6 +113,11 @@ class CrosspointBench:
     def identity(self) -> Mapping[str, str]:
         """Model, serial number, firmware and language of each instrument, by role."""
         return self._identity
+
+    @property
+    def wire(self) -> WireLog:
+        """All messages to and from the instruments."""
+        return self._wire
 
     @property
     def doses(self) -> Mapping[str, NDArray[np.uint32]]:

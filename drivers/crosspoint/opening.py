@@ -19,6 +19,7 @@ from drivers.wiring import channel_list
 from hil.bench import ArrayInfo
 from hil.errors import ConfigError
 from hil.instruments import SwitchMatrix
+from hil.wire import WireLog
 
 
 def open_crosspoint_bench(settings: CrosspointBenchSettings) -> CrosspointBench:
@@ -31,16 +32,17 @@ def open_crosspoint_bench(settings: CrosspointBenchSettings) -> CrosspointBench:
     BenchError
         An instrument is not there, or not the one that the settings name.
     """
+    wire = WireLog()
     with ExitStack() as opened:
         sessions: dict[str, Session] = {}
         made: dict[Role, Any] = {}  # each of its role's contract: found under it by entry point
         for role, wanted in settings.instruments.items():
             if wanted.resource not in sessions:
-                session = open_session(wanted.resource, wanted.transport, role=role)
+                session = open_session(wanted.resource, wanted.transport, wire, role=role)
                 sessions[wanted.resource] = opened.enter_context(session)
             made[role] = wanted.make(role, sessions[wanted.resource])
             made[role].attach()
-        _check_lines(settings, made["matrix"])
+        check_lines(settings, made["matrix"])
         probe = Probe(
             made["smu"],
             made["pulser"],
@@ -60,10 +62,12 @@ def open_crosspoint_bench(settings: CrosspointBenchSettings) -> CrosspointBench:
             ledger=None if folder is None else Ledger(settings.beside(folder), shapes),
             always=settings.read.refresh == "all",
             release=opened.pop_all().close,
+            wire=wire,
         )
 
 
-def _check_lines(settings: CrosspointBenchSettings, matrix: SwitchMatrix) -> None:
+def check_lines(settings: CrosspointBenchSettings, matrix: SwitchMatrix) -> None:
+    """Refuse buses and arrays that are wired to lines that the matrix has not, with ConfigError."""
     rows, cols = matrix.shape
     for name in ("smu", "pulser", "ground"):
         row: int = getattr(settings.buses, name)

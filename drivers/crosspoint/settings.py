@@ -10,8 +10,9 @@ from pydantic import BeforeValidator, Field, model_validator
 from drivers.crosspoint.roles import ROLES, InstrumentSettings, Role
 from drivers.sim.settings import ArrayName, Device
 from drivers.sim.virtual.crosspoint_settings import VirtualCrosspointSettings
+from drivers.transport.links import same_line
 from drivers.wiring import Wiring, channel_list, check_apart
-from hil.config.bench import BenchSettings
+from hil.config.bench import BenchSettings, Resource
 from hil.config.validate import Config, MisfitError
 from hil.units import PositiveAmperes, PositiveSeconds, PositiveVolts, Seconds
 
@@ -129,6 +130,14 @@ class CrosspointBenchSettings(BenchSettings):
             instrument: InstrumentSettings = getattr(self, role)
             instrument.check(role)
         return self
+
+    @property
+    def resources(self) -> tuple[Resource, ...]:
+        """The line to each instrument; two roles of one mainframe share one."""
+        named = {role: instrument.resource for role, instrument in self.instruments.items()}
+        return tuple(
+            Resource(role, f"{role}.resource", name, same_line(name)) for role, name in named.items()
+        )
 
     @property
     def instruments(self) -> dict[Role, InstrumentSettings]:

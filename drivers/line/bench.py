@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from drivers.array_controller import ArrayController
 from drivers.checks import Checks
 from drivers.line import lowering
+from drivers.line.answers import BoardLimits
 from drivers.line.lowering import Reading, Ticks, Wires
 from drivers.line.orders import Bias, Order, ReadOrder, Result, WaitOrder
 from drivers.line.settings import LineBenchSettings
 from drivers.sim.models import sheet
 from drivers.sim.settings import ReadSettings
-from drivers.transport.session import open_session
+from drivers.transport.session import Session, open_session
 from drivers.wiring import channel_list
 from hil.bench import ArrayInfo, Cost, Execution
 from hil.errors import BenchError, ConfigError, ScheduleError
@@ -40,6 +41,7 @@ from hil.schedule import (
     Schedule,
     Wait,
 )
+from hil.wire import WireLog
 
 _LINE_WORDS = 300
 
@@ -73,14 +75,19 @@ def open_line_bench(settings: LineBenchSettings) -> LineBench:
         The board is not there, or not the one that is named.
     """
     session = open_session(settings.controller.resource, settings.controller.transport, role="controller")
-    controller = ArrayController(session, settings.controller.serial)
     try:
-        identity = controller.connect()
-        _load_limits(controller, settings)
-        return LineBench(settings, controller, identity)
+        return line_bench_on(session, settings)
     except BaseException:
         session.close()
         raise
+
+
+def line_bench_on(session: Session, settings: LineBenchSettings) -> LineBench:
+    """As `open_line_bench`, on a session that is open: a recorded one, say."""
+    controller = ArrayController(session, settings.controller.serial)
+    identity = controller.connect()
+    _load_limits(controller, settings)
+    return LineBench(settings, controller, identity)
 
 
 class LineBench:
@@ -99,7 +106,7 @@ class LineBench:
     def __init__(self, settings: LineBenchSettings, controller: ArrayController, identity: Identity) -> None:
         self.controller = controller
         self._identity = {"controller": str(identity)}
-        self._wired = _wired(settings, controller)
+        self._wired = wired_arrays(settings, controller.limits)
         self._infos = MappingProxyType({name: wired.info for name, wired in self._wired.items()})
         self._tick = Ticks(controller.limits.tick)
         self._bias: Bias = settings.program.scheme
@@ -118,6 +125,11 @@ class LineBench:
     def identity(self) -> Mapping[str, str]:
         """The board's model, serial number, firmware and language."""
         return self._identity
+
+    @property
+    def wire(self) -> WireLog:
+        """All messages to and from the board."""
+        return self.controller.session.wire
 
     @property
     def doses(self) -> Mapping[str, NDArray[np.uint32]]:
@@ -261,22 +273,28 @@ def _load_limits(controller: ArrayController, settings: LineBenchSettings) -> No
     if limits.longest is not None:
         narrowed["width_max"] = min(hardware.width_max, round(limits.longest * 1e9))
     controller.narrow(**narrowed)
-    if settings.program.scheme not in hardware.bias:
+    check_scheme(settings, hardware)
+
+
+def check_scheme(settings: LineBenchSettings, limits: BoardLimits) -> None:
+    """Refuse a scheme of half-selection that the board has not, with ConfigError."""
+    if settings.program.scheme not in limits.bias:
         raise ConfigError(
             f"program.scheme: asked for {settings.program.scheme}; the board holds unselected lines at "
-            f"{' or '.join(hardware.bias)}"
+            f"{' or '.join(limits.bias)}"
         )
 
 
-def _wired(settings: LineBenchSettings, controller: ArrayController) -> dict[str, WiredArray]:
+def wired_arrays(settings: LineBenchSettings, limits: BoardLimits) -> dict[str, WiredArray]:
+    """The arrays by name; ConfigError where one is wired to channels that the board has not."""
     reading = ReadSettings(voltage=settings.read.voltage, integration=settings.read.integration)
     device = sheet(settings.device, reading)
     found: dict[str, WiredArray] = {}
     for name, wiring in settings.arrays.items():
         lines: list[Index] = []
         for what, text, count in (
-            ("rows", wiring.rows, controller.limits.rows),
-            ("cols", wiring.cols, controller.limits.cols),
+            ("rows", wiring.rows, limits.rows),
+            ("cols", wiring.cols, limits.cols),
         ):
             channels = np.array(channel_list(text), np.int64)
             if channels.max() >= count:

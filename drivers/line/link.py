@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import time
+import zlib
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -16,13 +17,23 @@ from numpy.typing import NDArray
 
 from drivers.line.frames import Reply, seal, unseal, vector
 from drivers.transport.session import Session
-from hil.errors import DesyncError, DisconnectedError, IdentityError, InstrumentError, TimeoutError_
+from hil.errors import (
+    DesyncError,
+    DisconnectedError,
+    IdentityError,
+    InstrumentError,
+    InUseError,
+    TimeoutError_,
+)
 from hil.instruments import Identity
 
 T = TypeVar("T")
 LOST = (TimeoutError_, DesyncError, DisconnectedError)
 """What a failure of the link is raised as."""
+DAMAGED = 1
+"""The board's error for a line that was damaged on its way; it had no effect."""
 _ATTEMPTS = 4
+_BUSY = b"0 ERR code=12 "
 
 
 @dataclass
@@ -35,15 +46,41 @@ class BoardLink:
         The line.
     serial
         The serial number that must answer; None takes any.
+    pause
+        Waits so many seconds.
     """
 
     session: Session
     serial: str | None = None
+    pause: Callable[[float], None] = time.sleep
     _tags: Iterator[int] = field(init=False)
 
     def __post_init__(self) -> None:
-        # Another start each time: an answer left over from an earlier process carries another tag.
-        self._tags = itertools.cycle(range(1 + time.time_ns() % 2**31, 2**32))
+        # Another start for each session: an answer left over from an earlier process carries another tag.
+        self._tags = itertools.cycle(range(1 + zlib.crc32(self.session.salt.encode()) % 2**31, 2**32))
+
+    def greet(self) -> None:
+        """See that the board takes us: one that serves another host says so unasked, and hangs up.
+
+        A host that has just gone may not have been noticed yet, so it is tried a second time.
+
+        Raises
+        ------
+        InUseError
+            It serves another host.
+        """
+        for again in (True, False):
+            said = self.session.clear()
+            if not said.startswith(_BUSY):
+                return
+            if again:
+                self.pause(self.session.settings.retry)
+                self.session.close()
+                self.session.open()
+        raise InUseError(
+            f"{self.session.role}: {self.session.resource} is in use by another host; the board serves one "
+            "at a time, until that one closes its connection or is silent for the board's watchdog time"
+        )
 
     def exchange(self, lines: Sequence[str], timeout_s: float | None = None) -> Generator[Reply]:
         """Send lines under one new tag; every line of the answer, without an end of its own."""
@@ -67,6 +104,17 @@ class BoardLink:
     def ask(self, words: str, parse: Callable[[Reply], T]) -> T:
         """A question that changes nothing, put again after a failure of the link."""
         return self.retried(lambda: parse(self.answer(words)))
+
+    def errors(self) -> list[tuple[int, str]]:
+        """Empty the board's error queue; lines damaged on the way are left out."""
+        found: list[tuple[int, str]] = []
+        left = 1
+        while left:
+            reply = self.answer("ERROR")
+            left = reply.whole("left")
+            if reply.whole("code") not in (0, DAMAGED):
+                found.append((reply.whole("code"), reply.values.get("msg", "")[:100]))
+        return found
 
     def numbers(self, words: str, count: int) -> NDArray[np.uint32]:
         """The ``count`` counters that answer a question."""

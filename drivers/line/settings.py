@@ -10,9 +10,10 @@ from pydantic import Field, model_validator
 from drivers.line.orders import Bias
 from drivers.sim.settings import ArrayName, Device
 from drivers.sim.virtual.controller_settings import VirtualControllerSettings
+from drivers.transport.links import same_line
 from drivers.transport.settings import TransportSettings
 from drivers.wiring import Wiring, check_apart
-from hil.config.bench import BenchSettings
+from hil.config.bench import BenchSettings, Resource
 from hil.config.validate import Config
 from hil.units import PositiveSeconds, PositiveVolts, Seconds
 
@@ -69,3 +70,9 @@ class LineBenchSettings(BenchSettings):
         """Two arrays may share rows or columns, but no crosspoint."""
         check_apart(self.arrays)
         return self
+
+    @property
+    def resources(self) -> tuple[Resource, ...]:
+        """The line to the controller."""
+        name = self.controller.resource
+        return (Resource("controller", "controller.resource", name, same_line(name)),)

@@ -64,13 +64,20 @@ class Inbox:
         return data
 
     def drain(self, link: Link) -> bytes:
-        """Throw away until `quiet` seconds of silence, and return it. DesyncError if there is no end."""
+        """Throw away until `quiet` seconds of silence, or the end of the line, and return it.
+
+        Raises DesyncError if there is no end, ConnectionError if the line is gone and nothing came.
+        """
         thrown = bytes(self._held)
         self.forget()
         while len(thrown) <= self.settings.max_reply_bytes:
             try:
                 thrown += link.receive(self.settings.quiet).data
             except TimeoutError:
+                return thrown
+            except ConnectionError:
+                if not thrown:
+                    raise
                 return thrown
         raise DesyncError(f"{self.role}: over {self.settings.max_reply_bytes} bytes unasked, and no end")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from drivers.transport.link import Link
 from drivers.transport.settings import TransportSettings
 
@@ -19,3 +21,24 @@ def open_link(resource: str, settings: TransportSettings) -> Link:
     from drivers.transport.visa import open_visa
 
     return open_visa(resource, settings)
+
+
+def same_line(resource: str) -> str:
+    """One text for all ways of naming a line; what cannot be understood stays as it is, for `open_link`."""
+    if resource.startswith("serial:"):
+        return _port(resource.removeprefix("serial:"))
+    from pyvisa import rname
+
+    try:
+        parsed = rname.ResourceName.from_string(resource)
+    except rname.InvalidResourceName:
+        return resource
+    if parsed.interface_type == "ASRL":
+        port = str(parsed).removeprefix("ASRL").removesuffix("::INSTR")
+        return _port(port) if port.startswith("/") else str(parsed)
+    return str(parsed).lower().replace("::localhost::", "::127.0.0.1::")
+
+
+def _port(path: str) -> str:
+    """The port itself: /dev/serial/by-id/… are links."""
+    return f"serial:{Path(path).resolve()}"

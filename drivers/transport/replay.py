@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from drivers.transport.link import Chunk
 from drivers.transport.session import Session
 from drivers.transport.settings import TransportSettings
-from drivers.transport.wire import Message
 from hil.errors import ConfigError, DesyncError
+from hil.wire import Message
 
 
 class ReplayLink:
@@ -50,7 +50,7 @@ class ReplayLink:
 
 
 def replay(messages: Iterable[Message], role: str, settings: TransportSettings | None = None) -> Session:
-    """Open a session with the recorded answers of one role; see `drivers.transport.wire.read_wire`.
+    """Open a session with the recorded answers of one role; see `hil.wire.read_wire`.
 
     Raises ConfigError if the log has none of that role.
     """

@@ -17,7 +17,6 @@ from drivers.transport.framing import Inbox, shown
 from drivers.transport.link import Link
 from drivers.transport.links import open_link
 from drivers.transport.settings import TransportSettings
-from drivers.transport.wire import WireLog
 from hil.errors import (
     BenchError,
     ConfigError,
@@ -27,6 +26,7 @@ from hil.errors import (
     OwnerError,
     TimeoutError_,
 )
+from hil.wire import WireLog
 
 State: TypeAlias = Literal["open", "desynchronised", "closed"]
 T = TypeVar("T")
@@ -152,8 +152,8 @@ class Session:
         with self._exchange(b"", fresh=False):
             return self._exactly(count, timeout_s)
 
-    def clear(self) -> None:
-        """Device clear where the line has one, then throw away what arrives until it is quiet.
+    def clear(self) -> bytes:
+        """Device clear where the line has one, then throw away what arrives until it is quiet, and return it.
 
         Raises DesyncError if it never is.
         """
@@ -161,7 +161,7 @@ class Session:
         link = self._linked()
         with self._translated("clear"):
             link.clear()
-            self._drain(link)
+            return self._drain(link)
 
     def recover(self, identify: Callable[[Session], None]) -> None:
         """Clear, drain, reopen, identify; then the session is open again and nothing is on the line.

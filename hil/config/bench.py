@@ -5,7 +5,7 @@ A driver's settings extend :class:`BenchSettings`; see ``hil.plugins.Driver``.
 
 from __future__ import annotations
 
-from typing import Self
+from typing import NamedTuple, Self
 
 from pydantic import Field, model_validator
 
@@ -49,6 +49,20 @@ class LimitSettings(Config):
         )
 
 
+class Resource(NamedTuple):
+    """A line to an instrument, which one process at a time may use.
+
+    ``role`` is who is at its end, ``key`` where the bench file names it ("controller.resource"), ``name`` as
+    it is named there, ``line`` one text for all names of the same line: "serial:/dev/ttyACM0" and
+    "ASRL/dev/ttyACM0::INSTR" are one.
+    """
+
+    role: str
+    key: str
+    name: str
+    line: str
+
+
 _KEYS_OF_LIMITS = {
     "read_v": "read",
     "program_v": "program",
@@ -69,6 +83,17 @@ class BenchSettings(Config):
     limits: LimitSettings = Field(
         default=LimitSettings(), description="The most that may be asked of this bench."
     )
+
+    @property
+    def resources(self) -> tuple[Resource, ...]:
+        """The lines that opening the bench connects to, role by role; none where all is simulated here."""
+        return ()
+
+    @property
+    def file(self) -> str:
+        """The file that this was read from, as it was named; "" if built in Python."""
+        document = self._source.document
+        return "" if document is None else document.name
 
     def where_limit(self, name: str) -> str:
         """Place of a field of :class:`hil.limits.Limits`: "bench.yaml:3: limits.dose"."""

@@ -60,7 +60,7 @@ def connected(away: Away, stack: ExitStack, attempts: int) -> Keithley2600:
     session = stack.enter_context(Session(away.resource, settings, role="smu", pause=away.pause))
     session.open()
     smu = Keithley2600(session)
-    smu.connect()
+    smu.attach()
     return smu
 
 

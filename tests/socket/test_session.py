@@ -10,8 +10,8 @@ import pytest
 
 from drivers.transport.session import Session, open_session
 from drivers.transport.settings import TransportSettings
-from drivers.transport.wire import WireLog
 from hil.errors import ConfigError, DesyncError, DisconnectedError, IdentityError, OwnerError, TimeoutError_
+from hil.wire import WireLog
 
 QUICK = TransportSettings(timeout=5.0, quiet=0.002, open_timeout=5.0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +16,9 @@ from drivers.sim.virtual.server import Outlet, serving
 from drivers.transport.replay import replay
 from drivers.transport.session import open_session
 from drivers.transport.settings import TransportSettings
-from drivers.transport.wire import Message, WireLog, read_wire
 from hil.errors import ConfigError, DesyncError, StoreError
 from hil.instruments import Sourcing
+from hil.wire import Message, WireLog, read_wire
 
 SOURCING = Sourcing(1e-4, 1e-3)
 
@@ -56,15 +57,47 @@ def test_a_line_torn_by_a_crash_is_forgiven_at_the_end_only(tmp_path: Path) -> N
         list(read_wire(tmp_path / "nothing"))
 
 
-def test_the_file_stops_at_its_bound_and_says_so(tmp_path: Path) -> None:
-    log = WireLog(tmp_path / "wire.jsonl", keep=5, max_bytes=1000)
-    for _ in range(100):
-        log.add("smu", "sent", b"x" * 50)
+def test_a_log_over_its_bound_keeps_its_beginning_and_its_end_and_says_so(
+    tmp_path: Path,
+) -> None:
+    log = WireLog(tmp_path / "wire.jsonl", keep=5, max_bytes=3000)
+    for number in range(200):
+        log.add("smu", "sent", b"%050d" % number)
+        assert sum(file.stat().st_size for file in tmp_path.iterdir()) <= 3000
     log.close()
     messages = list(read_wire(tmp_path / "wire.jsonl"))
-    assert messages[-1].data == b"wire log full"
-    assert len(messages) < 20
-    assert len(log.last) == 5
+    numbers = [int(message.data) for message in messages if message.direction == "sent"]
+    (dropped,) = (message for message in messages if message.direction == "event")
+    assert b"parts of this log were dropped" in dropped.data
+    first = messages.index(dropped)
+    assert numbers == [*range(first), *range(200 - len(numbers) + first, 200)]
+    assert first > 3
+    assert len(numbers) - first > 6
+
+
+def test_a_log_that_was_dropped_nothing_of_reads_as_one(tmp_path: Path) -> None:
+    log = WireLog(tmp_path / "wire.jsonl", max_bytes=3000)
+    for number in range(20):
+        log.add("smu", "sent", b"%050d" % number)
+    log.close()
+    assert len(list(tmp_path.iterdir())) == 3
+    assert [int(message.data) for message in read_wire(tmp_path / "wire.jsonl")] == list(range(20))
+
+
+def test_what_was_said_before_there_was_a_file_comes_first_in_it(tmp_path: Path) -> None:
+    log = WireLog()
+    log.add("smu", "event", b"opened")
+    log.keep_in(tmp_path / "wire.jsonl")
+    log.add("smu", "sent", b"*IDN?\n")
+    assert [message.data for message in read_wire(tmp_path / "wire.jsonl")] == [b"opened", b"*IDN?\n"]
+    log.close()
+
+
+def test_long_messages_do_not_fill_the_memory() -> None:
+    log = WireLog()
+    for _ in range(40):
+        log.add("smu", "sent", b"x" * 1_000_000)
+    assert 10 <= len(log.last) < 20
 
 
 def test_a_full_disk_is_told_and_keeps_nothing_from_being_sent(tmp_path: Path) -> None:
@@ -77,12 +110,14 @@ def test_a_full_disk_is_told_and_keeps_nothing_from_being_sent(tmp_path: Path) -
         log.close()
 
 
+def add_fifty(log: WireLog, role: str) -> None:
+    for _ in range(50):
+        log.add(role, "sent", b"x" * 3000)
+
+
 def test_messages_of_many_threads_stay_whole(tmp_path: Path) -> None:
     log = WireLog(tmp_path / "wire.jsonl")
-    threads = [
-        threading.Thread(target=lambda k=k: [log.add(f"role{k}", "sent", b"x" * 3000) for _ in range(50)])
-        for k in range(8)
-    ]
+    threads = [threading.Thread(target=partial(add_fifty, log, f"role{k}")) for k in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

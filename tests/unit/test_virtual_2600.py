@@ -9,8 +9,8 @@ from drivers.instruments.keithley_2600 import Keithley2600
 from drivers.sim.virtual.keithley_2600 import Keithley2600 as Virtual2600
 from drivers.sim.virtual.keithley_2600 import Virtual2600Settings
 from drivers.transport.replay import replay
-from drivers.transport.wire import Message
 from hil.instruments import Sourcing
+from hil.wire import Message
 
 ON = "smua.source.levelv=0.5 smua.source.output=smua.OUTPUT_ON "
 EMPTY = "0.00000e+00\tQueue Is Empty\t0.00000e+00\t1.00000e+00"

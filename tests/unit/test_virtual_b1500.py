@@ -14,9 +14,9 @@ from drivers.sim.virtual.keysight_b1500 import KeysightB1500, VirtualB1500Settin
 from drivers.transport.replay import replay
 from drivers.transport.session import Session
 from drivers.transport.settings import TransportSettings
-from drivers.transport.wire import Message
 from hil.instruments import Sourcing
 from hil.schedule import Pulse
+from hil.wire import Message
 
 GOOD = '+0,"No Error."'
 

@@ -17,8 +17,8 @@ from drivers.sim.virtual.keithley_3700 import Virtual3700Settings
 from drivers.sim.virtual.keysight_b2200 import KeysightB2200 as VirtualB2200
 from drivers.sim.virtual.keysight_b2200 import VirtualB2200Settings
 from drivers.transport.replay import replay
-from drivers.transport.wire import Message
 from hil.instruments import Crosspoint
+from hil.wire import Message
 
 
 class Relays:

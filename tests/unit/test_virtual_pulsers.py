@@ -17,8 +17,8 @@ from drivers.sim.virtual.scpi_pulser import VirtualPulser
 from drivers.sim.virtual.tektronix_afg import TektronixAfg as VirtualAfg
 from drivers.sim.virtual.tektronix_afg import VirtualAfgSettings
 from drivers.transport.replay import replay
-from drivers.transport.wire import Message
 from hil.schedule import Pulse
+from hil.wire import Message
 
 
 @dataclass

@@ -7,6 +7,7 @@ while writing, is ignored on reading.
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections import deque
@@ -14,11 +15,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal, TypeAlias
+from typing import IO, Literal, Protocol, TypeAlias, runtime_checkable
 
 from hil.errors import ConfigError, StoreError
 
 Direction: TypeAlias = Literal["sent", "received", "event"]
+
+_PARTS = 3
+_HELD_BYTES = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +52,34 @@ class Message:
         )
 
 
-class WireLog:
-    """Keeps the last messages in memory and, with a path, all of them in a file; for sessions of any threads.
+@runtime_checkable
+class Talking(Protocol):
+    """What a bench that talks to instruments has beside `hil.bench.Bench`: the log of all its sessions."""
 
-    The file is never longer than ``max_bytes``: past it, one "full" event is written and the memory goes on.
-    So it does when the file cannot be written, and ``failure`` says why: a full disk must not keep an
-    instrument from being switched off.
+    @property
+    def wire(self) -> WireLog:
+        """Told of every message, from the first on."""
+        ...
+
+
+class WireLog:
+    """Keeps the last messages in memory and, with a path, all of them in files; for sessions of any threads.
+
+    Files take ``max_bytes`` and one message at most, in parts of a third: ``path`` is the beginning and
+    stays, then come ``-2``, ``-3``, …, of which the newest two stay. A file that cannot be written stops
+    nothing, and ``failure`` says why: a full disk must not keep an instrument from being switched off.
     """
 
-    def __init__(self, path: Path | None = None, *, keep: int = 1000, max_bytes: int = 1 << 30) -> None:
+    def __init__(self, path: Path | None = None, *, keep: int = 1000, max_bytes: int = 256 << 20) -> None:
         if keep < 1 or max_bytes < 1:
             raise ConfigError(f"wire log: keep ({keep}) and max_bytes ({max_bytes}) must be at least 1")
         self.last: deque[Message] = deque(maxlen=keep)
         self.failure = ""
+        self._held = 0
         self._path = path
-        self._room = max_bytes
+        self._part = 1
+        self._most = max_bytes // _PARTS
+        self._room = self._most
         self._file: IO[str] | None = None
         self._lock = threading.Lock()
 
@@ -70,37 +87,84 @@ class WireLog:
         """Note one message; it reaches the operating system before this returns."""
         with self._lock:
             message = Message(time.monotonic(), role, direction, data, duration_s)
-            self.last.append(message)
-            if self._path is not None and self._room > 0:
+            self._hold(message)
+            if self._path is not None and not self.failure:
                 self._write(message, self._path)
+
+    def keep_in(self, path: Path) -> None:
+        """From now on write all messages to ``path``; first those that are in memory."""
+        with self._lock:
+            self._close()
+            self._path, self._part, self._room, self.failure = path, 1, self._most, ""
+            for message in list(self.last):
+                if not self.failure:
+                    self._write(message, path)
 
     def close(self) -> None:
         """Close the file; may be called twice."""
+        with self._lock:
+            self._close()
+
+    def _close(self) -> None:
         file, self._file = self._file, None
         if file is not None:
             with suppress(OSError):  # what cannot be flushed is in ``failure``
                 file.close()
 
+    def _hold(self, message: Message) -> None:
+        if len(self.last) == self.last.maxlen:
+            self._held -= len(self.last.popleft().data)
+        self.last.append(message)
+        self._held += len(message.data)
+        while self._held > _HELD_BYTES:
+            self._held -= len(self.last.popleft().data)
+
     def _write(self, message: Message, path: Path) -> None:
         line = message.to_json()
-        self._room -= len(line) + 1
-        if self._room <= 0:
-            line = Message(message.monotonic_s, message.role, "event", b"wire log full", 0.0).to_json()
         try:
+            if len(line) >= self._room and self._room < self._most:
+                self._next_part(path)
+            self._room -= len(line) + 1
             if self._file is None:
-                self._file = path.open("a", encoding="utf-8", buffering=1)
+                self._file = _part(path, self._part).open("a", encoding="utf-8", buffering=1)
             self._file.write(line + "\n")
         except OSError as error:
-            self._room = 0
             self.failure = f"{path}: the wire log cannot be written ({error})"
-            self.last.append(Message(message.monotonic_s, message.role, "event", self.failure.encode(), 0.0))
+            self._hold(Message(message.monotonic_s, message.role, "event", self.failure.encode(), 0.0))
+
+    def _next_part(self, path: Path) -> None:
+        self._close()
+        if self._part >= _PARTS:
+            _part(path, self._part - 1).unlink(missing_ok=True)
+        self._part += 1
+        self._room = self._most
+
+
+def _part(path: Path, number: int) -> Path:
+    return path if number == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
 
 
 def read_wire(path: Path) -> Iterator[Message]:
-    """Read the messages back, in order.
+    """Read the messages back, in order, of all parts; an event says where parts were dropped.
 
     Raises StoreError, with file and line, where a line other than the last is not one of ours.
     """
+    name = re.compile(rf"{re.escape(path.stem)}-(\d{{1,9}}){re.escape(path.suffix)}")
+    later = {
+        int(found[1]) for file in path.parent.glob(f"{path.stem}-*") if (found := name.fullmatch(file.name))
+    }
+    number, moment = 1, 0.0
+    for part in (1, *sorted(later)):
+        if part > number + 1:
+            text = f"{part - number - 1} parts of this log were dropped to keep it small"
+            yield Message(moment, "", "event", text.encode(), 0.0)
+        number = part
+        for message in _read(_part(path, part)):
+            moment = message.monotonic_s
+            yield message
+
+
+def _read(path: Path) -> Iterator[Message]:
     try:
         with path.open(encoding="utf-8") as file:
             torn = 0
