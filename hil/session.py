@@ -146,6 +146,8 @@ def execute(
         try:
             outcome = run(train(prepared.training, journal, stop, at), prepared.bench, writer)
             status = "stopped" if outcome.reason == "stopped" else "finished"
+            if prepared.bench.lost_record:
+                writer.event("warning", prepared.bench.lost_record)
             writer.finish(status, summary(prepared, outcome, writer), prepared.bench.doses)
         except BaseException as error:
             error.add_note(f"ended at: {at}")
@@ -155,6 +157,8 @@ def execute(
                     f"in doubt: {pulses:,} pulses to {' and '.join(arrays)} may or may not have been given; "
                     "they are not sent again, and the devices have to be read"
                 )
+            if prepared.bench.lost_record:
+                error.add_note(prepared.bench.lost_record)
             error.add_note(f"recorded up to here: {writer.path}")
             ended = {**spent(prepared.bench, writer.costs), "ended_at": str(at)}
             writer.fail(error, ended, prepared.bench.doses)

@@ -128,10 +128,10 @@ def open_bench(
     try:
         with _placed_in(settings), told_with_its_key(settings):
             opened = driver.open(settings, sizes or {}, seed)
+        return OpenedBench(opened, settings, locks)
     except BaseException:
         locks.release()
         raise
-    return OpenedBench(opened, settings, locks)
 
 
 def matrices(experiment: Experiment, data: Dataset) -> tuple[MatrixSize, ...]:

@@ -239,6 +239,37 @@ def virtual(
     serve_virtual(bench, write_bench, tuple(bench_overrides or ()))
 
 
+@app.command()
+def check(
+    bench: Annotated[Path, typer.Argument(metavar="BENCH.yaml", help="Bench file.")],
+    bench_overrides: Annotated[
+        list[str] | None, typer.Option("--bench-set", metavar="KEY=VALUE", help="Change a key of the bench.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Ask each instrument of a bench who it is and how it stands; nothing is output.
+
+    Exit code 0: all are as the file says; 4: something is wrong with one, and it is said what to do.
+    """
+    from hil.cli.check import run_check
+
+    raise typer.Exit(run_check(bench, tuple(bench_overrides or ()), json=json))
+
+
+@app.command()
+def wire(
+    run: RunArgument = RUNS,
+    role: Annotated[str | None, typer.Option(help="Only one instrument: smu, controller, …")] = None,
+    last: Annotated[int | None, typer.Option(min=1, metavar="N", help="Only the last N.")] = None,
+    grep: Annotated[str | None, typer.Option(metavar="TEXT", help="Only those with this text.")] = None,
+    json: Json = False,
+) -> None:
+    """Show every message to and from the instruments of a run: > sent, < received, * happened."""
+    from hil.cli.wire import Wanted, show_wire
+
+    show_wire(run, Wanted(role, grep, last), json=json)
+
+
 @app.command("list")
 def list_command(
     kind: Annotated[Listed | None, typer.Argument(help="What to list; none: everything.")] = None,

@@ -1,0 +1,101 @@
+"""What `hil check` asks the instruments of a crosspoint bench, role by role; entry point ``hil.checks``.
+
+Nothing is output or switched. Whether an output is on is not asked: the contracts have no question for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, cast, final, runtime_checkable
+
+import numpy as np
+
+from drivers.crosspoint.opening import check_lines
+from drivers.crosspoint.roles import Role
+from drivers.crosspoint.settings import CrosspointBenchSettings
+from drivers.examine import refusals, round_trip_s
+from drivers.sim.models import sheet
+from drivers.sim.settings import ReadSettings
+from drivers.transport.session import open_session
+from hil.check import Seen
+from hil.instruments import Instrument, Pulser, Smu, Sourcing, SwitchMatrix
+from hil.schedule import Pulse
+from hil.units import format_quantity
+
+
+@runtime_checkable
+class _Queued(Protocol):
+    """A driver that empties its instrument's error queue when it attaches: (code, message, …) of each."""
+
+    errors_found: Sequence[tuple[Any, ...]]
+
+
+@final
+class CrosspointCheck:
+    """Examines a crosspoint bench's instruments."""
+
+    def examine(self, settings: CrosspointBenchSettings, role: str) -> Seen:
+        """See `hil.check.Examiner`."""
+        known = cast(Role, role)
+        wanted = settings.instruments[known]
+        with open_session(wanted.resource, wanted.transport, role=role) as session:
+            instrument: Instrument = wanted.make(known, session)
+            instrument.attach()
+            limits, problems = _asked(settings, known, instrument)
+            return Seen(
+                instrument.identify(),
+                limits,
+                "answers",
+                _queue(instrument),
+                round_trip_s(instrument),
+                problems,
+            )
+
+
+def _queue(instrument: object) -> tuple[str, ...]:
+    found = instrument.errors_found if isinstance(instrument, _Queued) else ()
+    return tuple(" ".join(map(str, error)) for error in found)
+
+
+def _asked(
+    settings: CrosspointBenchSettings, role: Role, instrument: Instrument
+) -> tuple[str, tuple[str, ...]]:
+    """What the file asks of an instrument, in words, and what of it is refused; nothing is sent."""
+    if role == "matrix":
+        matrix = cast(SwitchMatrix, instrument)
+        rows, cols = matrix.shape
+        return f"{rows} rows x {cols} columns", refusals(lambda: check_lines(settings, matrix))
+    read = settings.read
+    if role == "smu":
+        smu, sourcing = cast(Smu, instrument), Sourcing(read.compliance, read.integration, read.settle)
+        problems = refusals(lambda: smu.check(np.array([read.voltage, -read.voltage]), sourcing))
+        asked = (
+            format_quantity(read.voltage, "V", digits=3),
+            format_quantity(read.compliance, "A", digits=3),
+            format_quantity(read.integration, "s", digits=3),
+        )
+        return _verdict(", ".join(asked), problems)
+    pulser = cast(Pulser, instrument)
+    device = sheet(settings.device, ReadSettings(voltage=read.voltage, integration=read.integration))
+    pulses = (device.potentiate, device.depress)
+    problems = refusals(*(_pulse_check(pulser, pulse) for pulse in pulses))
+    return _verdict("; ".join(_pulse_words(pulse) for pulse in pulses), problems)
+
+
+def _pulse_check(pulser: Pulser, pulse: Pulse) -> Callable[[], None]:
+    return lambda: pulser.check(pulse, 1)
+
+
+def _pulse_words(pulse: Pulse) -> str:
+    volts, width = (
+        format_quantity(pulse.amplitude_v, "V", digits=3),
+        format_quantity(pulse.width_s, "s", digits=3),
+    )
+    return f"{volts} for {width}"
+
+
+def _verdict(asked: str, problems: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    return f"{'refuses' if problems else 'allows'} {asked}", problems
+
+
+check = CrosspointCheck()

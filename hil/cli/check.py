@@ -1,0 +1,98 @@
+"""`hil check`: whether the instruments of a bench are there and as its file says, and what to do if not."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from hil import setup
+from hil.check import Finding, check_instruments
+from hil.cli.failure import exit_code
+from hil.cli.show import print_json
+from hil.errors import BenchError
+from hil.units import format_quantity
+
+_WIDTH_OF_FILES = 120
+_ROWS = (
+    "resource",
+    "instrument",
+    "serial",
+    "firmware",
+    "language",
+    "limits",
+    "state",
+    "errors",
+    "round trip",
+)
+
+
+def run_check(bench: Path, overrides: Sequence[str], *, json: bool) -> int:
+    """Check all instruments, say what was found, and return the exit code: 0 if all is well.
+
+    Raises
+    ------
+    ConfigError
+        The file is wrong, or its driver cannot check.
+    """
+    settings, _ = setup.load_bench(bench, overrides)
+    findings = check_instruments(settings)
+    if json:
+        print_json({"bench": str(bench), "name": settings.name, "instruments": [_plain(f) for f in findings]})
+    elif not findings:
+        typer.echo(f"{bench}: driver {settings.driver} simulates its arrays here; there is nothing to check")
+    else:
+        _print(bench, findings)
+    return exit_code(BenchError()) if any(finding.problems for finding in findings) else 0
+
+
+def _plain(finding: Finding) -> dict[str, Any]:
+    resource, seen = finding.resource, finding.seen
+    return {
+        "role": resource.role,
+        "resource": resource.name,
+        "ok": not finding.problems,
+        **({} if seen is None else asdict(seen)),
+        "problems": list(finding.problems),
+    }
+
+
+def _print(bench: Path, findings: Sequence[Finding]) -> None:
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH_OF_FILES)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("", style="bold", no_wrap=True)
+    for finding in findings:
+        table.add_column(finding.resource.role, overflow="fold")
+    cells = [_cells(finding) for finding in findings]
+    for name in _ROWS:
+        if any(name in each for each in cells):
+            table.add_row(name, *(_safe(each.get(name, "-")) for each in cells))
+    console.print(table)
+    for problem in (problem for finding in findings for problem in finding.problems):
+        console.print(_safe(problem), style="red", soft_wrap=True, markup=False)
+    well = sum(not finding.problems for finding in findings)
+    console.print(f"{bench}: {well} of {len(findings)} as the file says", soft_wrap=True, markup=False)
+
+
+def _cells(finding: Finding) -> dict[str, str]:
+    seen = finding.seen
+    if seen is None:
+        return {"resource": finding.resource.name}
+    who = seen.identity
+    trip = format_quantity(seen.round_trip_s, "s", digits=2)
+    values = (
+        *(finding.resource.name, f"{who.maker} {who.model}", who.serial, who.firmware, who.language),
+        *(seen.limits, seen.state, "; ".join(seen.errors) or "none", trip),
+    )
+    return dict(zip(_ROWS, values, strict=True))
+
+
+def _safe(text: str) -> str:
+    """What instruments say is not trusted: nothing of it reaches the terminal as a command."""
+    return "".join(character if character.isprintable() else "?" for character in text)
