@@ -12,6 +12,7 @@ import re
 import stat
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from hashlib import sha256
@@ -107,8 +108,8 @@ def _folder() -> Path:
     else:
         places = [place for place in map(Path, ("/run/lock", "/tmp")) if _is_shared(place)]
         folder = places[0] / "hil" if places else user_runtime_path("hil")
-    if not folder.is_dir():
-        folder.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        folder.mkdir(parents=True)
         if not named:
             folder.chmod(0o1777)
     return folder
