@@ -81,7 +81,7 @@ class ArrayController:
         """Channels: (rows, columns)."""
         return self.limits.rows, self.limits.cols
 
-    def connect(self) -> Identity:
+    def attach(self) -> None:
         """Find out who is there, what it can do, and the last program that it began.
 
         Raises
@@ -94,12 +94,11 @@ class ArrayController:
             Nobody does, or not as the protocol says.
         """
         self._link.greet()
-        identity = self.identify()
+        self.identify()
         self.limits = self._link.ask("LIMITS", BoardLimits.of)
         state = self._ended(math.inf)
         self._boot, self._seq = state.boot, state.seq
         self._link.errors()  # an earlier host's; they are in the wire log
-        return identity
 
     def identify(self) -> Identity:
         """Ask who is there; IdentityError when it is not the board that is named."""

@@ -85,7 +85,8 @@ def open_line_bench(settings: LineBenchSettings) -> LineBench:
 def line_bench_on(session: Session, settings: LineBenchSettings) -> LineBench:
     """As `open_line_bench`, on a session that is open: a recorded one, say."""
     controller = ArrayController(session, settings.controller.serial)
-    identity = controller.connect()
+    controller.attach()
+    identity = controller.identify()
     _load_limits(controller, settings)
     return LineBench(settings, controller, identity)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -58,3 +60,12 @@ def test_a_driver_or_an_option_that_is_not_there_is_told_with_its_line(tmp_path:
         done = hil(tmp_path, "train", "--bench", str(BENCH), "--bench-set", keys)
         assert done.returncode == 2
         assert message in done.stderr
+
+
+def test_the_suites_for_hardware_run_on_what_a_bench_file_names(tmp_path: Path) -> None:
+    with virtual(tmp_path, BENCH, *FREE, "program={}"):
+        command = [sys.executable, "-m", "pytest", str(ROOT / "tests" / "bench"), "-n", "0", "-q"]
+        command += ["--rootdir", str(ROOT), "--bench", str(tmp_path / "bench.yaml"), "-p", "no:cacheprovider"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout
+    assert "3 passed, 2 skipped" in done.stdout

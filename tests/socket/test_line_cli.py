@@ -34,7 +34,7 @@ def connected(folder: Path) -> ArrayController:
     settings = validate(driver.settings, load_yaml(folder / "bench.yaml"))
     assert isinstance(settings, LineBenchSettings)
     controller = ArrayController(open_session(settings.controller.resource, settings.controller.transport))
-    controller.connect()
+    controller.attach()
     return controller
 
 

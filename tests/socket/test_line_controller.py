@@ -27,7 +27,7 @@ def test_the_driver_keeps_the_contract_of_array_controllers(link: str) -> None:
         with served(settings) as there:
             controller = ArrayController(open_session(there.resource, TransportSettings(quiet=0.005)))
             try:
-                controller.connect()
+                controller.attach()
                 yield controller
             finally:
                 controller.close()

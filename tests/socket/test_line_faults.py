@@ -179,7 +179,7 @@ def test_an_output_that_is_held_goes_off_when_the_bench_is_made_safe_or_its_host
     with served(line_settings()) as there:
         for leave in (ArrayController.make_safe, lambda host: host.session.close()):
             host = ArrayController(open_session(there.resource, TransportSettings(**QUICK)))
-            host.connect()
+            host.attach()
             host.session.write_bytes(
                 b"%s*%08X\n" % (held := b"7 DRIVE side=rows lines=0 v=0.1", zlib.crc32(held))
             )
@@ -188,7 +188,7 @@ def test_an_output_that_is_held_goes_off_when_the_bench_is_made_safe_or_its_host
             leave(host)
             host.session.close()
             again = ArrayController(open_session(there.resource, TransportSettings(**QUICK)))
-            again.connect()
+            again.attach()
             assert again.state().out == 0
             again.close()
 

@@ -231,7 +231,15 @@ def test_every_error_has_its_exit_code(error, code):
 
 def test_everything_installed_is_listed_with_a_line_each(cli):
     listed = json.loads(cli("list", "--json").stdout)
-    assert set(listed) == {"gradients", "updates", "drivers", "calibrations", "presets", "data"}
+    assert set(listed) == {
+        "gradients",
+        "updates",
+        "drivers",
+        "instruments",
+        "calibrations",
+        "presets",
+        "data",
+    }
     assert {"backprop", "progressive-bp"} <= set(listed["gradients"])
     assert "sim:ideal" in listed["presets"]
     assert all(text and "\n" not in text for found in listed.values() for text in found.values())

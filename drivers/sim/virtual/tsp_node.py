@@ -46,6 +46,8 @@ class TspNode:
                     self.errors.add(Entry(injected.code, injected.message))
         if text == "*IDN?":
             self._printed.append(self.identity())
+        elif text == "*OPC?":
+            self._printed.append("1")
         elif text == "*RST":
             self.reset()
         elif text == "*CLS":
@@ -106,6 +108,7 @@ class TspNode:
             "print": lambda: self._print(arguments),
             "delay": lambda: (self.wait(numeric(arguments[0] if arguments else None)), ())[1],
             "reset": lambda: (self.reset(), ())[1],
+            "waitcomplete": tuple,
             "errorqueue.next": self._next_error,
             "errorqueue.clear": lambda: (self.errors.clear(), ())[1],
         }
