@@ -9,7 +9,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from hil.cli.calibration import calibrate, calibration
 from hil.cli.failure import EXIT_CODES, exit_code, tell
+from hil.cli.options import FLAG as _FLAG
+from hil.cli.options import Json
 from hil.errors import HilError
 
 _EPILOG = "Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()) + "."
@@ -36,10 +39,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-_FLAG = ""  # typer would show a flag as taking a <bool>
-Json = Annotated[
-    bool, typer.Option("--json", metavar=_FLAG, help="One JSON document on stdout, nothing else.")
-]
 RunArgument = Annotated[
     Path, typer.Argument(metavar="RUN", help="A run's folder, or a folder of runs: then its newest.")
 ]
@@ -77,6 +76,10 @@ def _version(asked: bool) -> None:
 
         typer.echo(f"hil {hil.__version__}")
         raise typer.Exit
+
+
+app.command()(calibrate)
+app.add_typer(calibration, name="calibration")
 
 
 @app.callback()

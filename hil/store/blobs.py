@@ -10,6 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from hil.errors import StoreError
 
+_DAMAGE = (
+    *(ValueError, OSError, EOFError, KeyError, AttributeError, zipfile.BadZipFile, zlib.error),
+    *(RuntimeError, OverflowError, MemoryError),  # compression or encryption nobody knows; an absurd size
+)
+
 
 def pack(arrays: Mapping[str, ArrayLike]) -> bytes:
     """Put named arrays into one compressed blob."""
@@ -23,5 +28,5 @@ def unpack(blob: bytes, where: str) -> dict[str, NDArray[np.generic]]:
     try:
         with np.load(io.BytesIO(blob), allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (ValueError, OSError, EOFError, KeyError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+    except _DAMAGE as error:
         raise StoreError(f"{where}: the stored array is damaged: {error}") from error

@@ -1,0 +1,144 @@
+"""Calibration of virtual arrays with known parameters: how often the stated 95 % intervals cover the truth.
+
+    python benchmarks/calibration_recovery.py --trials 200 --size 16
+
+Three families of devices, spread, 5 % of them faulty, noisy readings with an offset; a table for each family.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from calibration.devices import Devices
+from calibration.read_noise import ReadNoise
+from calibration.update_curve import UpdateCurve
+from drivers.sim import driver
+from drivers.sim.curve import shape_of_label
+from hil.calibrate.contracts import Result, Target
+from hil.calibrate.tape import Tape
+from hil.plan import run
+
+FAMILIES = ("ENODe", "HZO_FeFET", "EpiRAM_AgSiGe")
+SPREAD = {"range": 0.1, "step": 0.1, "asymmetry": 0.05}
+FAULTS = {"stuck": 0.02, "stuck_low": 0.01, "open": 0.01, "shorted": 0.01}
+NOISE = 0.01
+
+
+@dataclass
+class Tally:
+    """Of many trials: intervals that cover the truth, and all, by figure; faults missed, false alarms."""
+
+    covered: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    stated: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    relative_error: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    faulty: int = 0
+    missed: int = 0
+    working: int = 0
+    false_alarms: int = 0
+
+    def state(self, name: str, low, high, truth, value) -> None:
+        """Intervals of one figure, of the array or [devices]; what is not determined is no statement."""
+        low, high, truth, value = np.broadcast_arrays(low, high, truth, value)
+        known = np.isfinite(value)
+        self.covered[name] += int(((low <= truth) & (truth <= high))[known].sum())
+        self.stated[name] += int(known.sum())
+        if np.ndim(value) == 0 and truth:
+            self.relative_error[name].append(float(value / truth - 1))
+
+    def coverage(self, name: str) -> float:
+        """Share of the intervals that cover the truth."""
+        return self.covered[name] / self.stated[name]
+
+
+def measure(bench, routine) -> Result:
+    """One routine on the array `main`."""
+    target, tape = Target.whole(bench.arrays["main"]), Tape()
+    run(routine.plan(target), bench, tape)
+    return routine.analyse(tape.steps, target)
+
+
+def open_array(family: str, size: int, seed: int):
+    """A virtual array nobody has seen, and its settings."""
+    settings = driver.settings(
+        device={"preset": family, "initial": "uniform", "d2d": SPREAD, "faults": FAULTS},
+        read={"noise": NOISE, "offset": 0.0},
+    )
+    return driver.open(settings, {"main": (size, size)}, seed), settings.device
+
+
+def trial(family: str, size: int, seed: int, tally: Tally, curve: UpdateCurve | None = None) -> None:
+    """Calibrate one array and hold every statement against what was put in."""
+    bench, device = open_array(family, size, seed)
+    array = bench._arrays["main"]
+    faulty = array.devices.lo == array.devices.hi
+    fault = measure(bench, Devices()).maps["fault"]
+    tally.faulty += int(faulty.sum())
+    tally.missed += int((faulty & (fault == 0)).sum())
+    tally.working += int((~faulty).sum())
+    tally.false_alarms += int((~faulty & (fault != 0)).sum())
+    noise = measure(bench, ReadNoise()).estimates
+    both = np.hypot(SPREAD["step"], SPREAD["asymmetry"]) * np.sqrt(1 + 0.5 * 0.1**2 * 0.05**2)
+    truths = {
+        "noise": NOISE, "exponent": 0.5, "offset": 0.0, "nonlinearity": 0.0, "g_min": device.g_min,
+        "g_max": device.g_max, "nl_up": device.nl_up, "nl_down": device.nl_down,
+        "levels_up": device.levels_up, "levels_down": device.levels_down, "c2c_up": device.c2c.up,
+        "c2c_down": device.c2c.down, "d2d_g_min": 0.1, "d2d_g_max": 0.1, "d2d_step_up": both,
+        "d2d_step_down": both,
+    }  # fmt: skip
+    result = measure(bench, curve or UpdateCurve())
+    for name, each in (noise | result.estimates).items():
+        if name in truths:
+            tally.state(name, each.low, each.high, truths[name], each.value)
+    for name, truth in devices_truth(device, array.devices).items():
+        values = result.maps[name]
+        inside = np.isfinite(values) & ~faulty
+        low, high = result.maps[f"{name}_low"], result.maps[f"{name}_high"]
+        tally.state(f"device {name}", low[inside], high[inside], truth[inside], values[inside])
+
+
+def devices_truth(device, devices) -> dict[str, np.ndarray]:
+    """What each device is, [rows, cols], by the names of the maps."""
+    lo, hi, up_k, down_k = (getattr(devices, name).astype(float) for name in ("lo", "hi", "up_k", "down_k"))
+    shape = {"up": shape_of_label(device.nl_up), "down": -shape_of_label(device.nl_down)}
+    middle = 0.5 * (lo + hi)
+    return {
+        "g_min_s": lo,
+        "g_max_s": hi,
+        "nl_up": np.full(lo.shape, device.nl_up),
+        "nl_down": np.full(lo.shape, device.nl_down),
+        "levels_up": shape["up"] / -np.log1p(-up_k),
+        "levels_down": shape["down"] / -np.log1p(-down_k),
+        "step_up_s": devices.up_a - up_k * middle,
+        "step_down_s": -(devices.down_a - down_k * middle),
+        "c2c_up_s": devices.c2c_up * (hi - lo),
+        "c2c_down_s": devices.c2c_down * (hi - lo),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--trials", type=int, default=20)
+    parser.add_argument("--size", type=int, default=16)
+    parser.add_argument("--family", action="append", help="a device preset; may be repeated")
+    asked = parser.parse_args()
+    for family in asked.family or FAMILIES:
+        tally, begun = Tally(), time.perf_counter()
+        for seed in range(asked.trials):
+            trial(family, asked.size, seed, tally)
+        seconds = time.perf_counter() - begun
+        print(f"\n{family}: {asked.trials} arrays of {asked.size} x {asked.size}, {seconds:.0f} s")
+        print(f"  faulty devices: {tally.faulty}, missed {tally.missed}; false alarms: {tally.false_alarms} "
+              f"of {tally.working} ({100 * tally.false_alarms / tally.working:.3f} %)")  # fmt: skip
+        for name in tally.stated:
+            error = tally.relative_error.get(name)
+            mean = "" if not error else f"   mean error {100 * np.mean(error):+.2f} %"
+            print(f"  {name:20s} {100 * tally.coverage(name):5.1f} % of {tally.stated[name]:,}{mean}")
+
+
+if __name__ == "__main__":
+    main()

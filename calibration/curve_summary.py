@@ -1,0 +1,222 @@
+"""From fitted staircases to the figures of an array: the typical device, its spread, and its noise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.intervals import Floats, of_mean, of_ratio, spread_between, undetermined, widened
+from calibration.labels import label_of_tanh, rate
+from calibration.staircase import FIGURES, HELD_UNSURE, Interval, fit, intervals
+from hil.bench import DeviceSheet
+from hil.calibrate.contracts import Estimate, Result
+from hil.units import format_quantity
+
+if TYPE_CHECKING:
+    from calibration.update_curve import Curves
+
+_MOVES = 0.05
+_BINS = 20
+_QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
+
+
+def summarise(curves: Curves, shape: tuple[int, int], sheet: DeviceSheet) -> Result:
+    """Estimates of the array, maps of every device [rows, cols], curves for figures and twins."""
+    moves = _moves(curves, sheet)
+    moving = curves._replace(up=curves.up[:, :, moves], down=curves.down[:, :, moves])
+    fitted = intervals(*fit(moving.up, moving.down, moving.strides, moving.noise)) if moves.any() else {}
+    found: dict[str, Interval] = {}
+    for name in FIGURES:  # devices that do not move have no figures, and do not enter those of the others
+        ends = np.full((3, moves.size), np.nan)
+        if name in fitted:
+            ends[:, moves] = np.stack(fitted[name])
+        found[name] = Interval(*ends)
+    cycles = len(curves.up)
+    estimates = _typical(found, curves.noise.unsure) | _spread(found, cycles)
+    moves = moves.reshape(shape)
+    maps = _maps(found, shape) | {"moves": moves} | _curves(curves, found)
+    return Result(estimates, maps, _findings(moves, estimates, maps))
+
+
+def _moves(curves: Curves, sheet: DeviceSheet) -> NDArray[np.bool_]:
+    """Which devices [devices] end a staircase up far above where they end one down, and read well."""
+    high, low = curves.up[:, -4:].mean(axis=(0, 1)), curves.down[:, -4:].mean(axis=(0, 1))
+    needed = np.maximum(_MOVES * (sheet.g_max_s - sheet.g_min_s), 3 * np.sqrt(curves.noise.variance(high)))
+    readable = np.isfinite(curves.up).all(axis=(0, 1)) & np.isfinite(curves.down).all(axis=(0, 1))
+    with np.errstate(invalid="ignore"):
+        return readable & (high - low > needed)
+
+
+def _typical(found: dict[str, Interval], unsure: float) -> dict[str, Estimate]:
+    low, high = found["low"].value, found["high"].value
+    span = high - low
+    held = [HELD_UNSURE * _mean(found[f"held_{end}"].value) for end in ("low", "high")]
+    estimates = {
+        "g_min": widened(of_mean("S", "low end of the range, mean over devices", low), held[0]),
+        "g_max": widened(of_mean("S", "high end of the range, mean over devices", high), held[1]),
+    }
+    ratio, g_min = of_ratio("", "ratio of the mean ends of the range", high, low), estimates["g_min"].value
+    estimates["on_off"] = widened(ratio, ratio.value * held[0] / g_min)
+    for way, sign, what in (("up", 1, "potentiation"), ("down", -1, "depression")):
+        step, bend = found[f"{way}.step"].value, found[f"{way}.bend"].value
+        tanh = of_ratio("", "", bend, step)
+        about = f"nonlinearity label of {what}"
+        if np.isfinite(tanh.value):
+            value, *ends = (float(sign * label_of_tanh(x)) for x in (tanh.value, tanh.low, tanh.high))
+            estimates[f"nl_{way}"] = Estimate(value, min(ends), max(ends), "", about)
+        else:
+            estimates[f"nl_{way}"] = undetermined("", about)
+        estimates[f"levels_{way}"] = _levels(
+            tanh, of_mean("", "", step / span), f"pulses of {what}, end to end"
+        )
+        variance = of_ratio("", "", found[f"{way}.variance"].value, span**2)
+        variance = widened(variance, unsure * _mean(found[f"{way}.read"].value) / _mean(span**2))
+        ends = [float(np.sqrt(max(0.0, x))) for x in (variance.value, variance.low, variance.high)]
+        about = f"cycle to cycle: spread of one pulse's change, in units of the range, {what}"
+        estimates[f"c2c_{way}"] = Estimate(ends[0], ends[1], ends[2], "", about)
+    up, down = found["up.step"].value, found["down.step"].value
+    estimates["step_up"] = of_mean("S", "potentiating step in the middle of the range", up)
+    estimates["step_down"] = of_mean("S", "depressing step in the middle of the range", down)
+    about = "asymmetry: (up - down) / (up + down) of the steps in the middle"
+    estimates["asymmetry"] = of_ratio("", about, up - down, up + down)
+    return estimates
+
+
+def _mean(values: Floats) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if known.size else float("nan")
+
+
+def _levels(tanh: Estimate, step: Estimate, about: str) -> Estimate:
+    """Pulses that the typical device takes: 1 / rate, of the mean step and bend; errors add in squares."""
+    if not (np.isfinite(tanh.value) and np.isfinite(step.value)):
+        return undetermined("", about)
+
+    def rate_of(x: float, s: float) -> float:
+        return float(rate(x * s, s, 1.0))
+
+    middle = rate_of(tanh.value, step.value)
+    below = np.hypot(*(
+        middle - min(rate_of(tanh.low, step.value), rate_of(tanh.high, step.value), middle),
+        middle - rate_of(tanh.value, step.low),
+    ))  # fmt: skip
+    above = np.hypot(*(
+        max(rate_of(tanh.low, step.value), rate_of(tanh.high, step.value), middle) - middle,
+        rate_of(tanh.value, step.high) - middle,
+    ))  # fmt: skip
+    least = middle - below
+    return Estimate(1 / middle, 1 / (middle + above), 1 / least if least > 0 else np.inf, "", about)
+
+
+def _spread(found: dict[str, Interval], cycles: int) -> dict[str, Estimate]:
+    """Device to device, relative to the mean where it is a size."""
+    estimates: dict[str, Estimate] = {}
+    for name, key, about in (
+        ("d2d_g_min", "low", "relative spread of the low end from device to device"),
+        ("d2d_g_max", "high", "relative spread of the high end from device to device"),
+        ("d2d_step_up", "up.step", "relative spread of the potentiating step, in units of the range"),
+        (
+            "d2d_step_down",
+            "down.step",
+            "relative spread of the depressing step, in units of the range",
+        ),
+    ):
+        one = found[key]
+        if key.endswith("step"):
+            span = found["high"].value - found["low"].value
+            one = Interval(*(each / span for each in one))
+        mean = _mean(one.value)
+        held = found.get(f"held_{key}")
+        unsure = 0.0 if held is None else HELD_UNSURE * _mean(held.value) / mean
+        value, low, high = (each / mean for each in one)
+        estimates[name] = spread_between(about, value, low, high, cycles, unsure)
+    return estimates
+
+
+def _maps(found: dict[str, Interval], shape: tuple[int, int]) -> dict[str, NDArray[Any]]:
+    """Figures of every device with their intervals [rows, cols]; NaN where a device does not move."""
+    maps: dict[str, NDArray[Any]] = {}
+
+    def put(name: str, one: Interval) -> None:
+        for end, values in zip(("", "_low", "_high"), one, strict=True):
+            maps[name + end] = values.reshape(shape)
+
+    put("g_min_s", found["low"])
+    put("g_max_s", found["high"])
+    for way, sign in (("up", 1), ("down", -1)):
+        put(f"step_{way}_s", found[f"{way}.step"])
+        labels = [sign * label_of_tanh(each) for each in found[f"{way}.tanh"]]
+        put(f"nl_{way}", Interval(labels[0], np.minimum(*labels[1:]), np.maximum(*labels[1:])))
+        one = found[f"{way}.rate"]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            put(
+                f"levels_{way}",
+                Interval(1 / one.value, 1 / one.high, np.where(one.low > 0, 1 / one.low, np.inf)),
+            )
+        noise = found[f"{way}.variance"]
+        put(f"c2c_{way}_s", Interval(*(np.sqrt(np.maximum(each, 0.0)) for each in noise)))
+    maps["symmetry_s"] = _symmetry(found).reshape(shape)
+    return maps
+
+
+def _symmetry(found: dict[str, Interval]) -> Floats:
+    """Conductance at which steps up and down are equal, [devices]; NaN where they are so nowhere in range."""
+    low, high = found["low"].value, found["high"].value
+    up, down = found["up.step"].value, found["down.step"].value
+    fall = (found["up.bend"].value + found["down.bend"].value) / (0.5 * (high - low))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        point = 0.5 * (low + high) + (up - down) / fall
+        return np.where((point > low) & (point < high), point, np.nan)
+
+
+def _curves(curves: Curves, found: dict[str, Interval]) -> dict[str, NDArray[Any]]:
+    """Staircases as quantiles over devices and cycles [points, quantiles]; change of one pulse against place
+    in the range as quantiles [bins, quantiles], in units of the range.
+    """
+    low, high = found["low"].value, found["high"].value
+    span = high - low
+    maps: dict[str, NDArray[Any]] = {
+        "quantiles": np.array(_QUANTILES),
+        "bins": (np.arange(_BINS) + 0.5) / _BINS,
+        "strides": np.array(curves.strides),
+        "read_noise": np.array(curves.noise),
+    }
+    for way, stride, name in zip((curves.up, curves.down), curves.strides, ("up", "down"), strict=True):
+        moving = way[:, :, np.isfinite(span)]
+        if moving.size == 0:
+            continue
+        flat = moving.transpose(1, 0, 2).reshape(moving.shape[1], -1)
+        maps[f"staircase_{name}_s"] = np.nanquantile(flat, _QUANTILES, axis=1).T
+        y = (moving - low[np.isfinite(span)]) / span[np.isfinite(span)]
+        where = np.floor(y[:, :-2].ravel() * _BINS)  # by the reading before: no noise of its own enters
+        change = (y[:, 2:] - y[:, 1:-1]).ravel() / stride
+        quantiles = np.full((_BINS, len(_QUANTILES)), np.nan)
+        for number in range(_BINS):
+            here = change[where == number]
+            if here.size > 10:
+                quantiles[number] = np.quantile(here, _QUANTILES)
+        maps[f"change_{name}"] = quantiles
+    return maps
+
+
+def _findings(
+    moves: NDArray[np.bool_], estimates: dict[str, Estimate], maps: dict[str, NDArray[Any]]
+) -> list[str]:
+    found = [f"{int(moves.sum()):,} of {moves.size:,} devices moved through a range"]
+    if not moves.any():
+        return found
+    ends = [format_quantity(estimates[name].value, "S", 3) for name in ("g_min", "g_max")]
+    found.append(f"typical range {ends[0]} to {ends[1]}")
+    for way, what in (("up", "up"), ("down", "down")):
+        noise, levels = estimates[f"c2c_{way}"].value, estimates[f"levels_{way}"].value
+        if noise * levels > 3:
+            found.append(
+                f"a pulse {what} scatters by {noise * levels:.2g} steps: single devices have no sure label"
+            )
+    symmetric = maps["symmetry_s"][moves]
+    if np.isfinite(symmetric).mean() > 0.5:
+        point = format_quantity(float(np.nanmedian(symmetric)), "S", 3)
+        found.append(f"steps up and down are equal at {point} (median over devices)")
+    return found

@@ -1,0 +1,110 @@
+"""Figure of the routine ``update-curve``: LTP and LTD staircases, dG against G, distributions."""
+
+# pyright: reportUnknownMemberType=false
+# matplotlib leaves its keyword arguments without types.
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from calibration.figures.parts import cumulative
+from calibration.intervals import Floats
+from hil.calibrate.record import Record
+from hil.figures.canvas import legend_above, logarithmic, panel, prefix, sheet
+from hil.figures.style import BLUE, LINES, ORANGE
+
+if TYPE_CHECKING:
+    from calibration.update_curve import UpdateCurve
+
+_SHOWN = 3
+_WIDE, _HIGH = 1.62, 1.45
+_COLOURS = {"up": BLUE, "down": ORANGE}
+
+
+def draw(record: Record, routine: UpdateCurve) -> Figure:
+    """Six panels; bands are 10 to 90 % and 25 to 75 % of all devices and cycles, lines their median."""
+    from calibration.update_curve import read_curves
+
+    maps = record.result.maps
+    figure = sheet(4.6)
+    lefts, tops = (0.6, 2.95, 5.3), (0.4, 2.65)
+    if not maps["moves"].any():
+        panel(figure, lefts[0], tops[0], _WIDE, _HIGH).set_title("no device moved through a range")
+        return figure
+    curves = read_curves(record.steps, routine.ways(record.target), routine.cycles, routine.turning)
+    moving = np.flatnonzero(maps["moves"].ravel())
+    chosen = moving[np.linspace(0, moving.size - 1, min(_SHOWN, moving.size)).astype(int)]
+    factor, letter = prefix(float(np.nanmax(maps["g_max_s"])))
+
+    (up_stride, down_stride), (up, down) = curves.strides, (curves.up, curves.down)
+    up_at: Floats = up_stride * np.arange(up.shape[1], dtype=float)
+    down_at: Floats = up_at[-1] + down_stride * np.arange(down.shape[1], dtype=float)
+    axes = panel(figure, lefts[0], tops[0], _WIDE, _HIGH, "a")
+    for at, name in ((up_at, "up"), (down_at, "down")):
+        _bands(axes, at, maps[f"staircase_{name}_s"] / factor, _COLOURS[name], name)
+    axes.set_title(f"all {moving.size:,} devices, {routine.cycles} cycles")
+    single = panel(figure, lefts[1], tops[0], _WIDE, _HIGH, "b")
+    for number, device in enumerate(chosen):
+        for cycle in range(routine.cycles):
+            whole = np.concatenate([up[cycle, :, device], down[cycle, 1:, device]]) / factor
+            at = np.concatenate([up_at, down_at[1:]])
+            single.plot(at, whole, color=LINES[number + 2], linewidth=0.4, alpha=0.7)
+    single.set_title(f"{chosen.size} single devices")
+    for each in (axes, single):
+        each.set_xlabel("pulses up, then down")
+        each.set_ylabel(f"G ({letter}S)")
+
+    axes = panel(figure, lefts[2], tops[0], _WIDE, _HIGH, "c")
+    for name in ("up", "down"):
+        _bands(axes, maps["bins"], 100 * maps[f"change_{name}"], _COLOURS[name], name)
+    axes.axhline(0, color="#999999", linewidth=0.6, zorder=0)
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("G in its range (0: low end)")
+    axes.set_ylabel("dG of a pulse (% of range)")
+
+    _distributions(figure, record, factor, letter, lefts, tops[1])
+    return figure
+
+
+def _distributions(
+    figure: Figure, record: Record, factor: float, letter: str, lefts: Sequence[float], top: float
+) -> None:
+    maps = record.result.maps
+    axes = panel(figure, lefts[0], top, _WIDE, _HIGH, "d")
+    wide = np.nanmedian(maps["g_max_s"]) > 10 * np.nanmedian(maps["g_min_s"]) > 0
+    for name, colour, label in (("g_min_s", ORANGE, "low end"), ("g_max_s", BLUE, "high end")):
+        cumulative(axes, maps[name] / (1 if wide else factor), colour, label)
+    if wide:
+        both = np.concatenate([maps["g_min_s"].ravel(), maps["g_max_s"].ravel()])
+        logarithmic(axes, "x", both[np.isfinite(both)], "S")
+    axes.set_xlabel("G" if wide else f"G ({letter}S)")
+    legend_above(axes)
+
+    axes = panel(figure, lefts[1], top, _WIDE, _HIGH, "e")
+    for name in ("up", "down"):
+        label = f"{name}: {record.result.estimates[f'nl_{name}'].value:.2f}"
+        cumulative(axes, maps[f"nl_{name}"], _COLOURS[name], label)
+    axes.set_xlabel("nonlinearity label")
+    legend_above(axes)
+
+    axes = panel(figure, lefts[2], top, _WIDE, _HIGH, "f")
+    for name in ("up", "down"):
+        values = maps[f"levels_{name}"]
+        median = float(np.nanmedian(values))
+        label = f"{name}: {record.result.estimates[f'levels_{name}'].value:.3g}"
+        cumulative(axes, values[(values > 0) & (values < 5 * median)], _COLOURS[name], label)
+    axes.set_xlabel("pulses from end to end")
+    legend_above(axes)
+
+
+def _bands(axes: Axes, x: NDArray[Any], quantiles: NDArray[Any], colour: str, label: str) -> None:
+    """Quantiles 10, 25, 50, 75, 90 % [points, 5]."""
+    for low, high, alpha in ((0, 4, 0.2), (1, 3, 0.3)):
+        axes.fill_between(x, quantiles[:, low], quantiles[:, high], color=colour, alpha=alpha, linewidth=0)
+    axes.plot(x, quantiles[:, 2], color=colour, label=label)

@@ -1,0 +1,4 @@
+"""Calibrations: what a routine is, how one is conducted on a bench, and the dated record it leaves.
+
+The routines themselves come by entry point (``hil.calibrations``); `calibration/` holds ours.
+"""

@@ -1,0 +1,142 @@
+"""Conducts one routine on a bench: progress, a clean stop, and a record whatever ends it."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from hil.bench import Bench, Execution
+from hil.calibrate.contracts import Result, Routine, Target
+from hil.calibrate.file import write_record
+from hil.calibrate.record import Record
+from hil.calibrate.tape import Tape
+from hil.config.validate import Config
+from hil.plan import Plan, run
+from hil.schedule import Schedule
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a record says of the bench beside what the bench itself tells."""
+
+    bench: str
+    bench_file: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    conditions: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A record and where it is."""
+
+    path: Path
+    record: Record
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def calibrate(
+    name: str,
+    routine: Routine,
+    bench: Bench,
+    target: Target,
+    about: About,
+    folder: Path,
+    told: Callable[[int], None] = lambda done: None,
+    stop: Callable[[], bool] = lambda: False,
+    now: Callable[[], datetime] = _now,
+) -> Kept:
+    """Run a routine and keep its record in ``folder``.
+
+    ``told`` gets the number of schedules done; ``stop`` is asked before each. Stopped, failed or interrupted,
+    the bench is safe and what was measured is kept as a partial record.
+
+    Raises
+    ------
+    HilError, KeyboardInterrupt
+        What ended it; a note says where the partial record is.
+    """
+    tape = Tape()
+    created = now()
+
+    def keep(partial: str | None, result: Result) -> Kept:
+        record = _record(name, routine, bench, target, about, tape, created, partial, result)
+        return Kept(write_record(folder, record), record)
+
+    try:
+        finished = run(_watched(routine.plan(target), told, stop), bench, tape)
+        result = routine.analyse(tape.steps, target) if finished else Result()
+    except BaseException as error:
+        if tape.steps:
+            kept = keep(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__, Result())
+            error.add_note(f"recorded up to here: {kept.path}")
+        raise
+    return keep(None if finished else "stopped", result)
+
+
+def _watched(
+    plan: Plan[None], told: Callable[[int], None], stop: Callable[[], bool]
+) -> Generator[Schedule, Execution, bool]:
+    """The plan with a word after every schedule; True if it came to its end."""
+    done = 0
+    try:
+        schedule = next(plan, None)
+        while schedule is not None:
+            if stop():
+                return False
+            execution = yield schedule
+            done += 1
+            told(done)
+            try:
+                schedule = plan.send(execution)
+            except StopIteration:
+                return True
+        return True
+    finally:
+        plan.close()
+
+
+def _record(
+    name: str,
+    routine: Routine,
+    bench: Bench,
+    target: Target,
+    about: About,
+    tape: Tape,
+    created: datetime,
+    partial: str | None,
+    result: Result,
+) -> Record:
+    settings = routine.model_dump(mode="json") if isinstance(routine, Config) else {}
+    return Record(
+        name,
+        settings,
+        target,
+        about.bench,
+        about.bench_file,
+        dict(bench.identity),
+        about.conditions,
+        created,
+        None if routine.valid_s is None else created + timedelta(seconds=routine.valid_s),
+        partial,
+        tape.cost,
+        tuple(tape.steps),
+        result,
+        _versions(),
+    )
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in ("synapse-hil", "numpy", "scipy"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found

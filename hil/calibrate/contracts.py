@@ -1,0 +1,115 @@
+"""What a calibration routine is: settings with a plan over the bench contract, and a pure analysis of what
+the plan brought.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hil.bench import ArrayInfo
+from hil.calibrate.tape import Step
+from hil.plan import Plan
+from hil.schedule import Region
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from hil.calibrate.record import Record
+
+Maps: TypeAlias = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A number with its 95 % interval, in SI units ("" for a plain number), and what it is in a few words.
+
+    NaN is "not determined by these data"; an end of the interval may be infinite.
+    """
+
+    value: float
+    low: float
+    high: float
+    unit: str
+    about: str
+
+    @classmethod
+    def of(cls, ends: Sequence[float] | NDArray[np.float64], unit: str, about: str) -> Estimate:
+        """Of (value, low, high)."""
+        value, low, high = (float(each) for each in ends)
+        return cls(value, low, high, unit, about)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Result:
+    """What a calibration comes to.
+
+    ``estimates`` by name; ``maps``: arrays by name, those of devices [rows, cols] of the region, whose 95 %
+    intervals stand beside them as ``NAME_low`` and ``NAME_high``; ``findings``: sentences for the person who
+    asked.
+    """
+
+    estimates: Mapping[str, Estimate] = field(default_factory=dict[str, Estimate])
+    maps: Maps = field(default_factory=dict[str, NDArray[Any]])
+    findings: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Target:
+    """What is calibrated: some lines of one array, and what is known of it before."""
+
+    info: ArrayInfo
+    region: Region
+
+    @classmethod
+    def whole(cls, info: ArrayInfo) -> Target:
+        """All of an array."""
+        return cls(info, Region.block(info.name, range(info.rows), range(info.cols)))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, cols) of the region."""
+        return self.region.shape
+
+    def zeros(self) -> NDArray[np.int16]:
+        """Counts [rows, cols] of the region, all 0."""
+        return np.zeros(self.region.shape, np.int16)
+
+
+class Routine(Protocol):
+    """What an entry point of ``hil.calibrations`` names: a class whose fields are the routine's settings.
+
+    Make it a :class:`hil.config.validate.Config`, so that ``--set`` and messages work. Its first docstring
+    line is what `hil list calibrations` shows.
+    """
+
+    @property
+    def valid_s(self) -> float | None:
+        """How long a record of it holds, seconds; None: without end."""
+        ...
+
+    def rounds(self, target: Target) -> int:
+        """About how many schedules the plan will yield, for progress alone."""
+        ...
+
+    def plan(self, target: Target) -> Plan[None]:
+        """Ask the bench. What it answers is on the tape; decisions on the way may use it, results do not.
+
+        Raises
+        ------
+        ConfigError
+            The settings do not fit the array. Begin it with the key, "pulses: ...".
+        """
+        ...
+
+    def analyse(self, steps: Sequence[Step], target: Target) -> Result:
+        """Derive the result from everything that was measured; the same steps give the same result."""
+        ...
+
+    def draw(self, record: Record) -> Figure:
+        """The figure of a complete record, as the field draws it; imports matplotlib here and no sooner."""
+        ...

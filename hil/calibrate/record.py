@@ -1,0 +1,115 @@
+"""A dated calibration as a value: whose array it was, under which conditions, all raw data, the result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hil.bench import Cost
+from hil.calibrate.contracts import Result, Target
+from hil.calibrate.tape import Step, pulses_spent
+from hil.errors import StoreError
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Record:
+    """One calibration of one array.
+
+    Parameters
+    ----------
+    routine, settings
+        Name of the routine and its settings as plain data, quantities as text with units.
+    target
+        The array with its data sheet at that time, and the lines that were calibrated.
+    bench, bench_file, identity
+        Name of the bench, its file (text as given and values in use), and who took part: role to identity.
+    conditions
+        What the experimenter noted: temperature, chip, humidity; text by name.
+    created, expires
+        Times with zone; ``expires`` None: never.
+    partial
+        Why the calibration ended early; None when it is complete. A partial record has no result.
+    cost, steps, result, versions
+        What it took; everything asked and answered; what it comes to; versions of what measured it.
+    """
+
+    routine: str
+    settings: Mapping[str, Any]
+    target: Target
+    bench: str
+    bench_file: Mapping[str, Any]
+    identity: Mapping[str, str]
+    conditions: Mapping[str, str]
+    created: datetime
+    expires: datetime | None
+    partial: str | None
+    cost: Cost
+    steps: tuple[Step, ...]
+    result: Result
+    versions: Mapping[str, str]
+
+    @property
+    def array(self) -> str:
+        """Name of the array."""
+        return self.target.info.name
+
+    @property
+    def pulses_spent(self) -> NDArray[np.int64]:
+        """Pulses that the calibration gave to every device of the array [rows, cols]: endurance spent."""
+        return pulses_spent(self.steps, self.target.info.shape)
+
+    def expired(self, now: datetime) -> bool:
+        """Whether it holds no longer."""
+        return self.expires is not None and now >= self.expires
+
+    def state(self, now: datetime) -> str:
+        """In one word: "partial", "expired" or "valid"."""
+        if self.partial is not None:
+            return "partial"
+        return "expired" if self.expired(now) else "valid"
+
+    def __repr__(self) -> str:
+        rows, cols = self.target.shape
+        date = self.created.isoformat(timespec="minutes")
+        return f"<Record: {self.routine} of {self.bench}, {self.array} {rows} x {cols}, {date}>"
+
+
+def check_record(
+    record: Record, bench: str, identity: Mapping[str, str], shape: tuple[int, int], now: datetime
+) -> None:
+    """Refuse a record that does not speak of this array, or holds no longer.
+
+    Parameters
+    ----------
+    bench, identity, shape
+        Name of the bench; who takes part in it; (rows, cols) of its array of the record's name.
+
+    Raises
+    ------
+    StoreError
+        It is partial, expired, or of another bench, chip, instrument or shape; all reasons in one message.
+    """
+    wrong: list[str] = []
+    if record.partial is not None:
+        wrong.append(f"it is partial ({record.partial})")
+    if record.expires is not None and record.expired(now):
+        wrong.append(f"it expired {record.expires.isoformat(timespec='minutes')}")
+    if record.bench != bench:
+        wrong.append(f"it is of bench {record.bench!r}, this is {bench!r}")
+    if record.target.info.shape != shape:
+        ours, theirs = (f"{rows} x {cols}" for rows, cols in (shape, record.target.info.shape))
+        wrong.append(f"its array {record.array} is {theirs}, this one is {ours}")
+    for role in sorted({*record.identity, *identity}):
+        theirs, ours = record.identity.get(role, "absent"), identity.get(role, "absent")
+        if theirs != ours:
+            wrong.append(f"its {role} was {theirs}, this is {ours}")
+    if wrong:
+        date = record.created.isoformat(timespec="minutes")
+        raise StoreError(
+            f"calibration {record.routine} of {record.array}, {date}: {'; '.join(wrong)}; calibrate again"
+        )

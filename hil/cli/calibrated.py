@@ -1,0 +1,202 @@
+"""Calibration records on the screen, as JSON and as figures."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, get_args
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hil.calibrate.contracts import Estimate
+from hil.calibrate.file import read_record, record_paths
+from hil.calibrate.record import Record
+from hil.cli.show import instruments, print_json, two_columns
+from hil.cli.words import duration
+from hil.errors import ConfigError, StoreError
+from hil.units import Unit, format_quantity
+
+_SUFFIXES = (".png", ".svg", ".pdf")
+_DPI = 200
+_WIDTH_OF_FILES = 160
+
+
+def print_list(folder: Path, json: bool) -> None:
+    """One line a record; one that cannot be read is listed as damaged."""
+    rows = [_row(path) for path in record_paths(folder)]
+    if json:
+        print_json(rows)
+        return
+    if not rows:
+        typer.echo(f"no calibration records in {folder}")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("record", no_wrap=True)
+    for heading in ("routine", "array", "state", "expires"):
+        table.add_column(heading)
+    for row in rows:
+        table.add_row(*(str(row[key] or "") for key in ("record", "routine", "array", "state", "expires")))
+    width = None if sys.stdout.isatty() else _WIDTH_OF_FILES
+    Console(highlight=False, width=width).print(table)
+
+
+def print_record(path: Path, json: bool) -> None:
+    """Who was measured, when and how; what it took; what it comes to."""
+    path = newest(path)
+    record = read_record(path)
+    if json:
+        print_json({"record": str(path), **document(record)})
+        return
+    console = Console(highlight=False)
+    rows, cols = record.target.shape
+    facts = [
+        ("record", str(path)),
+        ("routine", record.routine),
+        ("state", record.state(_now()) + ("" if record.partial is None else f": {record.partial}")),
+        ("bench", f"{record.bench}; {instruments(record.identity)}"),
+        (
+            "array",
+            f"{record.array}, {rows} x {cols} of {record.target.info.rows} x {record.target.info.cols}",
+        ),
+        ("measured", record.created.isoformat(" ", "minutes")),
+        ("expires", "never" if record.expires is None else record.expires.isoformat(" ", "minutes")),
+        *record.conditions.items(),
+        (
+            "settings",
+            ", ".join(f"{key} {value}" for key, value in record.settings.items() if value is not None),
+        ),
+        ("took", spent(record)),
+    ]
+    console.print(two_columns(facts), Text(), results(record), sep="\n")
+
+
+def results(record: Record) -> Table | Text:
+    """Estimates with intervals and words, then findings."""
+    if record.partial is not None:
+        return Text(f"partial, without a result: {record.partial}", "yellow")
+    table = Table(box=None, pad_edge=False, header_style="bold", caption_justify="left", caption_style="")
+    for heading, justify in (("", "left"), ("value", "right"), ("95 % interval", "left"), ("", "left")):
+        table.add_column(heading, justify=justify, no_wrap=bool(heading))  # pyright: ignore[reportArgumentType]
+    for name, each in record.result.estimates.items():
+        table.add_row(name, *said(each), each.about)
+    table.caption = Text("\n".join(["", *record.result.findings]))
+    return table
+
+
+def said(each: Estimate) -> tuple[str, str]:
+    """Value and interval as text."""
+    if math.isnan(each.value):
+        return "?", "not determined"
+    return _quantity(
+        each.value, each.unit
+    ), f"{_quantity(each.low, each.unit)} to {_quantity(each.high, each.unit)}"
+
+
+def spent(record: Record) -> str:
+    """What the calibration took, and the wear of the device that got most."""
+    cost = record.cost
+    most = int(record.pulses_spent.max(initial=0))
+    parts = [
+        duration(cost.seconds) + " on the bench",
+        f"{cost.reads:,} readings",
+        f"{cost.pulses:,} pulses" + (f", {most:,} to one device" if most else ""),
+        f"{cost.transactions:,} transactions",
+        format_quantity(cost.joules, "J", 3),
+    ]
+    return ", ".join(parts)
+
+
+def document(record: Record) -> dict[str, Any]:
+    """Everything of a record but its arrays."""
+    return {
+        "routine": record.routine,
+        "bench": record.bench,
+        "identity": dict(record.identity),
+        "array": record.array,
+        "rows": record.target.region.rows.tolist(),
+        "cols": record.target.region.cols.tolist(),
+        "created": record.created.isoformat(),
+        "expires": None if record.expires is None else record.expires.isoformat(),
+        "state": record.state(_now()),
+        "partial": record.partial,
+        "conditions": dict(record.conditions),
+        "settings": dict(record.settings),
+        "cost": asdict(record.cost),
+        "most_pulses": int(record.pulses_spent.max(initial=0)),
+        "estimates": {name: asdict(each) for name, each in record.result.estimates.items()},
+        "findings": list(record.result.findings),
+    }
+
+
+def plot(path: Path, output: Path | None) -> Path:
+    """Draw a record into a file; returns it.
+
+    Raises
+    ------
+    StoreError
+        The record cannot be read or is partial, or the figure cannot be written.
+    ConfigError
+        The file's ending is none that can be drawn, or the routine is not installed.
+    """
+    path = newest(path)
+    output = path.with_suffix(".png") if output is None else output
+    if output.suffix.lower() not in _SUFFIXES:
+        raise ConfigError(
+            f"--output {output}: asked for {output.suffix!r}; {', '.join(_SUFFIXES)} can be drawn"
+        )
+    record = read_record(path)
+    if record.partial is not None:
+        raise StoreError(f"{path}: partial ({record.partial}); there is no result to draw")
+    from hil.calibrate.choose import recorded_routine
+    from hil.figures.canvas import styled
+
+    with styled():
+        figure = recorded_routine(record).draw(record)
+        try:
+            figure.savefig(output, dpi=_DPI)  # pyright: ignore[reportUnknownMemberType]
+        except OSError as error:
+            raise StoreError(f"{output}: cannot be written: {error.strerror}") from error
+    return output
+
+
+def newest(path: Path) -> Path:
+    """The record itself, or the newest of a folder."""
+    if not path.is_dir():
+        return path
+    found = record_paths(path)
+    if not found:
+        raise StoreError(f"{path}: there are no calibration records in it")
+    return found[-1]
+
+
+def _row(path: Path) -> Mapping[str, Any]:
+    try:
+        record = read_record(path)
+    except StoreError as error:
+        return {"record": path.name, "routine": None, "array": None, "state": "damaged", "expires": None,
+                "error": str(error)}  # fmt: skip
+    expires = None if record.expires is None else record.expires.isoformat(" ", "minutes")
+    return {
+        "record": path.name,
+        "routine": record.routine,
+        "array": record.array,
+        "state": record.state(_now()),
+        "expires": expires,
+    }
+
+
+def _quantity(value: float, unit: str) -> str:
+    if unit in get_args(Unit):
+        return format_quantity(value, unit, 4)  # pyright: ignore[reportArgumentType]
+    return f"{value:.4g}" + (f" {unit}" if unit else "")
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,159 @@
+"""`hil calibrate`: say what will be measured, show how it goes, leave in good order, say what came of it."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any, cast
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from hil import plugins, setup
+from hil.bench import Cost
+from hil.calibrate.choose import notes, routines, targets
+from hil.calibrate.conduct import About, Kept, calibrate
+from hil.calibrate.contracts import Routine, Target
+from hil.cli.calibrated import document, results, spent
+from hil.cli.screen import Tough
+from hil.cli.show import instruments, print_json, two_columns
+from hil.cli.signals import Stop
+from hil.cli.words import duration
+from hil.config.bench import BenchSettings
+from hil.errors import ConfigError
+from hil.limits import LimitedBench
+
+DEFAULT_SIZE = (32, 32)
+_WIDTH_OF_FILES = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was asked for on the command line."""
+
+    bench: Path
+    routines: tuple[str, ...]
+    every: bool
+    devices: tuple[str, ...]
+    overrides: tuple[str, ...]
+    bench_overrides: tuple[str, ...]
+    size: str | None
+    seed: int
+    notes: tuple[str, ...]
+    out: Path
+
+
+def run_calibrations(asked: Asked, json: bool) -> int:
+    """Calibrate as asked and return the exit code.
+
+    Raises
+    ------
+    HilError
+        What kept it from starting, or ended it; then its notes name the partial record.
+    """
+    stream = sys.stderr if json else sys.stdout
+    width = None if stream.isatty() else _WIDTH_OF_FILES
+    console = Console(file=cast(IO[str], Tough(stream)), highlight=False, width=width)
+    chosen = routines(_names(asked), asked.overrides)
+    conditions = notes(asked.notes)
+    settings, given = setup.load_bench(asked.bench, asked.bench_overrides)
+    about = About(
+        settings.name,
+        {
+            "file": given.path.name,
+            "given": given.text,
+            "set": list(given.overrides),
+            "resolved": settings.model_dump(mode="json"),
+        },
+        conditions,
+    )
+    kept: list[Kept] = []
+    with Stop() as stop, _opened(asked, settings, console) as bench:
+        try:
+            stop.be_patient(
+                lambda name: console.print(f"{name}: finishing this schedule; once more stops at once")
+            )
+            for target in targets(bench.arrays, asked.devices):
+                for name, routine in chosen.items():
+                    if not stop():
+                        kept.append(_one(name, routine, bench, target, about, asked.out, console, stop))
+        except KeyboardInterrupt as error:
+            for line in ("stopped at once", *getattr(error, "__notes__", ())):
+                console.print(Text(line, "yellow"))
+    total = sum((each.record.cost for each in kept), Cost())
+    console.print(Text(f"in all: {duration(total.seconds)} on the bench, {total.reads:,} readings, "
+                       f"{total.pulses:,} pulses, {total.transactions:,} transactions"))  # fmt: skip
+    if json:
+        records = [{"record": str(each.path), **document(each.record)} for each in kept]
+        print_json({"records": records, "cost": asdict(total)})
+    return stop.exit_code
+
+
+def _one(
+    name: str,
+    routine: Routine,
+    bench: LimitedBench,
+    target: Target,
+    about: About,
+    out: Path,
+    console: Console,
+    stop: Callable[[], bool],
+) -> Kept:
+    rows, cols = target.shape
+    title = f"{name} of {target.info.name} {rows} x {cols}"
+    with _progress(console, title, routine.rounds(target)) as told:
+        kept = calibrate(name, routine, bench, target, about, out, told, stop)
+    facts = [("took", spent(kept.record)), ("record", str(kept.path))]
+    console.print(Text(title, "bold"), results(kept.record), two_columns(facts), Text(), sep="\n")
+    return kept
+
+
+@contextmanager
+def _progress(console: Console, title: str, rounds: int) -> Generator[Callable[[int], None]]:
+    """A bar on a terminal; a line at the start elsewhere."""
+    if not console.is_terminal:
+        console.print(f"{title} ...")
+        yield lambda done: None
+        return
+    columns = TextColumn("{task.description}"), BarColumn(bar_width=20), TimeElapsedColumn()
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(title, total=rounds)
+        yield lambda done: bar.update(task, completed=done)
+
+
+@contextmanager
+def _opened(asked: Asked, settings: BenchSettings, console: Console) -> Generator[LimitedBench]:
+    size = DEFAULT_SIZE if asked.size is None else _size(asked.size)
+    resolved: dict[str, Any] = settings.model_dump(mode="json")
+    free = "arrays" in resolved and resolved["arrays"] is None
+    if asked.size is not None and not free:
+        raise ConfigError(f"--size {asked.size}: {asked.bench} names its arrays; leave --size out")
+    with setup.open_bench(settings, {"main": size}, asked.seed) as bench:
+        arrays = ", ".join(f"{info.name} {info.rows} x {info.cols}" for info in bench.arrays.values())
+        if free and asked.size is None:
+            arrays += " (the bench file names none; --size asks for another)"
+        rows = [("bench", f"{settings.name}: {instruments(bench.identity)}"), ("arrays", arrays)]
+        console.print(two_columns(rows), Text(), sep="\n")
+        yield bench
+
+
+def _names(asked: Asked) -> tuple[str, ...]:
+    installed = plugins.names("calibrations")
+    if asked.every == bool(asked.routines):
+        raise ConfigError(
+            "what shall be measured? give --routine NAME, or --all; installed: "
+            + (", ".join(installed) or "none")
+        )
+    return tuple(installed) if asked.every else tuple(dict.fromkeys(asked.routines))
+
+
+def _size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})", text)
+    if match is None:
+        raise ConfigError(f"--size {text}: not of the form ROWSxCOLS; write e.g. 32x32")
+    return int(match[1]), int(match[2])

@@ -1,0 +1,181 @@
+"""Routines on arrays whose truth is known: what was put in comes out, with intervals that hold."""
+
+import numpy as np
+import pytest
+
+from benchmarks.calibration_recovery import FAMILIES, Tally, measure, open_array, trial
+from calibration.barrier import held_off
+from calibration.devices import KINDS, Devices
+from calibration.intervals import of_share, of_sigma, ratio_within, spread_between
+from calibration.labels import label_of_shape, label_of_tanh
+from calibration.noise_fit import fit_noise
+from calibration.read_noise import ReadNoise
+from calibration.update_curve import UpdateCurve
+from drivers.sim import driver
+from drivers.sim.curve import shape_of_label
+from hil.calibrate.contracts import Target
+from hil.calibrate.file import read_record
+from hil.figures.canvas import styled
+from hil.limits import LimitedBench, Limits
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_was_put_into_an_array_is_recovered(family):
+    tally = Tally()
+    curve = UpdateCurve(points=32) if family == "ENODe" else None  # it has hundreds of levels
+    for seed in range(3):
+        trial(family, 16, seed, tally, curve)
+    assert tally.faulty > 10
+    assert tally.missed == 0
+    assert tally.false_alarms <= 0.01 * tally.working
+    for name in tally.stated:
+        if name.startswith("device "):  # about 730 intervals each, correlated within an array
+            assert 0.90 <= tally.coverage(name) <= 0.99, (name, tally.coverage(name))
+    stated = {name for name in tally.stated if not name.startswith("device ")}
+    covered = sum(tally.covered[name] for name in stated)
+    assert covered >= 0.85 * sum(tally.stated[name] for name in stated), dict(tally.covered)
+    for name in ("nl_up", "nl_down", "levels_up", "levels_down", "g_max"):
+        if family != "EpiRAM_AgSiGe" or "nl" not in name:  # its pulses scatter by more than a step
+            assert abs(np.mean(tally.relative_error[name])) < 0.04, name
+
+
+def test_the_label_is_that_of_the_simulator():
+    labels = np.linspace(-9, 9, 19)
+    b = shape_of_label(labels)
+    np.testing.assert_allclose(label_of_shape(b), labels, atol=1e-6)
+    np.testing.assert_allclose(label_of_tanh(np.tanh(b[5:14] / 2)), labels[5:14], atol=1e-6)
+    assert np.isnan(label_of_tanh(np.nan))
+
+
+def open_(device, size=(8, 8), seed=3, **settings):
+    return driver.open(driver.settings(device=device, **settings), {"main": size}, seed)
+
+
+def test_each_fault_is_called_by_its_name_even_behind_an_offset():
+    faults = {"stuck": [(0, 1)], "stuck_low": [(1, 1)], "open": [(2, 2)], "shorted": [(3, 3)]}
+    bench = open_(
+        {"preset": "HZO_FeFET", "initial": "g_max", "faults": faults}, read={"noise": 0.02, "offset": 2e-9}
+    )
+    result = measure(bench, Devices())
+    named = {
+        (int(r), int(c)): KINDS[result.maps["fault"][r, c]] for r, c in np.argwhere(result.maps["fault"])
+    }
+    assert named == {(0, 1): "stuck", (1, 1): "stuck", (2, 2): "open", (3, 3): "shorted"}
+    assert result.estimates["yield"].value == 60 / 64
+
+
+def test_open_and_shorted_devices_are_not_pulsed_and_moved_ones_no_further():
+    faults = {"open": [(2, 2)], "shorted": [(3, 3)], "stuck": [(4, 4)]}
+    bench = LimitedBench(open_({"preset": "HZO_FeFET", "faults": faults}, read={"noise": 0.005}), Limits())
+    measure(bench, Devices())
+    doses = bench.doses["main"]
+    assert doses[2, 2] == doses[3, 3] == 0
+    assert doses[4, 4] == 64  # its range up, and down
+    doses_of_working = np.delete(doses.ravel(), [2 * 8 + 2, 3 * 8 + 3, 4 * 8 + 4])
+    assert 0 < doses_of_working.max() <= 4
+
+
+def test_a_dose_limit_is_obeyed():
+    from hil.errors import LimitError
+
+    bench = LimitedBench(open_("HZO_FeFET"), Limits(dose=100))
+    with pytest.raises(LimitError):
+        measure(bench, UpdateCurve())
+    assert bench.doses["main"].max() <= 100
+
+
+def test_read_noise_finds_noise_floor_offset_and_the_time_for_a_precision():
+    bench = open_({"preset": "ENODe", "initial": "uniform"}, (16, 16), read={"noise": 0.04, "offset": 3e-7})
+    found = measure(bench, ReadNoise(precision=0.01)).estimates
+    for name, truth in (("noise", 0.04), ("offset", 3e-7), ("exponent", 0.5), ("integration", 16e-6)):
+        assert found[name].low < truth < found[name].high, name
+        assert abs(found[name].value / truth - 1) < 0.1, name
+
+
+def test_a_bench_without_noise_is_said_to_have_none():
+    found = measure(open_("ENODe"), ReadNoise()).estimates
+    assert found["noise"].value < 1e-6
+    assert abs(found["offset"].value) < 1e-12
+
+
+def test_devices_that_do_not_move_have_no_curve():
+    faults = {"stuck": 1.0}
+    result = measure(open_({"preset": "ENODe", "faults": faults}), UpdateCurve(cycles=3, points=8))
+    assert not result.maps["moves"].any()
+    assert np.isnan(result.estimates["nl_up"].value)
+    assert np.isnan(result.maps["g_max_s"]).all()
+
+
+def test_some_lines_alone_are_pulsed():
+    bench = LimitedBench(open_("HZO_FeFET"), Limits())
+    info = bench.arrays["main"]
+    from hil.calibrate.choose import targets
+    from hil.calibrate.tape import Tape
+    from hil.plan import run
+
+    (target,) = targets({"main": info}, ["2-5/3,1"])
+    routine = UpdateCurve(cycles=3, points=8)
+    run(routine.plan(target), bench, Tape())
+    pulsed = np.argwhere(bench.doses["main"])
+    np.testing.assert_array_equal(pulsed, [[2, 1], [5, 1]])
+
+
+@pytest.mark.parametrize(
+    "routine", [Devices(), ReadNoise(repeats=8), UpdateCurve(cycles=3, points=8)], ids=str
+)
+def test_a_record_is_drawn_from_what_was_read_back(tmp_path, routine):
+    from hil.calibrate.conduct import About, calibrate
+
+    bench, _ = open_array("HZO_FeFET", 8, 1)
+    kept = calibrate(routine.name, routine, bench, Target.whole(bench.arrays["main"]), About("b"), tmp_path)
+    with styled():
+        figure = routine.draw(read_record(kept.path))
+        figure.savefig(tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").stat().st_size > 10_000
+    again = routine.analyse(read_record(kept.path).steps, kept.record.target)
+    for name, each in kept.record.result.estimates.items():
+        np.testing.assert_equal(again.estimates[name].value, each.value, name)
+
+
+@pytest.mark.parametrize(("drift", "fall"), [(0.3, 0.0), (0.3, 0.05), (1.0, 0.3), (2.0, 0.0)])
+def test_a_walk_at_a_barrier_keeps_the_distance_that_is_computed(drift, fall):
+    rng = np.random.default_rng(1)
+    at, total = np.zeros(4000), []
+    for step in range(600):
+        at = np.maximum(0.0, (1 - fall) * at - drift + rng.standard_normal(4000))
+        if step >= 200:
+            total.append(at.mean())
+    assert held_off(drift, fall) == pytest.approx(np.mean(total), rel=0.04)
+
+
+def test_noise_and_floor_are_told_apart():
+    rng = np.random.default_rng(2)
+    current = np.geomspace(1e-9, 1e-6, 400)
+    variance = (0.02 * current) ** 2 + 1e-9**2
+    seen = variance * rng.chisquare(15, 400) / 15
+    relative, floor = fit_noise(current, seen, 15)
+    for (value, low, high), truth in ((relative, 0.02), (floor, 1e-9)):
+        assert low < truth < high
+        assert value == pytest.approx(truth, rel=0.1)
+
+
+def test_intervals_cover_at_their_level():
+    rng = np.random.default_rng(4)
+    share = np.mean(
+        [(e := of_share("", int(k), 50)).low <= 0.1 <= e.high for k in rng.binomial(50, 0.1, 2000)]
+    )
+    sigma = [of_sigma("", "", float(v), 9) for v in rng.chisquare(9, 2000) / 9]
+    assert share >= 0.95
+    assert np.mean([e.low <= 1 <= e.high for e in sigma]) == pytest.approx(0.95, abs=0.015)
+    a, b = rng.normal(0.3, 0.2, (8, 4000)), rng.normal(1.0, 0.6, (8, 4000))
+    leave = [(x.sum(axis=0) - x) / 7 for x in (a, b)]
+    _, low, high = ratio_within(a.mean(axis=0), leave[0], b.mean(axis=0), leave[1])
+    assert np.mean((low <= 0.3) & (high >= 0.3)) == pytest.approx(0.95, abs=0.02)
+    covered = 0
+    for _ in range(300):
+        true = rng.normal(1, 0.1, 200)
+        seen = true + rng.normal(0, 0.05, (8, 200))
+        half = 2.365 * seen.std(axis=0, ddof=1) / np.sqrt(8)
+        e = spread_between("", seen.mean(axis=0), seen.mean(axis=0) - half, seen.mean(axis=0) + half, 8)
+        covered += e.low <= 0.1 <= e.high
+    assert covered / 300 == pytest.approx(0.95, abs=0.04)

@@ -1,0 +1,156 @@
+"""`hil calibrate` and `hil calibration` as they are called: records, figures, refusals, and Ctrl-C."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from hil.calibrate.file import read_record, record_paths
+from hil.cli import app
+
+BENCH = """\
+driver: sim
+name: bench
+device: {preset: HZO_FeFET, initial: uniform, faults: {stuck: [[1, 1]], open: [[2, 3]]}}
+read: {noise: 0.01}
+limits: {dose: 5000}
+"""
+SMALL = ("--size", "6x8", "--set", "update-curve.cycles=3", "--set", "read-noise.repeats=8")
+
+
+@pytest.fixture
+def cli(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    Path("bench.yaml").write_text(BENCH)
+
+    def call(*words, code=0):
+        result = CliRunner().invoke(app, words)
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.exit_code == code, result.output
+        return result
+
+    return call
+
+
+def test_all_routines_are_measured_recorded_listed_shown_and_drawn(cli):
+    shown = cli("calibrate", "bench.yaml", "--all", *SMALL, "--note", "temperature=295 K").stdout
+    for said in ("46 of 48 devices work", "1 stuck: [1, 1]", "1 open: [2, 3]", "nl_up", "in all:"):
+        assert said in shown
+    paths = record_paths(Path("calibrations"))
+    assert len(paths) == len({read_record(path).routine for path in paths}) >= 3
+    listed = cli("calibration", "list").stdout
+    for path in paths:
+        assert path.name in listed
+        drawn = cli("calibration", "plot", str(path)).stdout.strip()
+        assert Path(drawn).read_bytes().startswith(b"\x89PNG")
+        about = cli("calibration", "show", str(path)).stdout
+        assert "295 K" in about
+        assert "95 % interval" in about
+    assert "valid" in listed
+
+
+def test_json_is_one_document_that_agrees_with_the_record(cli):
+    result = cli("calibrate", "bench.yaml", "--routine", "devices", "--size", "4x4", "--json")
+    document = json.loads(result.stdout)
+    (told,) = document["records"]
+    record = read_record(Path(told["record"]))
+    assert told["estimates"]["yield"]["value"] == record.result.estimates["yield"].value == 14 / 16
+    assert document["cost"]["pulses"] == record.cost.pulses > 0
+    assert "took" in result.stderr
+    shown = json.loads(cli("calibration", "show", "--json").stdout)
+    assert shown == told | {"state": "valid"}
+    (row,) = json.loads(cli("calibration", "list", "--json").stdout)
+    assert row["record"] == record_paths(Path("calibrations"))[0].name
+
+
+def test_a_size_that_was_not_asked_for_is_said(cli):
+    assert (
+        "32 x 32 (the bench file names none"
+        in cli("calibrate", "bench.yaml", "--routine", "read-noise").stdout
+    )
+
+
+def test_some_lines_alone_are_measured(cli):
+    words = ("calibrate", "bench.yaml", "--routine", "devices", "--size", "8x8", "--devices", "main:0-3,2")
+    assert "devices of main 4 x 1" in cli(*words).stdout
+    record = read_record(record_paths(Path("calibrations"))[0])
+    assert record.pulses_spent[:4, 2].any()
+    assert record.pulses_spent.sum() == record.pulses_spent[:4, 2].sum()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "what shall be measured?"),
+        (("--routine", "devices", "--all"), "what shall be measured?"),
+        (("--routine", "device"), "did you mean 'devices'"),
+        (("--routine", "devices", "--size", "4"), "ROWSxCOLS"),
+        (("--routine", "devices", "--set", "repeats=1"), "repeats: asked for 1; must be greater"),
+        (("--routine", "devices", "--devices", "99,0", "--size", "4x4"), "there are 0 to 3"),
+        (
+            ("--routine", "devices", "--bench-set", "arrays={a: {rows: 2, cols: 2}}", "--size", "4x4"),
+            "leave --size",
+        ),
+    ],
+)
+def test_what_is_wrong_is_refused_before_anything_is_measured(cli, words, said):
+    assert said in cli("calibrate", "bench.yaml", *words, code=2).stderr
+    assert not Path("calibrations").exists()
+
+
+def test_a_dose_budget_ends_a_calibration_and_what_was_measured_is_kept(cli):
+    words = (
+        "calibrate",
+        "bench.yaml",
+        "--routine",
+        "update-curve",
+        "--size",
+        "4x4",
+        "--bench-set",
+        "limits.dose=150",
+    )
+    told = cli(*words, code=3).stderr
+    (path,) = record_paths(Path("calibrations"))
+    assert "limits.dose" in told
+    assert f"recorded up to here: {path}" in told
+    assert read_record(path).partial.startswith("LimitError")
+    assert "partial" in cli("calibration", "show").stdout
+    assert "partial" in cli("calibration", "plot", code=5).stderr
+
+
+def test_a_damaged_record_is_listed_as_such_and_not_shown(cli):
+    cli("calibrate", "bench.yaml", "--routine", "devices", "--size", "4x4")
+    (path,) = record_paths(Path("calibrations"))
+    path.write_bytes(path.read_bytes()[:-100])
+    assert "damaged" in cli("calibration", "list").stdout
+    assert "damaged" in cli("calibration", "show", code=5).stderr
+    assert "no calibration records" in cli("calibration", "show", ".", code=5).stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_ctrl_c_finishes_the_schedule_and_keeps_a_partial_record(tmp_path):
+    (tmp_path / "bench.yaml").write_text(BENCH.replace("dose: 5000", "dose: 2000000000"))
+    words = ("--routine", "update-curve", "--size", "8x8", "--set", "cycles=1000000")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hil", "calibrate", "bench.yaml", *words],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    try:
+        for line in process.stdout:
+            if line.startswith("update-curve of main"):
+                break
+        process.send_signal(signal.SIGINT)
+        shown, told = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, told
+    (path,) = record_paths(tmp_path / "calibrations")
+    assert read_record(path).partial == "stopped"
+    assert "partial" in shown
