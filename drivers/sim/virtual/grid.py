@@ -7,7 +7,7 @@ that are connected to nothing carry nothing.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -85,6 +85,7 @@ class DeviceGrid:
         self.broke_before_make = True
         self.volts: dict[str, float] = {}
         self._closed: frozenset[tuple[int, int]] = frozenset()
+        self._between: dict[int, Sequence[tuple[Region, int]]] = {}
         self._where = {
             int(line): (name, axis, position)
             for name, lines in self.lines.items()
@@ -115,9 +116,15 @@ class DeviceGrid:
         if now - self._closed and self._closed - now:
             self.broke_before_make = False
         self._closed = now
+        self._between.clear()
 
-    def between(self, bus: int) -> Iterator[tuple[Region, int]]:
+    def between(self, bus: int) -> Sequence[tuple[Region, int]]:
         """Devices between a bus and ground, one by one; +1 where the bus is on the row, -1 on the column."""
+        if bus not in self._between:
+            self._between[bus] = list(self._found(bus))
+        return self._between[bus]
+
+    def _found(self, bus: int) -> Iterator[tuple[Region, int]]:
         here = sorted(self._where[line] for row, line in self._closed if row == bus and line in self._where)
         there = sorted(
             self._where[line] for row, line in self._closed if row == self.ground and line in self._where
