@@ -5,15 +5,33 @@ from __future__ import annotations
 import math
 import random
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drivers.instruments.flex import datum, learnt
 from drivers.instruments.replies import logical, measured, named, number, whole
+from drivers.instruments.scpi import queued, split
+from drivers.instruments.scpi_smu import word_point
 
-PARSERS: tuple[Callable[[str], object], ...] = (number, whole, measured, logical, named)
+Parser: TypeAlias = Callable[[str], object]
+PLAIN = (
+    "1.234567890e-06",
+    "9.910000000e+37",
+    "true",
+    "Keithley Instruments Inc., Model 2636B, 4089762, 3.3.5",
+)
+PARSERS: tuple[tuple[Parser, Sequence[str]], ...] = (
+    *((parse, PLAIN) for parse in (number, whole, measured, logical, named)),
+    (queued, ('-113,"Undefined header; x"', '0,"No error;0;0 0"')),
+    (lambda text: [number(each) for each in split(text)], ("1.0;2.5e-7;0", "3;4")),
+    (lambda text: word_point(text.split(","), 8), ("+1.000000E-01,+2.000000E-08,+4.200000E+04",)),
+    (datum, ("NAI+1.234567E-06", "CAI+199.999E+99")),
+    (learnt, ("DV1,12,+0.0000E+00,+1.0000E-04;CL2", "CN1,2")),
+)
 CASES = 10_000
 
 
@@ -60,24 +78,18 @@ def test_settings_have_no_infinity_and_counts_no_fraction() -> None:
         whole("3.5")
 
 
-@pytest.mark.parametrize("parse", PARSERS)
+@pytest.mark.parametrize(("parse", "right"), PARSERS)
 def test_ten_thousand_broken_answers_are_refused_or_read_never_a_crash(
-    parse: Callable[[str], object],
+    parse: Parser, right: Sequence[str]
 ) -> None:
     chance = random.Random(8)
-    right = [
-        "1.234567890e-06",
-        "9.910000000e+37",
-        "true",
-        "Keithley Instruments Inc., Model 2636B, 4089762, 3.3.5",
-    ]
     refused = 0
     for _ in range(CASES):
         text = list(chance.choice(right))
         for _ in range(chance.randint(1, 4)):
             at = chance.randrange(len(text) + 1)
             text[at : at + chance.randint(0, 3)] = chance.choice(
-                ["", "\x00", "\xff", "e", "-", ",", "9" * 400, "E+"]
+                ["", "\x00", "\xff", "e", "-", ",", ";", '"', "9" * 400, "E+"]
             )
         try:
             parse("".join(text))
