@@ -22,7 +22,7 @@ from hil.figures.style import LINES
 
 MOST_PANELS = 24
 _TOP, _BOTTOM, _LEFT, _HEIGHT = 0.45, 0.42, 0.6, 1.5
-_IN_ROW, _GAP, _FULL = 3, 0.62, 6.4
+_IN_ROW, _GAP, _FULL, _EDGE = 3, 0.62, 6.4, 0.05
 _FEW = 8
 _STYLES = ("-", "--", ":")
 _MARKS = ("o", "s", "^", "D")
@@ -96,6 +96,7 @@ def learning(cells: Sequence[CellResult], layout: Layout) -> Figure | None:
                 axes.fill_between(samples, low, high, color=colour, alpha=0.2, linewidth=0)
         counts(axes, "x")
     _share(panels, "Training samples", "Test accuracy (%)")
+    _make_room(figure, panels)
     _legend(figure, panels)
     return figure
 
@@ -125,6 +126,7 @@ def along(
             if not unit and values.max() < 1000:
                 axes.yaxis.set_major_formatter("{x:g}")
     _share(panels, layout.x.short, label)
+    _make_room(sheet_, panels)
     _legend(sheet_, panels)
     return sheet_
 
@@ -181,6 +183,14 @@ def _share(panels: Sequence[Axes], x: str, y: str) -> None:
             axes.set_ylabel(y)
         if number >= len(panels) - _IN_ROW:
             axes.set_xlabel(x)
+
+
+def _make_room(figure: Figure, panels: Sequence[Axes]) -> None:
+    """Each panel gives up on its left what labels as long as "10,000 s" need beyond the margin."""
+    short = max(0.0, _EDGE - float(figure.get_tightbbox().x0)) / float(figure.get_size_inches()[0])
+    for axes in panels:
+        box = axes.get_position()
+        axes.set_position((box.x0 + short, box.y0, box.width - short, box.height))
 
 
 def _legend(figure: Figure, panels: Sequence[Axes]) -> None:

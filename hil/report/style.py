@@ -30,6 +30,7 @@ th { font-weight: 500; color: var(--soft); }
 .number td, .number thead th { text-align: right; }
 .number thead th:first-child { text-align: left; }
 .number td:last-child, .number th:last-child { padding-right: 0; }
+.claims th { white-space: nowrap; }
 .events th, .events td { white-space: nowrap; } .events td:last-child { white-space: normal; width: 100%; }
 .settings th, .settings td { padding-top: .1rem; padding-bottom: .1rem; font-size: .9em; }
 .settings th { width: 38%; }

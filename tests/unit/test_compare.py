@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from itertools import combinations, product
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from typer.testing import CliRunner
 
 from hil.bench import Cost
 from hil.cli import app
-from hil.compare.cells import label_of
+from hil.compare.cells import Axis, Cell, label_of
 from hil.compare.claims import judge
 from hil.compare.crew import Job
 from hil.compare.forecast import Forecast
@@ -22,6 +23,8 @@ from hil.compare.results import FIGURES, CellResult, Result, absent
 from hil.compare.select import only_these, seeds_of
 from hil.compare.study import Study, load_study
 from hil.errors import ConfigError
+from hil.figures.canvas import styled
+from hil.report.study_curves import Layout, along
 from hil.store import list_runs, open_run
 
 STUDIES = sorted((Path(__file__).parents[2] / "examples" / "studies").glob("*.yaml"))
@@ -206,6 +209,23 @@ def test_a_figure_can_be_claimed_to_be_so_many_times_lower(written):
     claim = "{text: t, of: graded, than: by sign, lower: reads, times: 5}"
     assert judged(claim, [10.0], [60.0], written, "reads").word == "met"
     assert judged(claim, [20.0], [60.0], written, "reads").word == "not met"
+
+
+@pytest.mark.parametrize("seconds", [0.1, 3000.0, 4e6])
+@pytest.mark.parametrize("panels", [("p",), ("p", "q", "r", "s")])
+def test_no_label_of_a_figure_is_cut_off_however_long_its_numbers(seconds, panels):
+    axes = (Axis("case", ("a", "b")), Axis("panel", panels), Axis("nl_up", ("0", "2.4")))
+    cells = [
+        CellResult(Cell(axes, labels, ()), (result(1, reach_seconds=seconds * number),))
+        for number, labels in enumerate(product(*(axis.labels for axis in axes)), 1)
+    ]
+    with styled():
+        figure = along(cells, Layout.along(axes, None), "reach_seconds", "Bench time", "s")
+    assert figure is not None
+    drawn, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    assert min(drawn.x0, drawn.y0, width - drawn.x1, height - drawn.y1) >= 0
+    places = [axes.get_tightbbox() for axes in figure.axes]
+    assert not any(one.overlaps(other) for one, other in combinations(places, 2))
 
 
 def test_seeds_and_cases_can_be_chosen():
