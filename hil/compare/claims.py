@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Self, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from hil.compare.cells import Axis, Cell, label_of
 from hil.compare.results import CellResult
-from hil.config.validate import Config, MisfitError, did_you_mean
+from hil.config.validate import Config, MisfitError, MisfitsError, did_you_mean
 
 Scalar: TypeAlias = str | int | float | bool
 Select: TypeAlias = str | dict[str, Scalar | list[Scalar]]
@@ -47,20 +47,21 @@ class Claim(Config):
         default=None, gt=0, le=1, description="Without than: the accuracy (0 to 1) that is exceeded."
     )
 
-    @model_validator(mode="after")
-    def _says_one_thing(self) -> Self:
+    @property
+    def misfit(self) -> MisfitError | None:
+        """Why it does not say one thing, if it does not."""
         compared = [key for key in ("by", "within", "lower") if getattr(self, key) is not None]
         if self.than is None:
             if compared:
-                raise MisfitError(f"{compared[0]} compares two; say with what: than", compared[0])
+                return MisfitError(f"{compared[0]} compares two; say with what: than", compared[0])
             if self.min_accuracy is None:
-                raise MisfitError("a claim without than needs min_accuracy", "text")
+                return MisfitError("a claim without than needs min_accuracy", "text")
         elif self.min_accuracy is not None:
-            raise MisfitError("is of one alone; leave out than, or make a second claim", "min_accuracy")
+            return MisfitError("is of one alone; leave out than, or make a second claim", "min_accuracy")
         elif len(compared) != 1:
             found = " and ".join(compared) or "none of them"
-            raise MisfitError(f"a claim with than needs one of by, within, lower; has {found}", "text")
-        return self
+            return MisfitError(f"a claim with than needs one of by, within, lower; has {found}", "text")
+        return None
 
 
 def pairs(claim: Claim, axes: Sequence[Axis], cells: Sequence[Cell]) -> list[Pair]:
@@ -68,17 +69,20 @@ def pairs(claim: Claim, axes: Sequence[Axis], cells: Sequence[Cell]) -> list[Pai
 
     Raises
     ------
-    MisfitError
-        At the claim's key, when it names no cell, or not one partner for each.
+    MisfitsError
+        At the claim's keys, when it does not say one thing, or names no cell, or not one partner for each.
     """
-    where, _ = _selected(claim.at, "at", axes)
-    of, _ = _selected(claim.of, "of", axes)
+    wrong = [] if claim.misfit is None else [claim.misfit]
+    where, _ = _selected(claim.at, "at", axes, wrong)
+    of, _ = _selected(claim.of, "of", axes, wrong)
+    than, named = _selected(claim.than or {}, "than", axes, wrong)
+    if wrong:
+        raise MisfitsError(wrong)
     meant = [cell for cell in cells if where(cell) and of(cell)]
     if not meant:
-        raise MisfitError("there is no such case", "of")
+        raise MisfitsError([MisfitError("there is no such case", "of")])
     if claim.than is None:
         return [(cell, None) for cell in meant]
-    than, named = _selected(claim.than, "than", axes)
     others = [cell for cell in cells if where(cell) and than(cell)]
     shared = [axis.name for axis in axes if axis.name not in named]
     found: list[Pair] = []
@@ -86,13 +90,26 @@ def pairs(claim: Claim, axes: Sequence[Axis], cells: Sequence[Cell]) -> list[Pai
         partners = [other for other in others if all(other.at(name) == cell.at(name) for name in shared)]
         if len(partners) != 1 or partners[0] == cell:
             told = "itself" if partners == [cell] else f"{len(partners)} cases"
-            raise MisfitError(f"{cell} is compared with {told}; name the one that is meant", "than")
+            problem = f"{cell} is compared with {told}; name the one that is meant"
+            raise MisfitsError([MisfitError(problem, "than")])
         found.append((cell, partners[0]))
     return found
 
 
-def _selected(select: Select, key: str, axes: Sequence[Axis]) -> tuple[Callable[[Cell], bool], set[str]]:
-    """Whether a cell is meant, and the axes that are named."""
+def _selected(
+    select: Select, key: str, axes: Sequence[Axis], wrong: list[MisfitError]
+) -> tuple[Callable[[Cell], bool], set[str]]:
+    """Whether a cell is meant, and the axes that are named; what is ``wrong`` with it is put there."""
+    try:
+        wanted = _wanted(select, key, axes)
+    except MisfitError as error:
+        wrong.append(error)
+        return lambda _: False, set()
+    return lambda cell: all(cell.at(name) in labels for name, labels in wanted.items()), set(wanted)
+
+
+def _wanted(select: Select, key: str, axes: Sequence[Axis]) -> dict[str, list[str]]:
+    """Each axis that is named, and the labels that are meant on it."""
     if isinstance(select, str):
         having = [axis for axis in axes if select in axis.labels]
         if len(having) != 1:
@@ -102,8 +119,7 @@ def _selected(select: Select, key: str, axes: Sequence[Axis]) -> tuple[Callable[
                 problem = f"stands on {len(having)} axes; write axis: label"
             raise MisfitError(f"{select!r} {problem}", key)
         select = {having[0].name: select}
-    wanted = {name: _labels(name, given, key, axes) for name, given in select.items()}
-    return lambda cell: all(cell.at(name) in labels for name, labels in wanted.items()), set(wanted)
+    return {name: _labels(name, given, key, axes) for name, given in select.items()}
 
 
 def _labels(name: str, given: Scalar | list[Scalar], key: str, axes: Sequence[Axis]) -> list[str]:

@@ -12,7 +12,7 @@ from hil import builtin
 from hil.compare.cells import Setting
 from hil.compare.check import Checker, Planned
 from hil.compare.select import only_these
-from hil.compare.study import Study, load_study
+from hil.compare.study import Study, study_and_problems
 from hil.config.yaml import Document, load_value, load_yaml
 from hil.errors import ConfigError
 from hil.store.folder import write_whole
@@ -80,19 +80,26 @@ def plan_study(path: Path, options: Options) -> StudyPlan:
     ConfigError
         One line for each problem of any case, with file, line and key.
     """
-    study, document = load_study(path)
+    study, document, wrong = study_and_problems(path)
     given = path.read_text(encoding="utf-8")
     seeds = options.seeds or study.seeds
     only = frozenset(cell.labels for cell in only_these(options.only, study.axes, study.cells))
     folder = options.runs / study.name
-    experiment, experiment_source = _document(study, document, "experiment", path, folder)
-    bench, bench_source = _document(study, document, "bench", path, folder)
+    files: list[tuple[Document, Source]] = []
+    for key in ("experiment", "bench"):
+        try:
+            files.append(_document(study, document, key, path, folder))
+        except ConfigError as error:
+            wrong.append(str(error))
+    if len(files) < 2:
+        raise ConfigError("\n".join(wrong))
+    (experiment, experiment_source), (bench, bench_source) = files
     beside = _beside(study, experiment, path)
     settings = [(cell, (*beside, *cell.settings, *options.settings)) for cell in study.cells]
     planned, problems = Checker(experiment, bench, options.data_dir, seeds[0]).check(settings)
-    if problems:
-        told = (line if _names(line, path) else f"{cell}: {line}" for cell, line in problems)
-        raise ConfigError("\n".join(dict.fromkeys(told)))
+    wrong += (line if _names(line, path) else f"{cell}: {line}" for cell, line in problems)
+    if wrong:
+        raise ConfigError("\n".join(dict.fromkeys(wrong)))
     return StudyPlan(
         study,
         given,

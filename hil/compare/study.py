@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeAlias
@@ -11,8 +13,9 @@ from pydantic import Field, model_validator
 
 from hil.compare.cells import Axis, Cell, Setting, label_of
 from hil.compare.claims import Claim, Pair, pairs
-from hil.config.validate import Config, MisfitError, did_you_mean, validate
+from hil.config.validate import Config, MisfitError, MisfitsError, did_you_mean, validate
 from hil.config.yaml import Document, dotted, load_yaml
+from hil.errors import ConfigError
 
 BENCH_PREFIX = "bench."
 NAME = r"^[a-z0-9_-]{1,64}$"
@@ -68,25 +71,11 @@ class Study(Config):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if len({*self.seeds}) < len(self.seeds):
-            raise MisfitError("a seed stands here twice", "seeds")
-        if CASE in self.grid:
-            raise MisfitError(f"{CASE!r} is the name of the cases' axis; choose another", "grid", CASE)
-        for number, axis in enumerate(self.axes):
-            keys = ("cases",) if number == 0 and self.cases else ("grid", axis.name)
-            if not axis.labels:
-                raise MisfitError("must have at least one value", *keys)
-            if twice := [label for label in axis.labels if axis.labels.count(label) > 1]:
-                raise MisfitError(f"the label {twice[0]!r} stands here twice", *keys)
-        for *keys, settings in self._all_settings():
-            for key in settings:
-                if key in ("seed", "name"):
-                    raise MisfitError(f"{key} is set for each run; give the study's own {key}s", *keys, key)
-        names = [axis.name for axis in self.axes]
-        if self.x is not None and self.x not in names:
-            raise MisfitError(f"no axis {self.x!r}; {did_you_mean(self.x, names)}", "x")
-        for number, claim in enumerate(self.claims):
-            self._check_claim(number, claim)
+        of_axes = list(self._misfits_of_axes())
+        # Cells, which claims are about, are only there if the axes are sound.
+        wrong = [*self._misfits(), *(of_axes or self._misfits_of_claims())]
+        if wrong:
+            raise MisfitsError(wrong)
         return self
 
     @property
@@ -120,11 +109,33 @@ class Study(Config):
         """As :func:`hil.compare.claims.pairs`, over the cells of this study."""
         return pairs(claim, self.axes, self.cells)
 
-    def _check_claim(self, number: int, claim: Claim) -> None:
-        try:
-            self.pairs(claim)
-        except MisfitError as error:
-            raise MisfitError(str(error), "claims", number, *error.keys) from None
+    def _misfits(self) -> Iterator[MisfitError]:
+        if len({*self.seeds}) < len(self.seeds):
+            yield MisfitError("a seed stands here twice", "seeds")
+        for *keys, settings in self._all_settings():
+            for key in settings:
+                if key in ("seed", "name"):
+                    yield MisfitError(f"{key} is set for each run; give the study's own {key}s", *keys, key)
+        names = [axis.name for axis in self.axes]
+        if self.x is not None and self.x not in names:
+            yield MisfitError(f"no axis {self.x!r}; {did_you_mean(self.x, names)}", "x")
+
+    def _misfits_of_axes(self) -> Iterator[MisfitError]:
+        if CASE in self.grid:
+            yield MisfitError(f"{CASE!r} is the name of the cases' axis; choose another", "grid", CASE)
+        for number, axis in enumerate(self.axes):
+            keys = ("cases",) if number == 0 and self.cases else ("grid", axis.name)
+            if not axis.labels:
+                yield MisfitError("must have at least one value", *keys)
+            if twice := [label for label in axis.labels if axis.labels.count(label) > 1]:
+                yield MisfitError(f"the label {twice[0]!r} stands here twice", *keys)
+
+    def _misfits_of_claims(self) -> Iterator[MisfitError]:
+        for number, claim in enumerate(self.claims):
+            try:
+                self.pairs(claim)
+            except MisfitsError as error:
+                yield from (MisfitError(str(one), "claims", number, *one.keys) for one in error.misfits)
 
     def _all_settings(self) -> list[tuple[Any, ...]]:
         """(keys of the place, what is set there) of everything that sets keys of the experiment."""
@@ -176,8 +187,24 @@ def load_study(path: Path) -> tuple[Study, Document]:
     ConfigError
         One line for each problem, with file, line and key.
     """
+    study, document, problems = study_and_problems(path)
+    if problems:
+        raise ConfigError("\n".join(problems))
+    return study, document
+
+
+def study_and_problems(path: Path) -> tuple[Study, Document, list[str]]:
+    """As `load_study`, but wrong claims are left out and told as problems, so that cases can be checked."""
     document = load_yaml(path)
-    return validate(Study, document), document
+    try:
+        return validate(Study, document), document, []
+    except ConfigError as error:
+        rest = {key: value for key, value in document.data.items() if key != "claims"}
+        try:
+            study = validate(Study, replace(document, data=rest))
+        except ConfigError:
+            raise error from None
+        return study, document, str(error).splitlines()
 
 
 def study_schema() -> dict[str, Any]:

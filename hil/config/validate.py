@@ -29,6 +29,14 @@ class MisfitError(ValueError):
         self.keys = keys
 
 
+class MisfitsError(ValueError):
+    """Several of them, told at once."""
+
+    def __init__(self, misfits: Sequence[MisfitError]) -> None:
+        super().__init__("\n".join(map(str, misfits)))
+        self.misfits = misfits
+
+
 @dataclass(frozen=True)
 class _Source:
     """The file a model was read from; never compared: the same settings from two files are equal."""
@@ -197,12 +205,12 @@ def _report(model: type[BaseModel], document: Document, error: ValidationError) 
     branches: set[KeyPath] = set()
     for detail in error.errors(include_url=False):
         place = _find(detail, model, document.data)
-        problem = _explain(detail, place, model)
         if place.is_branch:
             branches.add(place.path)
-        found = problems.setdefault(problem.path, [])
-        if problem not in found:
-            found.append(problem)
+        for problem in _explained(detail, place, model):
+            found = problems.setdefault(problem.path, [])
+            if problem not in found:
+                found.append(problem)
     lines: list[str] = []
     for path, found in problems.items():
         # The other branches of a union complain about the whole where one already names the part at fault.
@@ -251,6 +259,17 @@ def _find(detail: ErrorDetails, model: type[BaseModel], data: Any) -> _Place:
     return _Place(tuple(path), data, parents if detail["type"] == "extra_forbidden" else models, is_branch)
 
 
+def _explained(detail: ErrorDetails, place: _Place, root: type[BaseModel]) -> list[_Problem]:
+    error = detail.get("ctx", {}).get("error")
+    misfits = error.misfits if isinstance(error, MisfitsError) else [error]
+    told = [
+        _Problem((*place.path, *misfit.keys), place.value, str(misfit), names_value=False)
+        for misfit in misfits
+        if isinstance(misfit, MisfitError)
+    ]
+    return told or [_explain(detail, place, root)]
+
+
 def _explain(detail: ErrorDetails, place: _Place, root: type[BaseModel]) -> _Problem:
     """Say in the file's words what pydantic says in Python's."""
     kind, context = detail["type"], detail.get("ctx", {})
@@ -271,8 +290,6 @@ def _explain(detail: ErrorDetails, place: _Place, root: type[BaseModel]) -> _Pro
         return _Problem((*path, key), context["tag"], did_you_mean(str(context["tag"]), tags))
     if kind in _RULES:
         return _Problem(path, value, _RULES[kind].format(**context))
-    if isinstance(misfit := context.get("error"), MisfitError):
-        return _Problem((*path, *misfit.keys), value, str(misfit), names_value=False)
     message = detail["msg"].removeprefix("Value error, ").replace("Input should", "must")
     if kind in {"literal_error", "enum"} and isinstance(value, str):
         near = difflib.get_close_matches(value, re.findall(r"'([^']*)'", context["expected"]), n=1)

@@ -144,6 +144,53 @@ def test_all_that_is_wrong_is_told_at_once_and_each_line_once(written):
     ]
 
 
+def test_wrong_claims_and_wrong_cases_are_told_together(written):
+    wrong = """\
+cases: [{label: a, set: {training.lr: 1}}, {label: b}]
+claims:
+  - {text: t, of: c, than: d, by: 1}
+  - {text: t, of: a}
+  - {text: t, of: a, min_accuracy: 0.5}
+"""
+    with pytest.raises(ConfigError) as refused:
+        plan_study(written(TINY + wrong), Options(Path("runs")))
+    told = [line.partition("; ")[0] for line in str(refused.value).splitlines()]
+    assert told == [
+        "study.yaml:12: claims.0.of: 'c' is no label",
+        "study.yaml:12: claims.0.than: 'd' is no label",
+        "study.yaml:13: claims.1.text: a claim without than needs min_accuracy",
+        "study.yaml:10: training.lr=1: experiment.training.lr: unknown key 'lr'",
+    ]
+
+
+def test_all_that_does_not_fit_in_a_study_is_told_at_once(written):
+    wrong = """\
+cases: [{label: a, set: {seed: 3}}, {label: a}]
+seeds: [1, 1]
+x: nowhere
+"""
+    with pytest.raises(ConfigError) as refused:
+        plan_study(written(TINY + wrong), Options(Path("runs")))
+    told = [line.partition(": ")[0::2] for line in str(refused.value).splitlines()]
+    assert [(place, rest.partition(":")[0]) for place, rest in told] == [
+        ("study.yaml:11", "seeds"),
+        ("study.yaml:10", "cases.0.set.seed"),
+        ("study.yaml:12", "x"),
+        ("study.yaml:10", "cases"),
+    ]
+
+
+def test_both_files_that_are_not_there_are_named(written):
+    path = written("name: s\nexperiment: nowhere.yaml\nbench: nothing.yaml\n")
+    with pytest.raises(ConfigError) as refused:
+        plan_study(path, Options(Path("runs")))
+    told = [line.partition("; ")[0] for line in str(refused.value).splitlines()]
+    assert told == [
+        "study.yaml:2: experiment: there is no file nowhere.yaml",
+        "study.yaml:3: bench: there is no file nothing.yaml",
+    ]
+
+
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_every_case_of_an_example_is_sound_on_tiny_data(path, tmp_path):
     tiny = asked_settings(["data={name: mnist-5k, train: 20, test: 10}"], [])
