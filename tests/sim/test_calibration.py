@@ -6,6 +6,8 @@ import pytest
 from benchmarks.calibration_recovery import FAMILIES, Tally, measure, open_array, trial
 from calibration.barrier import held_off
 from calibration.devices import KINDS, Devices
+from calibration.disturb import Disturb
+from calibration.drift import Drift
 from calibration.intervals import of_share, of_sigma, ratio_within, spread_between
 from calibration.labels import label_of_shape, label_of_tanh
 from calibration.noise_fit import fit_noise
@@ -15,6 +17,7 @@ from drivers.sim import driver
 from drivers.sim.curve import shape_of_label
 from hil.calibrate.contracts import Target
 from hil.calibrate.file import read_record
+from hil.errors import ConfigError, LimitError
 from hil.figures.canvas import styled
 from hil.limits import LimitedBench, Limits
 
@@ -76,8 +79,6 @@ def test_open_and_shorted_devices_are_not_pulsed_and_moved_ones_no_further():
 
 
 def test_a_dose_limit_is_obeyed():
-    from hil.errors import LimitError
-
     bench = LimitedBench(open_("HZO_FeFET"), Limits(dose=100))
     with pytest.raises(LimitError):
         measure(bench, UpdateCurve())
@@ -135,6 +136,39 @@ def test_a_record_is_drawn_from_what_was_read_back(tmp_path, routine):
     again = routine.analyse(read_record(kept.path).steps, kept.record.target)
     for name, each in kept.record.result.estimates.items():
         np.testing.assert_equal(again.estimates[name].value, each.value, name)
+
+
+def test_drift_is_recovered_with_its_spread_and_stuck_devices_do_not_enter():
+    device = {"preset": "ENODe", "d2d": {"range": 0.1}, "faults": {"stuck": 0.05}}
+    bench = open_(device, (24, 24), drift={"nu": 0.03, "nu_spread": 0.006}, read={"noise": 0.005})
+    result = measure(bench, Drift())
+    for name, truth in (("nu", 0.03), ("nu_spread", 0.006)):
+        found = result.estimates[name]
+        assert found.low < truth < found.high, name
+        assert found.value == pytest.approx(truth, rel=0.15), name
+    assert result.estimates["retention"].value == pytest.approx(1000**-0.03, abs=0.01)
+    assert np.isnan(result.maps["nu"]).mean() == pytest.approx(0.05, abs=0.03)
+
+
+def test_devices_that_do_not_drift_are_said_to_keep_what_they_have():
+    found = measure(open_("ENODe", read={"noise": 0.005}), Drift()).estimates
+    assert found["nu"].low < 0 < found["nu"].high
+    assert found["retention"].value == pytest.approx(1, abs=0.002)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.004])
+def test_disturb_is_recovered_on_rows_and_columns_both_ways(share):
+    bench = open_("ENODe", (16, 16), disturb={"half_select": share}, read={"noise": 0.002})
+    result = measure(bench, Disturb(shots=1000, repeats=16))
+    for name, found in result.estimates.items():
+        assert found.value == pytest.approx(share, abs=0.0008), name
+        assert (found.low > 0) == (share > 0), name
+    assert ("no disturb" in result.findings[0]) == (share == 0)
+
+
+def test_disturb_asks_for_neighbours_and_a_control():
+    with pytest.raises(ConfigError, match="devices: 2 x 8"):
+        measure(open_("ENODe", (2, 8)), Disturb())
 
 
 @pytest.mark.parametrize(("drift", "fall"), [(0.3, 0.0), (0.3, 0.05), (1.0, 0.3), (2.0, 0.0)])
