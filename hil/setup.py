@@ -12,7 +12,7 @@ import numpy as np
 
 from hil import builtin, plugins
 from hil.config.bench import BenchSettings
-from hil.config.experiment import Experiment, experiment_model
+from hil.config.experiment import OF_EXPERIMENTS, Experiment, experiment_model
 from hil.config.validate import Config, did_you_mean, overridden, validate
 from hil.config.verify import Verify
 from hil.config.yaml import Document, describe, load_yaml
@@ -28,7 +28,6 @@ from hil.training.weights import Holds, load_weights
 from hil.units import Unit, format_quantity
 
 _PURPOSE_NEURONS = 4
-_OF_EXPERIMENTS = {"network", "gradient", "update", "training", "data"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ def load_experiment(path: Path | None = None, overrides: Sequence[str] = ()) -> 
     """
     path = builtin.EXPERIMENT if path is None else path
     document = load_yaml(path)
-    if "driver" in document.data and not _OF_EXPERIMENTS & document.data.keys():
+    if "driver" in document.data and not OF_EXPERIMENTS & document.data.keys():
         place = document.where(("driver",))
         raise ConfigError(
             f"{place}: driver: this is a bench file; give it as --bench {path} (in Python bench=)"
@@ -73,7 +72,7 @@ def load_bench(path: Path | None = None, overrides: Sequence[str] = ()) -> tuple
     """
     path = builtin.BENCH if path is None else path
     document = load_yaml(path)
-    if "driver" not in document.data and (found := sorted(_OF_EXPERIMENTS & document.data.keys())):
+    if "driver" not in document.data and (found := sorted(OF_EXPERIMENTS & document.data.keys())):
         place = f"{document.where((found[0],))}: {found[0]}"
         raise ConfigError(
             f"{place}: this is an experiment file; --bench takes a bench file: hil train {path}"

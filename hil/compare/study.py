@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from hil.compare.cells import Axis, Cell, Setting, label_of
 from hil.compare.claims import Claim, Pair, pairs
+from hil.config.experiment import OF_EXPERIMENTS
 from hil.config.validate import Config, MisfitError, MisfitsError, did_you_mean, validate
 from hil.config.yaml import Document, dotted, load_yaml
 from hil.errors import ConfigError
@@ -196,6 +197,9 @@ def load_study(path: Path) -> tuple[Study, Document]:
 def study_and_problems(path: Path) -> tuple[Study, Document, list[str]]:
     """As `load_study`, but wrong claims are left out and told as problems, so that cases can be checked."""
     document = load_yaml(path)
+    if "experiment" not in document.data and (found := sorted(OF_EXPERIMENTS & document.data.keys())):
+        place = f"{document.where((found[0],))}: {found[0]}"
+        raise ConfigError(f"{place}: this is an experiment, not a study; train it with hil train {path}")
     try:
         return validate(Study, document), document, []
     except ConfigError as error:

@@ -180,6 +180,16 @@ x: nowhere
     ]
 
 
+def test_an_experiment_in_the_place_of_a_study_is_called_so(written):
+    path = written(
+        "name: e\ndata: {name: mnist-5k}\nnetwork: {layers: [{outputs: 10}]}\ngradient: backprop\n"
+    )
+    with pytest.raises(ConfigError) as refused:
+        plan_study(path, Options(Path("runs")))
+    told = "study.yaml:2: data: this is an experiment, not a study; train it with hil train study.yaml"
+    assert str(refused.value) == told
+
+
 def test_both_files_that_are_not_there_are_named(written):
     path = written("name: s\nexperiment: nowhere.yaml\nbench: nothing.yaml\n")
     with pytest.raises(ConfigError) as refused:
