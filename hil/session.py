@@ -58,6 +58,7 @@ def prepare(
         experiment, bench, overrides, bench_overrides
     )
     data = setup.load_data(spec, data_dir)
+    setup.check_batches(spec, data)
     opened = setup.bench_for(spec, data, settings)
     try:
         network = setup.build_network(spec, data, opened)

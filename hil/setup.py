@@ -213,6 +213,24 @@ def load_data(experiment: Experiment, data_dir: Path | None = None) -> Dataset:
         raise DataError(f"{experiment.where(*key)}: {error}") from error
 
 
+def check_batches(experiment: Experiment, data: Dataset) -> None:
+    """Refuse batches of more samples than there are to train with; a default is as many as there are.
+
+    Raises
+    ------
+    ConfigError
+        With file, line and key.
+    """
+    most = len(data.train_y)
+    training, software = experiment.training, experiment.initial.software
+    for settings, keys in ((training, ("training",)), (software, ("initial", "software"))):
+        if "batch" in settings.model_fields_set and settings.batch > most:
+            place = experiment.where(*keys, "batch")
+            raise ConfigError(
+                f"{place}: asked for {settings.batch}; must be at most {most}, all training samples"
+            )
+
+
 @contextmanager
 def _placed_in(settings: Config, *keys: str) -> Generator[None]:
     """Put file and line before later errors: of the key that a message begins with, else of ``keys``."""

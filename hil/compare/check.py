@@ -168,6 +168,7 @@ class Checker:
             network = setup.build_network(first.spec, data, opened)
             for each in group:
                 try:
+                    setup.check_batches(each.spec, data)
                     session.ask_methods(each.spec, network, opened)
                 except ConfigError as error:
                     problems.append((each.cell, str(error)))

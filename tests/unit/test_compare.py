@@ -118,6 +118,7 @@ WRONG = [
     ("x: case", r"10: x: no axis 'case'"),
     (CLAIMS + ", min_accuracy: 0.5}]", r"10: claims.0.of: 'a' is no label"),
     (A + CLAIMS + ", than: a, by: 1}]", r"11: claims.0.than: a is compared with itself"),
+    ("grid: {training.batch: [200, 201]}", r"10: training.batch=201: .*asked for 201; must be at most 200"),
     (A + CLAIMS + "}]", r"11: claims.0.text: a claim without than needs min_accuracy"),
     (A + CLAIMS + ", by: 1}]", r"11: claims.0.by: by compares two"),
 ]
