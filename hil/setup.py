@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -265,16 +266,22 @@ def _check_raised(experiment: Experiment, bench: LimitedBench) -> None:
     if isinstance(experiment.update, Verify):
         loops.append(("update", experiment.update))
     allowed = bench.limits.program_v
+    strongest = {
+        info.name: max(abs(info.device.potentiate.amplitude_v), abs(info.device.depress.amplitude_v))
+        for info in bench.arrays.values()
+    }
+    array, nominal = max(strongest.items(), key=lambda item: item[1])
     for key, loop in loops:
-        for info in bench.arrays.values():
-            strongest = max(abs(info.device.potentiate.amplitude_v), abs(info.device.depress.amplitude_v))
-            asked = strongest * loop.largest_amplitude
-            if allowed is not None and loop.levels and not asked <= allowed:
-                raise ConfigError(
-                    f"{experiment.where(key, 'amplitude_most')}: asked for {loop.amplitude_most:g}, which is "
-                    f"{format_quantity(asked, 'V')} on {info.name}; this bench allows "
-                    f"{format_quantity(allowed, 'V')} (limits.program)"
-                )
+        asked = nominal * loop.largest_amplitude
+        if allowed is not None and loop.levels and not asked <= allowed:
+            default = "" if "amplitude_most" in loop.model_fields_set else " (the default)"
+            fits = math.floor(1000 * allowed / nominal) / 1000
+            place = experiment.where(key, "amplitude_most")
+            raise ConfigError(
+                f"{place}: asked for {loop.amplitude_most:g}{default}, which is "
+                f"{format_quantity(asked, 'V')} on {array}; this bench allows "
+                f"{format_quantity(allowed, 'V')} (limits.program): write {key}.amplitude_most: {fits:g} or less"
+            )
 
 
 def _check_weights(experiment: Experiment, sizes: Sequence[MatrixSize]) -> None:

@@ -177,6 +177,12 @@ def test_keys_of_another_kind_are_refused(initial: str, says: str) -> None:
 
 def test_an_amplitude_beyond_the_limits_is_refused_before_anything_runs() -> None:
     bench = (LEVELS, *PLAIN, "limits.program=1.2 V")
-    with pytest.raises(ConfigError, match=r"initial.amplitude_most: asked for 1.5, which is 1.5 V on layer1"):
+    default = (
+        r"initial.amplitude_most: asked for 1.5 \(the default\), which is 1.5 V on layer1; "
+        r"this bench allows 1.2 V \(limits.program\): write initial.amplitude_most: 1.2 or less"
+    )
+    with pytest.raises(ConfigError, match=default):
         session.prepare(None, None, ("initial.amplitude_step=0.1",), bench)
+    with pytest.raises(ConfigError, match=r"initial.amplitude_most: asked for 1.4, which is 1.4 V"):
+        session.prepare(None, None, ("initial={amplitude_step: 0.1, amplitude_most: 1.4}",), bench)
     session.prepare(None, None, ("initial={amplitude_step: 0.1, amplitude_most: 1.2}",), bench)
