@@ -17,7 +17,7 @@ from hil.cli import app
 from hil.config.experiment import Experiment
 from hil.config.yaml import MAX_BYTES
 from hil.errors import ConfigError
-from hil.limits import LimitedBench
+from hil.opened import OpenedBench
 from hil.schedule import Schedule
 
 BAD = Path(__file__).with_name("bad")
@@ -36,7 +36,7 @@ NEED_THE_BENCH = {
 """What no file says: how a bench's arrays are read and pulsed, and what there is room for."""
 
 
-class WatchedBench(LimitedBench):
+class WatchedBench(OpenedBench):
     """Tells what became of it."""
 
     events: ClassVar[list[str]] = []
@@ -61,7 +61,7 @@ def events(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     monkeypatch.setenv("COLUMNS", "300")
     monkeypatch.delenv("HIL_DEBUG", raising=False)
     monkeypatch.setattr(WatchedBench, "events", [])
-    monkeypatch.setattr(setup, "LimitedBench", WatchedBench)
+    monkeypatch.setattr(setup, "OpenedBench", WatchedBench)
     return WatchedBench.events
 
 
