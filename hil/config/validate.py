@@ -288,6 +288,8 @@ def _explain(detail: ErrorDetails, place: _Place, root: type[BaseModel]) -> _Pro
         if kind == "union_tag_not_found":
             return _Problem((*path, key), None, f"missing; {did_you_mean('', tags)}", names_value=False)
         return _Problem((*path, key), context["tag"], did_you_mean(str(context["tag"]), tags))
+    if kind in ("float_type", "float_parsing") and _DECIMAL_COMMA.fullmatch(str(value)):
+        return _Problem(path, value, f"a decimal point is needed: {value.replace(',', '.')}")
     if kind in _RULES:
         return _Problem(path, value, _RULES[kind].format(**context))
     message = detail["msg"].removeprefix("Value error, ").replace("Input should", "must")
@@ -297,6 +299,7 @@ def _explain(detail: ErrorDetails, place: _Place, root: type[BaseModel]) -> _Pro
     return _Problem(path, value, message, names_value=message.startswith("must "))
 
 
+_DECIMAL_COMMA = re.compile(r"[-+]?[0-9]*,[0-9]+([eE][-+]?[0-9]+)?")
 _RULES = {
     **dict.fromkeys(
         ("int_type", "int_parsing", "int_from_float"), "must be a whole number (no quotes, no point)"
