@@ -280,7 +280,8 @@ def _check_raised(experiment: Experiment, bench: LimitedBench) -> None:
             raise ConfigError(
                 f"{place}: asked for {loop.amplitude_most:g}{default}, which is "
                 f"{format_quantity(asked, 'V')} on {array}; this bench allows "
-                f"{format_quantity(allowed, 'V')} (limits.program): write {key}.amplitude_most: {fits:g} or less"
+                f"{format_quantity(allowed, 'V')} (limits.program): write {key}.amplitude_most: {fits:g} "
+                "or less"
             )
 
 
