@@ -124,9 +124,12 @@ class Unidirectional(Config):
     def _hold(self, tile: Tile) -> None:
         if tile.paired == (self.scheme == "single"):
             held = "pairs of devices" if tile.paired else "single devices against a reference"
+            default = "" if "scheme" in self.model_fields_set else " (the default)"
+            scheme, weights = ("unidirectional", "reference") if tile.paired else ("single", "pair")
             raise ConfigError(
-                f"update.scheme: asked for {self.scheme!r}; network.weights holds {tile.name} by {held}; "
-                "'single' needs reference, 'unidirectional' and 'bidirectional' need pair or split-pair"
+                f"update.scheme: asked for {self.scheme!r}{default}; network.weights holds {tile.name} by "
+                f"{held}; write update: {{name: unidirectional, scheme: {scheme}}}, or "
+                f"network.weights: {weights}"
             )
 
     def _is_due(self, step: int) -> bool:

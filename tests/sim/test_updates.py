@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 import numpy as np
@@ -233,11 +234,30 @@ def test_a_single_device_follows_the_rule_both_ways_and_leaves_its_reference_alo
     assert (pulses[1] == 0).all()
 
 
+@pytest.mark.parametrize(("scheme", "weights"), [("bidirectional", "reference"), ("single", "pair")])
+def test_the_line_that_a_refused_scheme_is_told_to_write_is_one_that_goes(scheme: str, weights: str) -> None:
+    def prepared(update: str, weights: str) -> None:
+        prepare = session.prepare
+        prepare(None, None, (f"update={update}", f"network.weights={weights}", "data.train=20")).bench.close()
+
+    asked = f"{{name: unidirectional, scheme: {scheme}}}"
+    with pytest.raises(ConfigError) as refused:
+        prepared(asked, weights)
+    told = re.search(r"write update: ({.*}), or network.weights: (\S+)$", str(refused.value))
+    assert told is not None
+    prepared(told[1], weights)
+    prepared(asked, told[2])
+
+
 @pytest.mark.parametrize(
     ("update", "weights", "key"),
     [
-        ("{name: unidirectional}", "reference", r"update\.scheme: asked for 'unidirectional'"),
-        ("{name: unidirectional, scheme: single}", "pair", r"update\.scheme: asked for 'single'"),
+        (
+            "{name: unidirectional}",
+            "reference",
+            r"update\.scheme: asked for 'unidirectional' \(the default\);",
+        ),
+        ("{name: unidirectional, scheme: single}", "pair", r"update\.scheme: asked for 'single';"),
         ("{name: crus}", "reference", r"update\.name: asked for 'crus'"),
         (
             "{name: unidirectional, refresh: {high: 0.2}}",
