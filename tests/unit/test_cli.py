@@ -120,7 +120,7 @@ def test_show_pads_nothing_says_how_many_rows_it_leaves_out_and_names_the_bench_
     assert shown.count("the last 5 of 8 rows; --json gives all") == 1
     assert "rows" not in shown.partition("8 rows")[2], "all rows of the test are there"
     for text in (headline, shown):
-        assert re.search(r"^bench +simulated \(simulated, ", text, re.MULTILINE)
+        assert re.search(r"^bench +built-in \(simulated, ", text, re.MULTILINE)
 
 
 def test_overrides_reach_the_experiment_and_the_bench(cli):

@@ -24,7 +24,7 @@ def test_an_example_begins_by_saying_what_it_is_and_is_named_after_its_file(path
     assert path.read_text(encoding="utf-8").startswith("# ")
     load = setup.load_bench if path in BENCHES else setup.load_experiment
     settings, _ = load(path)
-    assert settings.name == ("simulated" if path.stem == "built-in" else path.stem)
+    assert settings.name == path.stem
 
 
 @pytest.mark.parametrize("bench", BENCHES, ids=lambda path: path.stem)
