@@ -125,8 +125,9 @@ def _spread(found: dict[str, Interval], cycles: int) -> dict[str, Estimate]:
     ):
         one = found[key]
         if key.endswith("step"):
-            span = found["high"].value - found["low"].value
-            one = Interval(*(each / span for each in one))
+            span, bend = found["high"].value - found["low"].value, found[key.replace("step", "bend")].value
+            typical = _mean(bend) / _mean(one.value)
+            one = Interval(*(rate(typical * each, each, span) for each in one))
         mean = _mean(one.value)
         held = found.get(f"held_{key}")
         unsure = 0.0 if held is None else HELD_UNSURE * _mean(held.value) / mean

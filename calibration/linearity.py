@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.intervals import of_mean, t_factor, undetermined, widened
+from calibration.intervals import jackknife, t_factor, undetermined
 from hil.calibrate.contracts import Estimate
 
 Floats = NDArray[np.float64]
@@ -37,23 +37,34 @@ def fit_line(volts: Floats, means: Floats, variances: Floats) -> tuple[Estimate,
     means, variances = means[:, used], variances[:, used]
     if means.shape[1] < 2:
         return undetermined("A", "current at 0 V"), undetermined("", _ABOUT), np.full(volts.size, np.nan)
-    offset = _offset(volts, means, np.where(variances > 0, variances, 1.0))
-    siemens: Floats = (means - offset.value) / volts[:, np.newaxis]
-    clear = np.all(np.abs(means - offset.value) > _CLEAR * np.sqrt(variances), axis=0) & (siemens[-1] != 0)
+    offset, without = _offset(volts, means, np.where(variances > 0, variances, 1.0))
+    value = offset.value
+    siemens: Floats = (means - value) / volts[:, np.newaxis]
+    clear = np.all(np.abs(means - value) > _CLEAR * np.sqrt(variances), axis=0) & (siemens[-1] != 0)
     if clear.sum() < 2:
         return offset, undetermined("", _ABOUT), np.full(volts.size, np.nan)
     relative: Floats = siemens[:, clear] / siemens[-1, clear]
-    common = 0.5 * (offset.high - offset.low) * (1 / volts[0] - 1 / volts[-1])
-    unsure = abs(common) * float((1 / np.abs(siemens[-1, clear])).mean())
-    return offset, widened(of_mean("", _ABOUT, relative[0] - 1), unsure), _medians(relative)
+    changed = Estimate.of(_change(volts, relative[0], siemens[-1, clear], without[clear] - value), "", _ABOUT)
+    return offset, changed, _medians(relative)
+
+
+def _change(volts: Floats, ratios: Floats, siemens: Floats, offsets: Floats) -> tuple[Floats, Floats, Floats]:
+    """Mean of ``ratios`` less 1 with its interval; without a device the offset, too, is another by
+    ``offsets``.
+    """
+    n = ratios.size
+    felt = ((1 / volts[0] - 1 / volts[-1]) / siemens).mean()
+    return jackknife(np.asarray(ratios.mean() - 1), (ratios.sum() - ratios) / (n - 1) - 1 - felt * offsets)
 
 
 def _medians(rows: Floats) -> Floats:
     return np.array([float(np.median(row)) for row in rows])
 
 
-def _offset(volts: Floats, means: Floats, variances: Floats) -> Estimate:
-    """Intercept of all lines together; its interval is from how those of the devices scatter."""
+def _offset(volts: Floats, means: Floats, variances: Floats) -> tuple[Estimate, Floats]:
+    """Intercept of all lines together, with its interval from how those of the devices scatter; and without
+    each of the devices [devices].
+    """
     weight = 1 / variances
     total = weight.sum(axis=0)
     centre = (weight * volts[:, np.newaxis]).sum(axis=0) / total
@@ -61,7 +72,9 @@ def _offset(volts: Floats, means: Floats, variances: Floats) -> Estimate:
     square = (weight * away**2).sum(axis=0)
     intercept = (weight * means).sum(axis=0) / total - centre * (weight * away * means).sum(axis=0) / square
     worth = 1 / (1 / total + centre**2 / square)
-    value = float((worth * intercept).sum() / worth.sum())
-    scatter = float((worth * (intercept - value) ** 2).sum() / worth.sum()) / (intercept.size - 1)
+    part, whole = worth * intercept, float(worth.sum())
+    value = float(part.sum()) / whole
+    scatter = float((worth * (intercept - value) ** 2).sum()) / whole / (intercept.size - 1)
     half = t_factor(intercept.size) * float(np.sqrt(scatter))
-    return Estimate(value, value - half, value + half, "A", "current at 0 V")
+    without = (part.sum() - part) / (whole - worth)
+    return Estimate(value, value - half, value + half, "A", "current at 0 V"), without

@@ -38,7 +38,7 @@ class Estimate:
     about: str
 
     @classmethod
-    def of(cls, ends: Sequence[float] | NDArray[np.float64], unit: str, about: str) -> Estimate:
+    def of(cls, ends: Sequence[Any] | NDArray[np.float64], unit: str, about: str) -> Estimate:
         """Of (value, low, high)."""
         value, low, high = (float(each) for each in ends)
         return cls(value, low, high, unit, about)

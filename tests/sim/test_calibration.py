@@ -26,17 +26,17 @@ from hil.limits import LimitedBench, Limits
 def test_what_was_put_into_an_array_is_recovered(family):
     tally = Tally()
     curve = UpdateCurve(points=32) if family == "ENODe" else None  # it has hundreds of levels
-    for seed in range(3):
+    for seed in range(2):
         trial(family, 16, seed, tally, curve)
     assert tally.faulty > 10
     assert tally.missed == 0
     assert tally.false_alarms <= 0.01 * tally.working
     for name in tally.stated:
-        if name.startswith("device "):  # about 730 intervals each, correlated within an array
+        if name.startswith("device "):  # about 490 intervals each, correlated within an array
             assert 0.90 <= tally.coverage(name) <= 0.99, (name, tally.coverage(name))
     stated = {name for name in tally.stated if not name.startswith("device ")}
     covered = sum(tally.covered[name] for name in stated)
-    assert covered >= 0.85 * sum(tally.stated[name] for name in stated), dict(tally.covered)
+    assert covered >= 0.8 * sum(tally.stated[name] for name in stated), dict(tally.covered)
     for name in ("nl_up", "nl_down", "levels_up", "levels_down", "g_max"):
         if family != "EpiRAM_AgSiGe" or "nl" not in name:  # its pulses scatter by more than a step
             assert abs(np.mean(tally.relative_error[name])) < 0.04, name
@@ -122,7 +122,9 @@ def test_some_lines_alone_are_pulsed():
 
 
 @pytest.mark.parametrize(
-    "routine", [Devices(), ReadNoise(repeats=8), UpdateCurve(cycles=3, points=8)], ids=str
+    "routine",
+    [Devices(), Disturb(shots=100), Drift(), ReadNoise(repeats=8), UpdateCurve(cycles=3, points=8)],
+    ids=lambda routine: routine.name,
 )
 def test_a_record_is_drawn_from_what_was_read_back(tmp_path, routine):
     from hil.calibrate.conduct import About, calibrate

@@ -1,0 +1,86 @@
+"""`hil calibrate` on virtual instruments in a process of their own, over real lines, as people do."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from drivers.array_controller import ArrayController
+from drivers.line import driver
+from drivers.line.settings import LineBenchSettings
+from drivers.transport.session import open_session
+from hil.calibrate.file import read_record, record_paths
+from hil.config.validate import validate
+from hil.config.yaml import load_yaml
+from tests.socket.cli import ROOT, hil, virtual
+
+LINE = ROOT / "examples" / "benches" / "line-virtual.yaml"
+CROSSPOINT = ROOT / "examples" / "benches" / "crosspoint-virtual.yaml"
+STUCK = "virtual.device.faults.stuck=[[1, 2]]"
+
+
+def _controller(folder: Path) -> ArrayController:
+    settings = validate(driver.settings, load_yaml(folder / "bench.yaml"))
+    assert isinstance(settings, LineBenchSettings)
+    controller = ArrayController(open_session(settings.controller.resource, settings.controller.transport))
+    controller.attach()
+    return controller
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_a_board_counts_what_the_record_says_and_ctrl_c_leaves_a_partial_one_and_0_v(tmp_path: Path) -> None:
+    with virtual(tmp_path, LINE, "virtual.port=0", STUCK):
+        done = hil(
+            tmp_path, "calibrate", "bench.yaml", "--routine", "devices", "--devices", "0-3,0-3", "--json"
+        )
+        assert done.returncode == 0, done.stderr
+        (told,) = json.loads(done.stdout)["records"]
+        record = read_record(tmp_path / told["record"])
+        assert np.argwhere(record.result.maps["fault"]).tolist() == [[1, 2]]
+        controller = _controller(tmp_path)
+        np.testing.assert_array_equal(controller.pulses(np.arange(256), np.arange(64)), record.pulses_spent)
+        controller.close()
+
+        words = ("--routine", "update-curve", "--devices", "0-3,0-3", "--set", "cycles=100000")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "hil", "calibrate", "bench.yaml", *words],
+            cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        assert process.stdout is not None
+        try:
+            next(line for line in process.stdout if line.startswith("update-curve of main"))
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=60)
+        finally:
+            process.kill()
+        assert process.returncode == 130, said
+        assert read_record(record_paths(tmp_path / "calibrations")[-1]).partial == "stopped"
+        controller = _controller(tmp_path)
+        assert controller.state().out == 0
+        controller.close()
+
+
+def test_single_instruments_measure_noise_and_faults_of_some_devices(tmp_path: Path) -> None:
+    ports = [f"virtual.{role}.port=0" for role in ("smu", "pulser", "matrix")]
+    with virtual(tmp_path, CROSSPOINT, *ports, STUCK, "program.ledger=doses"):
+        shorter = (
+            "devices.repeats=3",
+            "devices.crossing=0.1",
+            "read-noise.repeats=8",
+            "read-noise.times=[1, 4]",
+        )
+        settings = [word for each in shorter for word in ("--set", each)]
+        words = ("--routine", "devices", "--routine", "read-noise", "--devices", "1,1-2", *settings)
+        done = hil(tmp_path, "calibrate", "bench.yaml", *words, "--json")
+        assert done.returncode == 0, done.stderr
+        devices, noise = json.loads(done.stdout)["records"]
+        record = read_record(tmp_path / devices["record"])
+        assert record.result.maps["fault"].tolist() == [[0, 1]]
+        assert set(record.identity) >= {"smu", "pulser", "matrix"}
+        assert noise["estimates"]["noise"]["low"] < 0.005 < noise["estimates"]["noise"]["high"]
