@@ -6,7 +6,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -169,7 +169,8 @@ def execute(
 
 def summary(prepared: Prepared, outcome: Outcome, writer: RunWriter) -> dict[str, Any]:
     """The figures that a run comes to, in SI units."""
-    last = outcome.evaluation
+    last, transfer = outcome.evaluation, outcome.transfer
+    moved = {} if transfer is None else {"transfer": asdict(transfer)}
     return {
         "reason": outcome.reason,
         "epochs": outcome.epochs,
@@ -178,6 +179,7 @@ def summary(prepared: Prepared, outcome: Outcome, writer: RunWriter) -> dict[str
         "accuracy": None if last is None else last.accuracy,
         "evaluated_at": None if last is None else last.samples,
         "loss": None if last is None else last.loss,
+        **moved,
         **spent(prepared.bench, writer.costs),
     }
 

@@ -45,6 +45,10 @@ def figures(summary: Mapping[str, Any], real_seconds: float | None = None) -> li
         stale = summary.get("evaluated_at") not in (None, summary.get("samples"))
         when = f", evaluated at {summary['evaluated_at']:,} samples" if stale else ""
         rows += [("test accuracy", percent(accuracy) + when), ("test loss", f"{summary['loss']:.4f}")]
+    if (moved := summary.get("transfer")) is not None:
+        software, devices = moved["software"], moved["devices"]
+        told = f"{percent(software)} in software, {percent(devices)} in the devices"
+        rows.append(("transfer", f"{told} ({100 * (devices - software):+.2f} points)"))
     if "samples" in summary:
         rows.append(
             ("trained", f"{summary['samples']:,} samples in {summary['steps']:,} steps: {summary['reason']}")

@@ -81,6 +81,10 @@ def key_figures(run: Run) -> dict[str, tuple[str, str]]:
     if last.size:
         figures["Accuracy"] = f"{100 * last['accuracy'][-1]:.2f} %", remark
         figures["Loss"] = f"{last['loss'][-1]:.4g}", remark
+    software, devices = (look(run.summary, "transfer", part) for part in ("software", "devices"))
+    if isinstance(software, float) and isinstance(devices, float):
+        lost = f"{100 * (devices - software):+.2f} points, from {100 * software:.2f} % in software"
+        figures["Transferred"] = f"{100 * devices:.2f} %", lost
     figures["Samples learned"] = "0", ""
     if training.size:
         steps = int(training["step"][-1])

@@ -44,9 +44,17 @@ class Training:
 
 
 @dataclass(frozen=True, slots=True)
+class Transfer:
+    """Test accuracy (0 to 1) of weights from elsewhere: ``software`` on the host, then in the devices."""
+
+    software: float
+    devices: float
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a training ended: why, after how many steps, samples and epochs, and the last evaluation (None when
-    stopped before any).
+    """How a training ended: why, after how many steps, samples and epochs, the last evaluation (None when
+    stopped before any), and what the transfer of weights came to, if there was one.
     """
 
     reason: Reason
@@ -54,6 +62,7 @@ class Outcome:
     samples: int
     epochs: int
     evaluation: EvaluationRow | None
+    transfer: Transfer | None = None
 
 
 @dataclass(slots=True)
@@ -138,6 +147,7 @@ class _Course:
         self._samples = 0
         self._evaluation: EvaluationRow | None = None
         self._software: Scores | None = None
+        self._transfer: Transfer | None = None
         self._best = -1.0
         self._since_best = 0
 
@@ -213,19 +223,23 @@ class _Course:
             reason = yield from self._evaluate(0)
             self._tell_transfer()
             if reason is not None:
-                return Outcome(reason, self._step, self._samples, 0, self._evaluation)
+                return self._ended(reason, 0)
         for epoch in range(1, t.settings.epochs + 1):
             reason = yield from self._epoch(epoch, rate, rng)
             if reason is not None:
-                return Outcome(reason, self._step, self._samples, epoch, self._evaluation)
+                return self._ended(reason, epoch)
             rate *= t.settings.rate_decay
-        return Outcome("finished", self._step, self._samples, t.settings.epochs, self._evaluation)
+        return self._ended("finished", t.settings.epochs)
+
+    def _ended(self, reason: Reason, epochs: int) -> Outcome:
+        return Outcome(reason, self._step, self._samples, epochs, self._evaluation, self._transfer)
 
     def _tell_transfer(self) -> None:
         """Record what is left of the software's accuracy once its weights are in the devices."""
         if self._software is None or self._evaluation is None:
             return
         before, after = self._software.accuracy, self._evaluation.accuracy
+        self._transfer = Transfer(before, after)
         self._journal.event(
             "transfer",
             f"accuracy {before:.2%} in software, {after:.2%} in the devices ({100 * (after - before):+.2f} "

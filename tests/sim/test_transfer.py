@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from hil import session
+from hil.cli.words import figures
 from hil.errors import ConfigError
 from hil.plan import run
+from hil.report import write_report
 from hil.session import Prepared
 from hil.training.controller import train
 from tests.sim.test_training import PLAIN, Notes, float_sgd
@@ -35,6 +37,9 @@ def transferred(setup: Prepared) -> tuple[float, float, Notes]:
     told = next(text for kind, text in notes.events if kind == "transfer")
     found = re.match(r"accuracy ([\d.]+)% in software, ([\d.]+)% in the devices", told)
     assert found is not None
+    assert outcome.transfer is not None
+    assert outcome.transfer.devices == outcome.evaluation.accuracy
+    assert float(found[1]) == pytest.approx(100 * outcome.transfer.software, abs=0.01)
     assert float(found[2]) == pytest.approx(100 * outcome.evaluation.accuracy, abs=0.01)
     return float(found[1]) / 100, outcome.evaluation.accuracy, notes
 
@@ -84,6 +89,20 @@ def test_hybrid_training_goes_on_from_what_was_transferred() -> None:
     assert [row.samples for row in notes.evaluations] == [0, 1500, 3000]
     assert outcome.evaluation is not None
     assert outcome.evaluation.accuracy > notes.evaluations[0].accuracy + 0.02
+    assert outcome.transfer is not None
+    assert outcome.transfer.devices == notes.evaluations[0].accuracy
+
+
+def test_what_a_transfer_came_to_is_at_the_top_of_the_report_and_in_the_final_table(tmp_path: Path) -> None:
+    few = ("data.train=300", "data.test=100", "initial={kind: transfer, software: {epochs: 2}}")
+    done = session.execute(prepared(*few), tmp_path)
+    moved = done.summary["transfer"]
+    software, devices = 100 * moved["software"], 100 * moved["devices"]
+    told = dict(figures(done.summary))["transfer"]
+    assert told.startswith(f"{software:.2f} % in software, {devices:.2f} % in the devices (")
+    top = write_report(done).read_text(encoding="utf-8").partition("<h2>")[0]
+    assert f"<dt>Transferred</dt><dd>{devices:.2f} %" in top
+    assert f"from {software:.2f} % in software" in top
 
 
 def test_without_epochs_the_devices_are_evaluated_as_they_are() -> None:
