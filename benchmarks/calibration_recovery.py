@@ -1,6 +1,6 @@
 """Calibration of virtual arrays with known parameters: how often the stated 95 % intervals cover the truth.
 
-    python benchmarks/calibration_recovery.py --trials 200 --size 16
+    python -m benchmarks.calibration_recovery --trials 200 --size 16
 
 Three families of devices, spread, 5 % of them faulty, noisy readings with an offset; a table for each family.
 """

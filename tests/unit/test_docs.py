@@ -34,6 +34,7 @@ README = ROOT / "README.md"
 HOW_TO = {
     "README.md",
     "docs/benches.md",
+    "docs/calibration.md",
     "docs/extending.md",
     "docs/methods/README.md",
     "docs/runs.md",
