@@ -13,7 +13,8 @@ import numpy as np
 
 from hil import builtin, plugins
 from hil.config.bench import BenchSettings
-from hil.config.experiment import OF_EXPERIMENTS, Experiment, experiment_model
+from hil.config.experiment import Experiment, experiment_model
+from hil.config.kinds import OF_EXPERIMENTS
 from hil.config.validate import Config, did_you_mean, overridden, validate
 from hil.config.verify import Verify
 from hil.config.yaml import Document, describe, load_yaml

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from hil.compare.cells import Axis, Cell, Setting, label_of
 from hil.compare.claims import Claim, Pair, pairs
-from hil.config.experiment import OF_EXPERIMENTS
+from hil.config.kinds import OF_EXPERIMENTS
 from hil.config.validate import Config, MisfitError, MisfitsError, did_you_mean, validate
 from hil.config.yaml import Document, dotted, load_yaml
 from hil.errors import ConfigError

@@ -17,8 +17,6 @@ from hil.network.activations import ActivationName, Loss, LossName
 from hil.network.placement import Weights
 
 NAME = r"^[a-z0-9_-]{1,64}$"
-OF_EXPERIMENTS = frozenset({"network", "gradient", "update", "training", "data"})
-"""Keys by which an experiment file is known where another kind of file is needed."""
 _BIAS = "Add a bias line, driven with the full read voltage."
 _W_MAX = (
     "Largest weight that devices hold: a weight of 1 is (g_max - g_min) / w_max between a pair, half of that "
