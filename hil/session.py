@@ -16,7 +16,7 @@ from hil import setup
 from hil.bench import CostMeter
 from hil.config.bench import BenchSettings
 from hil.config.experiment import Experiment
-from hil.errors import ConfigError
+from hil.errors import ConfigError, LimitError, ScheduleError
 from hil.limits import LimitedBench
 from hil.network import Network
 from hil.opened import OpenedBench
@@ -152,6 +152,8 @@ def execute(
             writer.finish(status, summary(prepared, outcome, writer), prepared.bench.doses)
         except BaseException as error:
             error.add_note(f"ended at: {at}")
+            if isinstance(error, LimitError | ScheduleError):
+                writer.refused()
             if writer.in_doubt is not None:
                 pulses, arrays = writer.in_doubt
                 error.add_note(

@@ -142,26 +142,35 @@ class CrosspointBench:
         try:
             for op in schedule:
                 done.append(self._perform(op))
-        except (BenchError, LimitError, ScheduleError) as error:
-            self.make_safe()
-            if isinstance(error, BenchError):
-                raise
-            raise BenchError(f"an instrument refused what the bench had admitted: {error}") from error
-        except BaseException:
-            self.make_safe()
+        except (LimitError, ScheduleError) as error:
+            refused = BenchError(f"an instrument refused what the bench had admitted: {error}")
+            self._failed(refused)
+            raise refused from error
+        except BaseException as error:
+            self._failed(error)
             raise
         return Execution(tuple(answer for answer, _ in done), tuple(cost for _, cost in done))
 
     def make_safe(self) -> None:
         """Outputs at 0 V and off, then all relays open. Never raises; may be called twice."""
-        for known in self._known.values():
-            known.stale[...] = True  # it may have been interrupted between a pulse and its note
-        self.probe.make_safe()
+        self._make_safe()
 
     def close(self) -> None:
         """Make safe and let go of the instruments."""
         self.make_safe()
         self._release()
+
+    def _make_safe(self) -> tuple[str, ...]:
+        for known in self._known.values():
+            known.stale[...] = True  # it may have been interrupted between a pulse and its note
+        return self.probe.make_safe()
+
+    def _failed(self, error: BaseException) -> None:
+        """Make all safe; the error says it where that could not be verified."""
+        problems = self._make_safe()
+        if problems:
+            told = "; ".join(dict.fromkeys(problems))
+            error.add_note(f"NOT VERIFIED SAFE, switch off by hand what may be on: {told}")
 
     def _perform(self, op: Op) -> tuple[Answer, Cost]:
         began, before = self._clock(), self.probe.tally()

@@ -5,20 +5,16 @@ Nothing is output or switched. Whether an output is on is not asked: the contrac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol, cast, final, runtime_checkable
 
-import numpy as np
-
-from drivers.crosspoint.opening import check_lines
+from drivers.crosspoint.opening import check_lines, check_pulses, check_reading, typical
 from drivers.crosspoint.roles import Role
 from drivers.crosspoint.settings import CrosspointBenchSettings
 from drivers.examine import refusals, round_trip_s
-from drivers.sim.models import sheet
-from drivers.sim.settings import ReadSettings
 from drivers.transport.session import open_session
 from hil.check import Seen
-from hil.instruments import Instrument, Pulser, Smu, Sourcing, SwitchMatrix
+from hil.instruments import Instrument, Pulser, Smu, SwitchMatrix
 from hil.schedule import Pulse
 from hil.units import format_quantity
 
@@ -67,8 +63,8 @@ def _asked(
         return f"{rows} rows x {cols} columns", refusals(lambda: check_lines(settings, matrix))
     read = settings.read
     if role == "smu":
-        smu, sourcing = cast(Smu, instrument), Sourcing(read.compliance, read.integration, read.settle)
-        problems = refusals(lambda: smu.check(np.array([read.voltage, -read.voltage]), sourcing))
+        smu = cast(Smu, instrument)
+        problems = refusals(lambda: check_reading(settings, smu))
         asked = (
             format_quantity(read.voltage, "V", digits=3),
             format_quantity(read.compliance, "A", digits=3),
@@ -76,14 +72,9 @@ def _asked(
         )
         return _verdict(", ".join(asked), problems)
     pulser = cast(Pulser, instrument)
-    device = sheet(settings.device, ReadSettings(voltage=read.voltage, integration=read.integration))
-    pulses = (device.potentiate, device.depress)
-    problems = refusals(*(_pulse_check(pulser, pulse) for pulse in pulses))
-    return _verdict("; ".join(_pulse_words(pulse) for pulse in pulses), problems)
-
-
-def _pulse_check(pulser: Pulser, pulse: Pulse) -> Callable[[], None]:
-    return lambda: pulser.check(pulse, 1)
+    device = typical(settings)
+    problems = refusals(lambda: check_pulses(settings, pulser))
+    return _verdict("; ".join(_pulse_words(pulse) for pulse in (device.potentiate, device.depress)), problems)
 
 
 def _pulse_words(pulse: Pulse) -> str:

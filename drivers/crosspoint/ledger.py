@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hil.errors import ConfigError, StoreError
+from hil.errors import ConfigError
 
 
 class Ledger:
@@ -17,9 +17,7 @@ class Ledger:
     Raises
     ------
     ConfigError
-        A file is of another shape than the array, or is none.
-    StoreError
-        The folder cannot be written.
+        A file is of another shape than the array, or is none; the folder cannot be written.
     """
 
     def __init__(self, folder: Path, shapes: Mapping[str, tuple[int, int]]) -> None:
@@ -29,7 +27,9 @@ class Ledger:
             for name, shape in shapes.items():
                 self._files[name] = _opened(folder / f"{name}.npy", shape)
         except OSError as error:
-            raise StoreError(f"program.ledger: {folder}: {error.strerror or error}") from error
+            raise ConfigError(
+                f"program.ledger: {folder} cannot be written: {error.strerror or error}"
+            ) from error
 
     @property
     def doses(self) -> dict[str, NDArray[np.uint32]]:

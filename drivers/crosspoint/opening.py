@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
@@ -9,16 +10,17 @@ import numpy as np
 
 from drivers.crosspoint.bench import CrosspointBench, WiredArray
 from drivers.crosspoint.ledger import Ledger
-from drivers.crosspoint.probe import Probe
-from drivers.crosspoint.roles import Role
+from drivers.crosspoint.probe import LOWERED, Probe
+from drivers.crosspoint.roles import InstrumentSettings, Role
 from drivers.crosspoint.settings import CrosspointBenchSettings
 from drivers.sim.models import sheet
 from drivers.sim.settings import ReadSettings
 from drivers.transport.session import Session, open_session
 from drivers.wiring import channel_list
-from hil.bench import ArrayInfo
-from hil.errors import ConfigError
-from hil.instruments import SwitchMatrix
+from hil.bench import ArrayInfo, DeviceSheet
+from hil.errors import ConfigError, LimitError
+from hil.instruments import Pulser, Smu, Sourcing, SwitchMatrix
+from hil.units import format_quantity
 from hil.wire import WireLog
 
 
@@ -28,7 +30,8 @@ def open_crosspoint_bench(settings: CrosspointBenchSettings) -> CrosspointBench:
     Raises
     ------
     ConfigError
-        Arrays or buses are wired to lines that the matrix has not.
+        Arrays or buses are wired to lines that the matrix has not; the instruments cannot read or pulse as
+        the file says; the ledger cannot be kept.
     BenchError
         An instrument is not there, or not the one that the settings name.
     """
@@ -38,11 +41,12 @@ def open_crosspoint_bench(settings: CrosspointBenchSettings) -> CrosspointBench:
         made: dict[Role, Any] = {}  # each of its role's contract: found under it by entry point
         for role, wanted in settings.instruments.items():
             if wanted.resource not in sessions:
-                session = open_session(wanted.resource, wanted.transport, wire, role=role)
-                sessions[wanted.resource] = opened.enter_context(session)
+                sessions[wanted.resource] = opened.enter_context(_session(role, wanted, wire))
             made[role] = wanted.make(role, sessions[wanted.resource])
             made[role].attach()
         check_lines(settings, made["matrix"])
+        check_reading(settings, made["smu"])
+        check_pulses(settings, made["pulser"])
         probe = Probe(
             made["smu"],
             made["pulser"],
@@ -66,6 +70,51 @@ def open_crosspoint_bench(settings: CrosspointBenchSettings) -> CrosspointBench:
         )
 
 
+def _session(role: Role, wanted: InstrumentSettings, wire: WireLog) -> Session:
+    try:
+        return open_session(wanted.resource, wanted.transport, wire, role=role)
+    except ConfigError as error:
+        raise ConfigError(f"{role}.resource: {error}") from error
+
+
+def check_reading(settings: CrosspointBenchSettings, smu: Smu) -> None:
+    """Refuse to read as the source-measure unit cannot, or with a compliance that the typical device exceeds.
+
+    Raises ConfigError that begins with the key; nothing is sent.
+    """
+    read, device = settings.read, typical(settings)
+    sourcing = Sourcing(read.compliance, read.integration, read.settle)
+    _admitted("read", lambda: smu.check(np.array([read.voltage, -read.voltage]), sourcing))
+    most = device.g_max_s * read.voltage * (LOWERED[-1] if read.at_compliance == "lower" else 1.0)
+    if most > read.compliance:
+        asked, drawn = (format_quantity(amperes, "A", digits=3) for amperes in (read.compliance, most))
+        siemens, volts = format_quantity(device.g_max_s, "S", digits=3), format_quantity(read.voltage, "V")
+        raise ConfigError(
+            f"read.compliance: asked for {asked}; a typical device at its highest, {siemens}, draws {drawn} "
+            f"at {volts}, and would be known by a bound alone"
+        )
+
+
+def check_pulses(settings: CrosspointBenchSettings, pulser: Pulser) -> None:
+    """Refuse pulses that the generator cannot put out, by a ConfigError with the key; nothing is sent."""
+    device = typical(settings)
+    _admitted("device.potentiate", lambda: pulser.check(device.potentiate, 1))
+    _admitted("device.depress", lambda: pulser.check(device.depress, 1))
+
+
+def typical(settings: CrosspointBenchSettings) -> DeviceSheet:
+    """The typical device of all arrays."""
+    reading = ReadSettings(voltage=settings.read.voltage, integration=settings.read.integration)
+    return sheet(settings.device, reading)
+
+
+def _admitted(key: str, check: Callable[[], None]) -> None:
+    try:
+        check()
+    except LimitError as error:
+        raise ConfigError(f"{key}: {error}") from error
+
+
 def check_lines(settings: CrosspointBenchSettings, matrix: SwitchMatrix) -> None:
     """Refuse buses and arrays that are wired to lines that the matrix has not, with ConfigError."""
     rows, cols = matrix.shape
@@ -83,8 +132,7 @@ def check_lines(settings: CrosspointBenchSettings, matrix: SwitchMatrix) -> None
 
 
 def _wired(settings: CrosspointBenchSettings) -> dict[str, WiredArray]:
-    reading = ReadSettings(voltage=settings.read.voltage, integration=settings.read.integration)
-    device = sheet(settings.device, reading)
+    device = typical(settings)
     found: dict[str, WiredArray] = {}
     for name, wiring in settings.arrays.items():
         rows, cols = (np.array(channel_list(text), np.int64) for text in (wiring.rows, wiring.cols))

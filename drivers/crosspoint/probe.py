@@ -14,7 +14,8 @@ from hil.instruments import Crosspoint, Pulser, Smu, Sourcing, SwitchMatrix
 from hil.region import Floats
 from hil.schedule import Pulse
 
-_LOWERED = (1.0, 0.5, 0.25, 0.125)
+LOWERED = (1.0, 0.5, 0.25, 0.125)
+"""Shares of the voltage that are tried where a current reaches the compliance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class Probe:
         """
         self.matrix.connect((Crosspoint(self.buses.smu, row), Crosspoint(self.buses.ground, col)))
         sourcing = self._sourcing(integration_s)
-        factors = _LOWERED if self.reading.at_compliance == "lower" else _LOWERED[:1]
+        factors = LOWERED if self.reading.at_compliance == "lower" else LOWERED[:1]
         amperes, bound = np.nan, True
         for factor in factors:
             found = self.smu.measure(np.array([factor * volts]), sourcing)
@@ -115,10 +116,10 @@ class Probe:
             joules=now.joules - then.joules,
         )
 
-    def make_safe(self) -> None:
-        """Sources off first, so that relays open cold."""
-        for instrument in (self.smu, self.pulser, self.matrix):
-            instrument.make_safe()
+    def make_safe(self) -> tuple[str, ...]:
+        """Sources off first, so that relays open cold; what could not be verified."""
+        instruments = (self.smu, self.pulser, self.matrix)
+        return tuple(problem for instrument in instruments for problem in instrument.make_safe())
 
     def _sourcing(self, integration_s: float) -> Sourcing:
         return Sourcing(self.reading.compliance, integration_s, self.reading.settle)

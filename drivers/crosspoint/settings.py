@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Annotated, Literal, Self, TypeAlias
 
 from annotated_types import Ge, Gt
@@ -40,8 +41,10 @@ class BusSettings(Config):
 
     @model_validator(mode="after")
     def _are_apart(self) -> Self:
-        if len({self.smu, self.pulser, self.ground}) < 3:
-            raise MisfitError("smu, pulser and ground need a row of the matrix each", "ground")
+        rows = {"smu": self.smu, "pulser": self.pulser, "ground": self.ground}
+        for one, other in combinations(rows, 2):
+            if rows[one] == rows[other]:
+                raise MisfitError(f"on the same row as {one}; each needs a row of its own", other)
         return self
 
 

@@ -17,7 +17,7 @@ from drivers.sim.bench import SimBench
 from drivers.sim.settings import ReadSettings, SimSettings
 from drivers.sim.virtual.crosspoint_settings import VirtualCrosspointSettings, VirtualInstrumentSettings
 from drivers.sim.virtual.faults import Faults
-from drivers.sim.virtual.grid import DeviceGrid, Lines, Unconnected
+from drivers.sim.virtual.grid import DeviceGrid, Lines, Unconnected, warm
 from drivers.sim.virtual.server import Outlet, Talker, serve
 from drivers.wiring import channel_list
 from hil.config.validate import did_you_mean
@@ -36,16 +36,16 @@ class VirtualCrosspoint:
     ) -> None:
         """Serve until cancelled; ``ready`` is told what to put into the bench file, by key."""
         outlets = virtual_outlets(settings, virtual_grid(settings))
+        warm(_physics(settings))
         await serve(
             list(dict.fromkeys(outlets.values())),
             lambda: ready({f"{role}.resource": outlet.resource for role, outlet in outlets.items()}),
         )
 
 
-def virtual_grid(settings: CrosspointBenchSettings) -> DeviceGrid:
-    """Simulated devices of all arrays, behind the relays of one matrix."""
+def _physics(settings: CrosspointBenchSettings) -> SimSettings:
     given = settings.virtual or VirtualCrosspointSettings()
-    physics = SimSettings(
+    return SimSettings(
         device=settings.device if given.device is None else given.device,
         read=ReadSettings(
             voltage=settings.read.voltage,
@@ -55,12 +55,17 @@ def virtual_grid(settings: CrosspointBenchSettings) -> DeviceGrid:
         ),
         drift=given.drift,
     )
+
+
+def virtual_grid(settings: CrosspointBenchSettings) -> DeviceGrid:
+    """Simulated devices of all arrays, behind the relays of one matrix."""
+    given = settings.virtual or VirtualCrosspointSettings()
     lines = {
         name: Lines(np.array(channel_list(wiring.rows)), np.array(channel_list(wiring.cols)))
         for name, wiring in settings.arrays.items()
     }
     sizes = {name: (each.rows.size, each.cols.size) for name, each in lines.items()}
-    return DeviceGrid(SimBench(physics, sizes, given.seed), lines, settings.buses.ground)
+    return DeviceGrid(SimBench(_physics(settings), sizes, given.seed), lines, settings.buses.ground)
 
 
 def virtual_outlets(settings: CrosspointBenchSettings, grid: DeviceGrid) -> dict[Role, Outlet]:

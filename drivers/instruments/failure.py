@@ -41,7 +41,10 @@ def made_safe(
             told = reason
         except BenchError:
             pass  # the line failed again: the first failure is told
-    told.add_note(f"made safe: {'; '.join(problems) or f'{safe}, read back'}")
+    if problems:
+        told.add_note(f"{session.role}: NOT VERIFIED SAFE: {'; '.join(dict.fromkeys(problems))}")
+    else:
+        told.add_note(f"made safe: {safe}, read back")
     return told
 
 

@@ -199,7 +199,7 @@ class ScpiPulser(ABC):
             doubt = (
                 f"at most {self._doubtful} more are in doubt" if self._doubtful else "no other was triggered"
             )
-            reason.add_note(f"{self.session.role}: {came} of {count} pulses came; {doubt}")
+            reason.add_note(f"{self.session.role}: {came} of {count} pulses are known to have come; {doubt}")
             if reason is error:
                 raise
             raise reason from error

@@ -10,6 +10,7 @@ from drivers.sim.settings import DisturbSettings, ReadSettings, SimSettings
 from drivers.sim.virtual.controller import VirtualController
 from drivers.sim.virtual.controller_grid import Grid, Hardware
 from drivers.sim.virtual.controller_settings import VirtualControllerSettings
+from drivers.sim.virtual.grid import warm
 from drivers.wiring import channel_list
 
 SERIAL = "V0001"
@@ -22,14 +23,14 @@ class VirtualLine:
     async def serve(self, settings: LineBenchSettings, ready: Callable[[Mapping[str, str]], None]) -> None:
         """Serve until cancelled; ``ready`` is told what to put into the bench file, by key."""
         given = settings.virtual or VirtualControllerSettings()
+        warm(_physics(settings))
         controller = VirtualController(virtual_grid(settings), given, settings.controller.serial or SERIAL)
         await controller.serve(lambda resource: ready({"controller.resource": resource}))
 
 
-def virtual_grid(settings: LineBenchSettings) -> Grid:
-    """Simulated devices at all crossings of the channels that are wired; those of the first array's name."""
+def _physics(settings: LineBenchSettings) -> SimSettings:
     given = settings.virtual or VirtualControllerSettings()
-    physics = SimSettings(
+    return SimSettings(
         device=settings.device if given.device is None else given.device,
         read=ReadSettings(
             voltage=settings.read.voltage,
@@ -44,6 +45,12 @@ def virtual_grid(settings: LineBenchSettings) -> Grid:
         lines=given.lines,
         timing=given.timing,
     )
+
+
+def virtual_grid(settings: LineBenchSettings) -> Grid:
+    """Simulated devices at all crossings of the channels that are wired; those of the first array's name."""
+    given = settings.virtual or VirtualControllerSettings()
+    physics = _physics(settings)
     wiring = settings.arrays.values()
     rows = 1 + max(max(channel_list(each.rows)) for each in wiring)
     cols = 1 + max(max(channel_list(each.cols)) for each in wiring)

@@ -51,6 +51,7 @@ def serve_virtual(path: Path, write_bench: Path | None = None, overrides: tuple[
             typer.echo(f"{key}  {resource}")
         typer.echo("ready; Ctrl-C ends it")
 
+    typer.echo("starting; the first time this compiles for a minute ...", err=True)
     try:
         asyncio.run(_until_signalled(virtual, settings, ready))
     except OSError as error:

@@ -124,6 +124,13 @@ class RunWriter:
             self._commit()
             self._open_intent = self.in_doubt = None
 
+    def refused(self) -> None:
+        """The schedule whose intent is open was refused: nothing of it was output."""
+        if self._open_intent is not None:
+            self._insert("done", self._open_intent, *_cost_values(Cost()))
+            self._commit()
+            self._open_intent = self.in_doubt = None
+
     def training(self, row: TrainingRow) -> None:
         """Record a window of training, and the costs up to its end."""
         self._step = row.step
@@ -202,7 +209,7 @@ class RunWriter:
         Should that fail too (disk full), the first error counts and carries a note.
         """
         self._failed = True
-        text = f"{type(error).__name__}: {error}"
+        text = "\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
         status: Status = "failed" if isinstance(error, Exception) else "stopped"
         try:
             self.event("error" if status == "failed" else "stop", text)

@@ -140,8 +140,8 @@ def test_errors_in_a_queue_are_told_once(lab: DeviceGrid) -> None:
     [
         ("ground: C", "ground: J", "buses.ground: asked for row 9 of the matrix; it has 0 to 7"),
         ("cols: 9-15", "cols: 9-30", "arrays.main.cols: asked for column 30 of the matrix; it has 0 to 23"),
-        ("amplitude: 1 V", "amplitude: 99 V", "bench.yaml:3: pulser: amplitude: asked for 99 V"),
-        ("buses:", "read: {compliance: 99 A}\nbuses:", "bench.yaml:2: smu: compliance: asked for 99 A"),
+        ("amplitude: 1 V", "amplitude: 99 V", "device.potentiate: pulser: amplitude: asked for 99 V"),
+        ("buses:", "read: {compliance: 99 A}\nbuses:", "read: smu: compliance: asked for 99 A"),
     ],
 )
 def test_what_an_instrument_would_refuse_of_the_file_is_told_with_its_line(

@@ -22,7 +22,6 @@ from hil.errors import (
     DisconnectedError,
     IdentityError,
     LimitError,
-    StoreError,
 )
 from hil.region import Region
 from hil.schedule import Multiply, Program, Pulse, Read, ReadAnswer, Wait
@@ -150,10 +149,18 @@ def test_a_device_costs_two_transactions_to_read_or_to_pulse_once_all_is_set(lab
     np.testing.assert_array_equal(lab.grid.pulses["main"], np.abs(counts))
 
 
+def higher(policy: str) -> dict[str, Any]:
+    """Devices that are higher than expected: 10 uA at the read voltage, where 2 uA are allowed."""
+    return {
+        "device": {**IDEAL, "g_min": 1e-7, "g_max": 1e-5},
+        "read": {"compliance": 2e-6, "at_compliance": policy},
+        "virtual": {"device": {**IDEAL, "initial": "g_max"}},
+    }
+
+
 @pytest.mark.parametrize(("policy", "reads"), [("flag", 1), ("lower", 4)])
 def test_a_current_at_compliance_is_handled_as_the_bench_file_says(policy: str, reads: int) -> None:
-    keys = {"read": {"compliance": 2e-6, "at_compliance": policy}, "device": {**IDEAL, "initial": "g_max"}}
-    with crosspoint_bench(**keys) as lab:
+    with crosspoint_bench(**higher(policy)) as lab:
         truth = float(lab.grid.conductances("main")[2, 3])
         assert truth * 0.1 > 8e-6
         execution = lab.bench.execute((Read(ONE, 0.1, 1e-3),))
@@ -168,9 +175,8 @@ def test_a_current_at_compliance_is_handled_as_the_bench_file_says(policy: str, 
 
 
 def test_a_current_at_compliance_ends_the_run_where_the_bench_file_says_stop() -> None:
-    keys = {"read": {"compliance": 1e-9, "at_compliance": "stop"}}
-    with crosspoint_bench(**keys) as lab:
-        with pytest.raises(ComplianceError, match=r"1e-09 A at 0\.1 V; read\.at_compliance says stop"):
+    with crosspoint_bench(**higher("stop")) as lab:
+        with pytest.raises(ComplianceError, match=r"2e-06 A at 0\.1 V; read\.at_compliance says stop"):
             read(lab.bench)
         assert lab.off
         assert not lab.grid.closed
@@ -178,8 +184,7 @@ def test_a_current_at_compliance_ends_the_run_where_the_bench_file_says_stop() -
 
 
 def test_a_sum_with_a_device_that_is_not_known_is_flagged(lab: Lab) -> None:
-    keys = {"read": {"compliance": 4e-7}, "device": {**IDEAL, "initial": "g_max"}}
-    with crosspoint_bench(**keys) as there:
+    with crosspoint_bench(**higher("flag")) as there:
         volts = np.zeros((1, 9), np.float32)
         volts[0, 2] = 0.1
         answer = there.bench.execute((Multiply(WHOLE, volts, 1e-3),)).answers[0]
@@ -235,6 +240,9 @@ def test_a_bench_whose_instruments_are_away_is_told_and_nothing_stays_open(lab: 
     )
     with pytest.raises(DisconnectedError, match="pulser: connect"):
         driver.open(settings, {}, 0)
+    nowhere = settings.pulser.model_copy(update={"resource": "nowhere"})
+    with pytest.raises(ConfigError, match=r"pulser\.resource: .*'nowhere'"):
+        driver.open(settings.model_copy(update={"pulser": nowhere}), {}, 0)
 
 
 @pytest.mark.parametrize(
@@ -242,9 +250,15 @@ def test_a_bench_whose_instruments_are_away_is_told_and_nothing_stays_open(lab: 
     [
         ({"arrays": {"main": {"rows": "0-8", "cols": "70-76"}}}, r"arrays\.main\.cols: asked for column 76"),
         ({"buses": {"smu": "A", "pulser": "B", "ground": 8}}, r"buses\.ground: asked for row 8 .* 0 to 7"),
+        (
+            {"read": {"compliance": 1e-6}},
+            r"read\.compliance: asked for 1 uA; .* draws 10\.1 uA at 100 mV",
+        ),
+        ({"device": "ideal"}, r"device\.potentiate: pulser: gap: asked for 0 s"),
+        ({"read": {"integration": 10.0}}, r"read: smu: integration: asked for 10 s"),
     ],
 )
-def test_wires_to_lines_that_the_matrix_has_not_are_refused(keys: dict[str, Any], message: str) -> None:
+def test_what_the_instruments_have_not_is_refused_with_its_key(keys: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message), crosspoint_bench(**keys):
         pass
 
@@ -280,6 +294,6 @@ def test_a_ledger_of_another_array_or_where_nothing_can_be_written_is_refused(tm
     with refused, crosspoint_bench(program={"ledger": str(tmp_path)}):
         pass
     (tmp_path / "file").write_text("")
-    refused = pytest.raises(StoreError, match=r"program\.ledger")
+    refused = pytest.raises(ConfigError, match=r"program\.ledger: .* cannot be written")
     with refused, crosspoint_bench(program={"ledger": str(tmp_path / "file" / "x")}):
         pass

@@ -280,7 +280,7 @@ def test_pulses_that_were_lost_or_wrong_are_an_error(build: Build, family: Famil
     bench.virtual.receive((f"{family.width} 1.5e-6" if change == "width" else change).encode())
     with pytest.raises((errors.SettingError, errors.InstrumentError)) as caught:
         bench.pulser.burst(UP, 5)
-    assert "0 of 5 pulses came; at most 5 more are in doubt" in caught.value.__notes__[-1]
+    assert "0 of 5 pulses are known to have come; at most 5 more are in doubt" in caught.value.__notes__[-1]
     assert SAFE in caught.value.__notes__
     assert bench.channel.values["output"] == 0
     bench.pulser.burst(UP, 2)
@@ -354,7 +354,7 @@ def test_after_any_fault_in_a_burst_nothing_is_sent_again_and_the_doubt_is_told(
     assert isinstance(caught.value, errors.TimeoutError_ | errors.DesyncError | errors.DisconnectedError)
     notes = caught.value.__notes__
     assert SAFE in notes
-    assert notes[-1].endswith("0 of 5 pulses came; at most 5 more are in doubt")
+    assert notes[-1].endswith("0 of 5 pulses are known to have come; at most 5 more are in doubt")
     # the burst goes on whatever becomes of the line: its pulses came, and no others
     assert bench.channel.pulses == (4 if kind == "disconnect-before" else 9)
     assert bench.channel.values["output"] == 0

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.sim.bench import SimBench
+from drivers.sim.settings import SimSettings
 from hil.region import Index, Region
-from hil.schedule import Program, Pulse, Read, ReadAnswer
+from hil.schedule import Multiply, Program, Pulse, Read, ReadAnswer
 
 
 class Load(Protocol):
@@ -134,6 +135,20 @@ class DeviceGrid:
                 if other == array and other_axis != axis:
                     row, col = (position, across) if axis == 0 else (across, position)
                     yield Region(array, np.array([row]), np.array([col])), 1 - 2 * axis
+
+
+def warm(physics: SimSettings) -> None:
+    """Compile what an instrument asks of devices, on a spare one: the first time that lasts a minute, and no
+    host would wait for it.
+    """
+    bench = SimBench(physics, {"spare": (1, 1)}, 0)
+    device, spare = bench.arrays["spare"].device, Region("spare", np.array([0]), np.array([0]))
+    read_v, integration_s = device.read_voltage_v, device.integration_s
+    volts = np.full((1, 1), read_v, np.float32)
+    for count in (1, -1):
+        bench.execute((Program(spare, np.full((1, 1), count), device.potentiate, device.depress),))
+    bench.execute((Read(spare, read_v, integration_s), Multiply(spare, volts, integration_s)))
+    bench.execute((Multiply(spare, volts, integration_s, transpose=True),))
 
 
 @dataclass(frozen=True)
