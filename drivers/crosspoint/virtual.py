@@ -35,8 +35,9 @@ class VirtualCrosspoint:
         self, settings: CrosspointBenchSettings, ready: Callable[[Mapping[str, str]], None]
     ) -> None:
         """Serve until cancelled; ``ready`` is told what to put into the bench file, by key."""
-        outlets = virtual_outlets(settings, virtual_grid(settings))
-        warm(_physics(settings))
+        grid = virtual_grid(settings)
+        outlets = virtual_outlets(settings, grid)
+        warm(_physics(settings), {name: info.shape for name, info in grid.bench.arrays.items()})
         await serve(
             list(dict.fromkeys(outlets.values())),
             lambda: ready({f"{role}.resource": outlet.resource for role, outlet in outlets.items()}),

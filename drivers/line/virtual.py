@@ -23,8 +23,9 @@ class VirtualLine:
     async def serve(self, settings: LineBenchSettings, ready: Callable[[Mapping[str, str]], None]) -> None:
         """Serve until cancelled; ``ready`` is told what to put into the bench file, by key."""
         given = settings.virtual or VirtualControllerSettings()
-        warm(_physics(settings))
-        controller = VirtualController(virtual_grid(settings), given, settings.controller.serial or SERIAL)
+        grid = virtual_grid(settings)
+        warm(_physics(settings), {name: info.shape for name, info in grid.bench.arrays.items()})
+        controller = VirtualController(grid, given, settings.controller.serial or SERIAL)
         await controller.serve(lambda resource: ready({"controller.resource": resource}))
 
 

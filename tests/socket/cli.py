@@ -29,8 +29,12 @@ def virtual(folder: Path, bench: Path, *options: str) -> Iterator[subprocess.Pop
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
-            told = iter(process.stdout.readline, "ready; Ctrl-C ends it\n")
-            assert any(".resource  " in line for line in told)
+            told: list[str] = []
+            for line in process.stdout:
+                told.append(line)
+                if line.startswith("ready; "):
+                    break
+            assert any(".resource  " in line for line in told), told
             yield process
         finally:
             process.send_signal(signal.SIGINT)

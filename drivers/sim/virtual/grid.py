@@ -137,12 +137,13 @@ class DeviceGrid:
                     yield Region(array, np.array([row]), np.array([col])), 1 - 2 * axis
 
 
-def warm(physics: SimSettings) -> None:
-    """Compile what an instrument asks of devices, on a spare one: the first time that lasts a minute, and no
-    host would wait for it.
+def warm(physics: SimSettings, sizes: Mapping[str, tuple[int, int]]) -> None:
+    """Compile what an instrument asks of devices, on arrays of its own: the first time that lasts a minute, and
+    no host would wait for it.
     """
-    bench = SimBench(physics, {"spare": (1, 1)}, 0)
-    device, spare = bench.arrays["spare"].device, Region("spare", np.array([0]), np.array([0]))
+    bench = SimBench(physics, dict(sizes), 0)
+    name = next(iter(sizes))
+    device, spare = bench.arrays[name].device, Region(name, np.array([0]), np.array([0]))
     read_v, integration_s = device.read_voltage_v, device.integration_s
     volts = np.full((1, 1), read_v, np.float32)
     for count in (1, -1):
