@@ -138,8 +138,8 @@ class DeviceGrid:
 
 
 def warm(physics: SimSettings, sizes: Mapping[str, tuple[int, int]]) -> None:
-    """Compile what an instrument asks of devices, on arrays of its own: the first time that lasts a minute, and
-    no host would wait for it.
+    """Compile what an instrument asks of devices, on arrays of its own: the first time that lasts a minute,
+    and no host would wait for it.
     """
     bench = SimBench(physics, dict(sizes), 0)
     name = next(iter(sizes))
