@@ -151,6 +151,7 @@ def execute(
                 writer.event("warning", prepared.bench.lost_record)
             writer.finish(status, summary(prepared, outcome, writer), prepared.bench.doses)
         except BaseException as error:
+            notes = tuple(getattr(error, "__notes__", ()))
             error.add_note(f"ended at: {at}")
             if isinstance(error, LimitError | ScheduleError):
                 writer.refused()
@@ -164,7 +165,7 @@ def execute(
                 error.add_note(prepared.bench.lost_record)
             error.add_note(f"recorded up to here: {writer.path}")
             ended = {**spent(prepared.bench, writer.costs), "ended_at": str(at)}
-            writer.fail(error, ended, prepared.bench.doses)
+            writer.fail(error, ended, prepared.bench.doses, notes)
             raise
     return open_run(writer.path)
 

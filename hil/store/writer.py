@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -201,15 +201,22 @@ class RunWriter:
         self._finished = True
 
     def fail(
-        self, error: BaseException, summary: Mapping[str, JSON], doses: Mapping[str, NDArray[Any]]
+        self,
+        error: BaseException,
+        summary: Mapping[str, JSON],
+        doses: Mapping[str, NDArray[Any]],
+        notes: Sequence[str] = (),
     ) -> None:
         """Record an error on its way through: "failed", or "stopped" by Ctrl-C and its like.
+
+        ``notes`` are the bench's own: what was made safe, what is in doubt.
+
 
         ``summary`` and ``doses`` are what is known by then, as for :meth:`finish`; the error's text is added.
         Should that fail too (disk full), the first error counts and carries a note.
         """
         self._failed = True
-        text = "\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())])
+        text = "\n".join([f"{type(error).__name__}: {error}", *notes])
         status: Status = "failed" if isinstance(error, Exception) else "stopped"
         try:
             self.event("error" if status == "failed" else "stop", text)

@@ -13,9 +13,11 @@ import pytest
 from hil import session
 from hil.bench import Bench, Execution
 from hil.errors import BenchError
-from hil.limits import LimitedBench, Limits
+from hil.lock import LineLocks
+from hil.opened import OpenedBench
 from hil.schedule import Program, Schedule
 from hil.session import Prepared
+from hil.setup import load_bench
 from hil.store import open_run
 
 SMALL = (
@@ -57,7 +59,8 @@ class Breaks:
 def breaking(ends: Callable[[], BaseException], at: int) -> tuple[Prepared, Breaks]:
     setup = session.prepare(overrides=SMALL)
     bench = Breaks(setup.bench, ends, at)
-    return replace(setup, bench=LimitedBench(bench, Limits())), bench
+    settings, _ = load_bench()
+    return replace(setup, bench=OpenedBench(bench, settings, LineLocks())), bench
 
 
 @pytest.mark.parametrize("at", [1, 40], ids=["while the first weights are written", "in training"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -336,9 +335,7 @@ def test_make_safe_reports_what_it_could_not_verify_and_never_raises(family: Fam
 
 
 @pytest.mark.parametrize("family", FAMILY)
-def test_old_answers_to_who_is_there_are_found_out(family: Family, monkeypatch: pytest.MonkeyPatch) -> None:
-    words = itertools.count(7)
-    monkeypatch.setattr("drivers.instruments.scpi.secrets.randbelow", lambda limit: next(words) % limit)
+def test_old_answers_to_who_is_there_are_found_out(family: Family) -> None:
     talker = Behind(family.virtual({}, Wires()))
     outlet, once = Outlet(talker), QUICK.model_copy(update={"attempts": 1})
     with serving([outlet]), open_session(outlet.resource, once, role="matrix") as session:
