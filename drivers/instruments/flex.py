@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import re
 import secrets
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass, field
 from typing import NamedTuple, TypeVar
 from weakref import WeakValueDictionary
 
@@ -173,6 +175,51 @@ def mainframe(session: Session) -> Mainframe:
     if frame is None:
         frame = _FRAMES[id(session)] = Mainframe(session)
     return frame
+
+
+@dataclass
+class Module(ABC):
+    """What drivers of one module of a mainframe have in common; those of other modules may share its session.
+
+    Parameters
+    ----------
+    session
+        The line to the mainframe.
+    serial
+        What the mainframe's ``*IDN?`` must tell as its serial number; None takes any.
+    """
+
+    session: Session
+    _: KW_ONLY
+    serial: str | None = None
+    errors_found: list[ScpiError] = field(default_factory=list[ScpiError], init=False)
+    _frame: Mainframe = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._frame = mainframe(self.session)
+
+    @property
+    def transactions(self) -> int:
+        """Exchanges so far, those of other modules on the same line included."""
+        return self.session.transactions
+
+    def attach(self) -> None:
+        """Find out who is there; no output changes. Errors found in the queue are in ``errors_found``.
+
+        Raises IdentityError as `identify`, BenchError if nobody answers as a B1500A does.
+        """
+        self.errors_found = self._frame.find(self.serial)
+        self._find_module()
+
+    def identify(self) -> Identity:
+        """Ask who is there; changes nothing. Raises IdentityError for another mainframe or module."""
+        who = self._frame.identify()
+        self._find_module()
+        return who
+
+    @abstractmethod
+    def _find_module(self) -> None:
+        """Raise IdentityError unless the module is in its slot."""
 
 
 def datum(text: str) -> Datum:

@@ -15,12 +15,10 @@ from dataclasses import KW_ONLY, dataclass, field
 import numpy as np
 
 from drivers.instruments.failure import last_try, made_safe
-from drivers.instruments.flex import LONGEST, Datum, Learnt, Mainframe, mainframe
-from drivers.instruments.scpi import ScpiError
+from drivers.instruments.flex import LONGEST, Datum, Learnt, Module
 from drivers.instruments.smu_limits import Family, check_limits, highest
-from drivers.transport.session import Session
 from hil.errors import BenchError, IdentityError, LimitError, SettingError
-from hil.instruments import Identity, Readings, Sourcing
+from hil.instruments import Readings, Sourcing
 from hil.region import Floats
 
 _DECADES = tuple(float(f"1e{k}") for k in range(-11, 1))
@@ -48,49 +46,19 @@ _ANY = math.nan
 
 
 @dataclass
-class KeysightB1500Smu:
-    """One source-measure module; an `hil.instruments.Smu`. Drivers of other modules may share its session.
+class KeysightB1500Smu(Module):
+    """One source-measure module; an `hil.instruments.Smu`. See `Module` for session and serial number.
 
     Parameters
     ----------
-    session
-        The line to the mainframe.
     channel
         The slot of the module, 1 to 10.
-    serial
-        What the mainframe's ``*IDN?`` must tell as its serial number; None takes any.
     """
 
-    session: Session
     _: KW_ONLY
     channel: int = 1
-    serial: str | None = None
-    errors_found: list[ScpiError] = field(default_factory=list[ScpiError], init=False)
-    _frame: Mainframe = field(init=False)
     _family: Family = field(default=_MPSMU, init=False)
     _set: tuple[int, float, Sourcing] | None = field(default=None, init=False)
-
-    def __post_init__(self) -> None:
-        self._frame = mainframe(self.session)
-
-    @property
-    def transactions(self) -> int:
-        """Exchanges so far, those of other modules on the same line included."""
-        return self.session.transactions
-
-    def attach(self) -> None:
-        """Find out who is there; no output changes. Errors found in the queue are in ``errors_found``.
-
-        Raises IdentityError as `identify`, BenchError if nobody answers as a B1500A does.
-        """
-        self.errors_found = self._frame.find(self.serial)
-        self._find_module()
-
-    def identify(self) -> Identity:
-        """Ask who is there; changes nothing. Raises IdentityError for another mainframe or module."""
-        who = self._frame.identify()
-        self._find_module()
-        return who
 
     def check(self, volts: Floats, sourcing: Sourcing) -> None:
         """See `hil.instruments.Smu.check`."""

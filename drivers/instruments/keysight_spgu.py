@@ -11,12 +11,9 @@ from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
 
 from drivers.instruments.failure import last_try, made_safe
-from drivers.instruments.flex import Mainframe, mainframe, numbers
+from drivers.instruments.flex import Module, numbers
 from drivers.instruments.replies import whole
-from drivers.instruments.scpi import ScpiError
-from drivers.transport.session import Session
 from hil.errors import BenchError, IdentityError, InstrumentError, LimitError, SettingError, TimeoutError_
-from hil.instruments import Identity
 from hil.schedule import Pulse
 
 _MODULE = "B1525A"
@@ -32,17 +29,13 @@ _POLL_S = 0.01
 
 
 @dataclass
-class KeysightB1500Spgu:
+class KeysightB1500Spgu(Module):
     """One channel of an SPGU module; an `hil.instruments.Pulser`. Others may share its session.
 
     Parameters
     ----------
-    session
-        The line to the mainframe.
     channel
         Slot and 01 or 02: 501 is the first of slot 5.
-    serial
-        What the mainframe's ``*IDN?`` must tell as its serial number; None takes any.
     edge_s
         Leading and trailing edge; width and gap are twice that at least.
     load_ohms
@@ -53,40 +46,14 @@ class KeysightB1500Spgu:
         Waits so many seconds.
     """
 
-    session: Session
     _: KW_ONLY
     channel: int = 101
-    serial: str | None = None
     edge_s: float = 20e-9
     load_ohms: float = 1e6
     settle_s: float = 0.05
     pause: Callable[[float], None] = time.sleep
-    errors_found: list[ScpiError] = field(default_factory=list[ScpiError], init=False)
-    _frame: Mainframe = field(init=False)
     _epoch: int = field(default=-1, init=False)
     _doubtful: bool = field(default=False, init=False)
-
-    def __post_init__(self) -> None:
-        self._frame = mainframe(self.session)
-
-    @property
-    def transactions(self) -> int:
-        """Exchanges so far, those of other modules on the same line included."""
-        return self.session.transactions
-
-    def attach(self) -> None:
-        """Find out who is there; no output changes. Errors found in the queue are in ``errors_found``.
-
-        Raises IdentityError as `identify`, BenchError if nobody answers as a B1500A does.
-        """
-        self.errors_found = self._frame.find(self.serial)
-        self._find_module()
-
-    def identify(self) -> Identity:
-        """Ask who is there; changes nothing. Raises IdentityError for another mainframe or module."""
-        who = self._frame.identify()
-        self._find_module()
-        return who
 
     def check(self, pulse: Pulse, count: int) -> None:
         """See `hil.instruments.Pulser.check`."""

@@ -211,7 +211,6 @@ class RunWriter:
 
         ``notes`` are the bench's own: what was made safe, what is in doubt.
 
-
         ``summary`` and ``doses`` are what is known by then, as for :meth:`finish`; the error's text is added.
         Should that fail too (disk full), the first error counts and carries a note.
         """
