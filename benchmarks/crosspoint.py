@@ -9,19 +9,17 @@ it reads nothing back.
 
 from __future__ import annotations
 
-import signal
 import socket
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyvisa
+from benches import served
 
 from drivers.crosspoint import driver
 from drivers.crosspoint.bench import CrosspointBench
@@ -52,21 +50,10 @@ ROWS, COLS = np.arange(32), np.arange(32)
 DEVICES, PULSES = 100, 10
 
 
-@contextmanager
-def served() -> Iterator[CrosspointBenchSettings]:
-    """`hil virtual` in a process of its own; the bench file that finds it."""
-    with tempfile.TemporaryDirectory() as folder:
-        given, found = Path(folder) / "given.yaml", Path(folder) / "bench.yaml"
-        given.write_text(BENCH)
-        command = [sys.executable, "-m", "hil", "virtual", str(given), "--write-bench", str(found)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            try:
-                for line in process.stdout or ():
-                    if line.startswith("ready"):
-                        break
-                yield validate(driver.settings, load_yaml(found))
-            finally:
-                process.send_signal(signal.SIGINT)
+def _written(folder: Path) -> Path:
+    file = folder / "given.yaml"
+    file.write_text(BENCH)
+    return file
 
 
 class ByHand:
@@ -157,7 +144,8 @@ def tell(what: str, hand: tuple[float, int], own: tuple[float, int]) -> None:
 
 def main() -> None:
     """The loop first: a bench finds it out when somebody else changes the settings of its instruments."""
-    with served() as settings:
+    with tempfile.TemporaryDirectory() as folder, served(_written(Path(folder))) as found:
+        settings = validate(driver.settings, load_yaml(found))
         with closing(ByHand(settings)) as by_hand:
             hand = timed(by_hand.read_map), timed(by_hand.pulses)
         bench: CrosspointBench = driver.open(settings, {}, 0)

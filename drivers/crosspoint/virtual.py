@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from drivers.crosspoint.roles import Role
 from drivers.crosspoint.settings import CrosspointBenchSettings
 from drivers.sim.bench import SimBench
-from drivers.sim.settings import ReadSettings, SimSettings
+from drivers.sim.settings import SimSettings
 from drivers.sim.virtual.crosspoint_settings import VirtualCrosspointSettings, VirtualInstrumentSettings
 from drivers.sim.virtual.faults import Faults
 from drivers.sim.virtual.grid import DeviceGrid, Lines, Unconnected, warm
@@ -48,12 +48,7 @@ def _physics(settings: CrosspointBenchSettings) -> SimSettings:
     given = settings.virtual or VirtualCrosspointSettings()
     return SimSettings(
         device=settings.device if given.device is None else given.device,
-        read=ReadSettings(
-            voltage=settings.read.voltage,
-            integration=settings.read.integration,
-            noise=given.read.noise,
-            offset=given.read.offset,
-        ),
+        read=given.read.of(settings.read.voltage, settings.read.integration),
         drift=given.drift,
     )
 

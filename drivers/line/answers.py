@@ -62,15 +62,7 @@ class BoardLimits:
         return limits
 
     def check_volts(self, volts: Floats, where: str) -> None:
-        """Refuse what cannot be driven while sensing.
-
-        Raises
-        ------
-        ScheduleError
-            A voltage is NaN.
-        LimitError
-            A voltage is beyond the limit.
-        """
+        """See `drivers.checks.Hardware`."""
         largest = float(np.abs(volts).max(initial=0))
         if math.isnan(largest):
             raise ScheduleError(f"volts on {where} hold NaN; finite voltages are needed")
@@ -79,7 +71,7 @@ class BoardLimits:
             raise LimitError(f"volts on {where}: asked for {asked}; the board allows {most} when sensing")
 
     def check_pulses(self, pulse: Pulse, count: int, where: str) -> None:
-        """Refuse a pulse, or so many of it at once, that the board cannot put out, with LimitError."""
+        """See `drivers.checks.Hardware`."""
         if not abs(pulse.amplitude_v) <= self.vpulse:
             asked, most = (format_quantity(volts, "V") for volts in (pulse.amplitude_v, self.vpulse))
             raise LimitError(f"pulse on {where}: asked for {asked}; the board allows {most}")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import final
 
 from drivers.line.settings import LineBenchSettings
-from drivers.sim.settings import DisturbSettings, ReadSettings, SimSettings
+from drivers.sim.settings import DisturbSettings, SimSettings
 from drivers.sim.virtual.controller import VirtualController
 from drivers.sim.virtual.controller_grid import Grid, Hardware
 from drivers.sim.virtual.controller_settings import VirtualControllerSettings
@@ -33,12 +33,7 @@ def _physics(settings: LineBenchSettings) -> SimSettings:
     given = settings.virtual or VirtualControllerSettings()
     return SimSettings(
         device=settings.device if given.device is None else given.device,
-        read=ReadSettings(
-            voltage=settings.read.voltage,
-            integration=settings.read.integration,
-            noise=given.read.noise,
-            offset=given.read.offset,
-        ),
+        read=given.read.of(settings.read.voltage, settings.read.integration),
         dac=given.dac,
         adc=given.adc,
         drift=given.drift,

@@ -14,6 +14,7 @@ from drivers.sim.settings import (
     DisturbSettings,
     DriftSettings,
     LineSettings,
+    ReadSettings,
     TimingSettings,
 )
 from hil.config.validate import Config
@@ -53,6 +54,10 @@ class VirtualReading(Config):
         default=0.0, description="relative standard deviation at the bench's read.integration"
     )
     offset: Amperes = Field(default=0.0, description="current added to every reading")
+
+    def of(self, voltage: float, integration: float) -> ReadSettings:
+        """As the simulated devices take it, at a bench's nominal voltage and integration time."""
+        return ReadSettings(voltage=voltage, integration=integration, noise=self.noise, offset=self.offset)
 
 
 class VirtualControllerSettings(Config):
