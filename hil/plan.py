@@ -11,6 +11,7 @@ from typing import Protocol, TypeAlias, TypeVar
 
 from hil.bench import Bench, Execution
 from hil.errors import BenchError
+from hil.interrupt import unwrapped_interrupts
 from hil.schedule import Schedule, merge
 
 T = TypeVar("T")
@@ -47,7 +48,7 @@ def run(plan: Plan[T], bench: Bench, record: Recorder | None = None) -> T:
         the plan as if it had succeeded.
     """
     durable = bench.durable
-    try:
+    with unwrapped_interrupts():
         try:
             schedule = next(plan)
             while True:
@@ -55,9 +56,9 @@ def run(plan: Plan[T], bench: Bench, record: Recorder | None = None) -> T:
                 schedule = plan.send(execution)
         except StopIteration as stop:
             return stop.value
-    finally:
-        bench.make_safe()
-        plan.close()
+        finally:
+            bench.make_safe()
+            plan.close()
 
 
 def _execute(schedule: Schedule, bench: Bench, record: Recorder | None, *, durable: bool) -> Execution:

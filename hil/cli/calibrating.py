@@ -22,7 +22,7 @@ from hil.calibrate.contracts import Routine, Target
 from hil.cli.calibrated import document, results, spent
 from hil.cli.screen import Tough
 from hil.cli.show import instruments, print_json, two_columns
-from hil.cli.signals import Stop
+from hil.cli.signals import AT_ONCE, Stop
 from hil.cli.words import duration
 from hil.config.bench import BenchSettings
 from hil.errors import ConfigError
@@ -83,7 +83,7 @@ def run_calibrations(asked: Asked, json: bool) -> int:
                     if not stop():
                         kept.append(_one(name, routine, bench, target, about, asked.out, console, stop))
         except KeyboardInterrupt as error:
-            for line in ("stopped at once", *getattr(error, "__notes__", ())):
+            for line in (AT_ONCE, *getattr(error, "__notes__", ())):
                 console.print(Text(line, "yellow"))
     total = sum((each.record.cost for each in kept), Cost())
     console.print(Text(f"in all: {duration(total.seconds)} on the bench, {total.reads:,} readings, "

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -13,6 +14,9 @@ _SIGNALS = (
     if sys.platform == "win32"
     else (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 )
+
+AT_ONCE = "stopped at once; the outputs are at 0 V"
+"""Said when an interrupt has come out: plans let none pass before the bench is safe."""
 
 
 class Stop:
@@ -26,7 +30,7 @@ class Stop:
     def __init__(self) -> None:
         self._number: int | None = None
         self._told: Callable[[str], None] | None = None
-        self._insisted = False
+        self._insisted = self._held = False
         self._before: dict[int, Any] = {}
 
     def __call__(self) -> bool:
@@ -41,6 +45,17 @@ class Stop:
     def be_patient(self, told: Callable[[str], None]) -> None:
         """From now on the first signal only asks; ``told`` gets its name, inside the signal handler."""
         self._told = told
+
+    @contextmanager
+    def held(self) -> Generator[None]:
+        """Within it nothing is raised, but as it is left: for what an exception would leave broken."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+        if self._insisted:
+            raise KeyboardInterrupt
 
     def __enter__(self) -> Self:
         self._before = {number: signal.signal(number, self._take) for number in _SIGNALS}
@@ -62,4 +77,5 @@ class Stop:
             return
         self._insisted = True
         self._number = self._number or number
-        raise KeyboardInterrupt(name)
+        if not self._held:
+            raise KeyboardInterrupt(name)

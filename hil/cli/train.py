@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -14,10 +15,11 @@ from hil.bench import DeviceSheet
 from hil.cli.progress import Display
 from hil.cli.screen import display_on, watching_compiler
 from hil.cli.show import instruments, print_json, two_columns
-from hil.cli.signals import Stop
+from hil.cli.signals import AT_ONCE, Stop
 from hil.cli.words import figures
 from hil.config.experiment import TrainingSettings
 from hil.config.validate import Config
+from hil.interrupt import unwrapped_interrupts
 from hil.session import Prepared, execute, prepare
 from hil.store import Run
 from hil.units import format_quantity
@@ -49,15 +51,16 @@ def run_training(asked: Asked, json: bool, quiet: bool) -> int:
     begun = time.monotonic()
     with Stop() as stop, display_on(sys.stderr if json else sys.stdout, quiet) as display:
         try:
-            run = train_shown(asked, display, stop)
-            real_seconds = time.monotonic() - begun
-            report = _report(run, display) if asked.report else None
+            with unwrapped_interrupts():
+                run = train_shown(asked, display, stop)
+                real_seconds = time.monotonic() - begun
+                report = _report(run, display, stop) if asked.report else None
+                display.headline(Text())
+                display.say(_result(run, report, real_seconds))
         except KeyboardInterrupt as error:
-            for line in ("stopped at once", *getattr(error, "__notes__", ())):
+            for line in (AT_ONCE, *getattr(error, "__notes__", ())):
                 display.say(Text(line, "yellow"))
             return stop.exit_code
-        display.headline(Text())
-        display.say(_result(run, report, real_seconds))
     if json:
         print_json(
             {
@@ -88,9 +91,11 @@ def train_shown(asked: Asked, display: Display, stop: Stop | None = None) -> Run
         return execute(prepared, asked.runs, display, stop)
 
 
-def _report(run: Run, display: Display) -> Path:
+def _report(run: Run, display: Display, stop: Stop) -> Path:
     display.phase("writing the report")
-    from hil.report import write_report
+    with stop.held():  # extension modules that are interrupted as they start can crash the way out
+        import_module("hil.figures.canvas")
+        from hil.report import write_report
 
     return write_report(run)
 

@@ -96,7 +96,7 @@ def test_the_second_ctrl_c_ends_at_once_and_the_run_can_be_read(tmp_path):
         shown, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in said
-    assert "stopped at once" in shown
+    assert "stopped at once; the outputs are at 0 V" in shown
     ended = open_run(tmp_path / "runs")
     assert ended.status == "stopped"
     assert ended.integrity() == "ok"
@@ -139,6 +139,22 @@ def test_the_second_signal_raises_the_bench_is_made_safe_and_a_third_does_not_di
     assert seen == [True], "the first signal lets the step finish, and is known after it"
     assert bench.safe == 1
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def _held(stop: Stop, done: list[str]):
+    with stop.held():
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        done.append("whole")
+
+
+def test_an_insisting_signal_waits_for_what_would_be_left_broken():
+    done: list[str] = []
+    with Stop() as stop:
+        stop.be_patient(done.append)
+        with pytest.raises(KeyboardInterrupt):
+            _held(stop, done)
+    assert done == ["SIGINT", "whole"]
 
 
 def test_before_anything_runs_the_first_signal_is_enough():

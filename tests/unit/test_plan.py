@@ -105,6 +105,24 @@ def test_whatever_the_bench_raises_travels_on_after_it_is_made_safe_and_the_plan
     assert bench.diary == ["before", "execute", "after", "before", "execute", "safe", "closed"]
 
 
+@pytest.mark.parametrize("kind", [SystemError, ImportError])
+def test_an_interrupt_that_compiled_code_wrapped_is_an_interrupt_again(kind: type[Exception]) -> None:
+    wrapped = kind("returned a result with an exception set")
+    wrapped.__cause__ = KeyboardInterrupt("SIGINT")
+    wrapped.add_note("kept")
+    bench = Bench(wrapped, at=1)
+    with pytest.raises(KeyboardInterrupt, match="SIGINT") as caught:
+        run(waits(bench.diary, 1.0, 2.0), bench)
+    assert caught.value.__notes__ == ["kept"]
+    assert bench.diary[-2:] == ["safe", "closed"]
+
+
+@pytest.mark.parametrize("kind", [SystemError, ImportError])
+def test_an_error_of_compiled_code_without_an_interrupt_stays_what_it_is(kind: type[Exception]) -> None:
+    with pytest.raises(kind, match="bug"):
+        run(waits(["start"], 1.0, 2.0), Bench(kind("bug"), at=1))
+
+
 @pytest.mark.parametrize("error", [RuntimeError("bug"), KeyboardInterrupt()], ids=repr)
 def test_an_error_in_the_plan_makes_the_bench_safe(error: BaseException) -> None:
     bench = Bench()
