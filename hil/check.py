@@ -9,11 +9,12 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from hil.config.bench import BenchSettings, Resource
 from hil.config.validate import did_you_mean
 from hil.errors import ConfigError, HilError
+from hil.fits import forbidden
 from hil.instruments import Identity
 from hil.lock import LineLocks
 from hil.opened import placed, take, told_with_its_key
@@ -57,6 +58,23 @@ class Finding:
     resource: Resource
     seen: Seen | None
     problems: tuple[str, ...]
+
+
+class FileFinding(NamedTuple):
+    """What is wrong with a bench file by itself, and what of it is hard to believe; each with its place."""
+
+    problems: tuple[str, ...]
+    doubts: tuple[str, ...]
+
+
+def check_file(settings: BenchSettings) -> FileFinding:
+    """Hold the file's limits against its own read voltage and pulses; connects to nothing."""
+    device = settings.typical
+    found = () if device is None else forbidden(settings.limits.limits(), "the typical device", device)
+    return FileFinding(
+        tuple(placed(settings, problem) for problem in found),
+        tuple(placed(settings, doubt) for doubt in settings.doubts),
+    )
 
 
 def check_instruments(settings: BenchSettings) -> list[Finding]:

@@ -22,11 +22,15 @@ WIRE = "wire.jsonl"
 
 
 class OpenedBench(LimitedBench):
-    """Made by `hil.setup.open_bench`. ``locks`` are let go of with the bench."""
+    """Made by `hil.setup.open_bench`. ``locks`` are let go of with the bench.
+
+    ``doubts`` is what of its file is allowed and hard to believe, with file, line and key: to be told.
+    """
 
     def __init__(self, bench: Bench, settings: BenchSettings, locks: LineLocks) -> None:
         super().__init__(bench, settings.limits.limits(), where=settings.where_limit)
         self._locks = locks
+        self.doubts = tuple(placed(settings, doubt) for doubt in settings.doubts)
         self._wire: WireLog | None = bench.wire if isinstance(bench, Talking) else None
 
     def record_in(self, folder: Path) -> None:

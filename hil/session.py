@@ -145,6 +145,8 @@ def execute(
         prepared.bench.record_in(writer.path)
         journal: Journal = writer if progress is None else Tee((writer, progress))
         try:
+            for doubt in prepared.bench.doubts:
+                journal.event("warning", doubt)
             outcome = run(train(prepared.training, journal, stop, at), prepared.bench, writer)
             status = "stopped" if outcome.reason == "stopped" else "finished"
             if prepared.bench.lost_record:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any, cast
 import numpy as np
 
 from hil import builtin, plugins
+from hil.bench import ArrayInfo
 from hil.config.bench import BenchSettings
 from hil.config.experiment import Experiment, experiment_model
 from hil.config.kinds import OF_EXPERIMENTS
@@ -20,6 +21,8 @@ from hil.config.verify import Verify
 from hil.config.yaml import Document, describe, load_yaml
 from hil.data import Dataset, load_dataset
 from hil.errors import ConfigError, DataError
+from hil.faults import Faults
+from hil.fits import forbidden
 from hil.limits import LimitedBench
 from hil.network import Layer, Loss, MatrixSize, Network, Neurons, Tile, place, wanted_arrays
 from hil.network.activations import bounded
@@ -27,7 +30,7 @@ from hil.network.tile import Block, scale_s
 from hil.opened import OpenedBench, lock_lines, placed, told_with_its_key
 from hil.shapes import layer_shapes
 from hil.training.weights import Holds, load_weights
-from hil.units import Unit, format_quantity
+from hil.units import format_quantity
 
 _PURPOSE_NEURONS = 4
 
@@ -166,7 +169,8 @@ def build_network(experiment: Experiment, data: Dataset, bench: LimitedBench) ->
         size = shape.matrix
         sheet = bench.arrays[blocks[0].region.array].device
         scale = scale_s(sheet, layer.w_max, settings.weights)
-        tile = Tile(size.name, size.n_in, size.n_out, blocks, scale, sheet, bounded_inputs)
+        faults = _faults(blocks, bench.arrays)
+        tile = Tile(size.name, size.n_in, size.n_out, blocks, scale, sheet, bounded_inputs, faults=faults)
         spread = settings.neurons
         neurons = Neurons.drawn(
             size.n_out, spread.gain_spread, spread.offset_spread, rng, spread.backward_spread
@@ -249,16 +253,17 @@ def _place(
         return place(sizes, bench.arrays, experiment.network.weights)
 
 
+def _faults(blocks: Sequence[Block], arrays: Mapping[str, ArrayInfo]) -> dict[str, Faults]:
+    """What is known of faulty devices on the arrays of a tile."""
+    names = dict.fromkeys(block.region.array for block in blocks)
+    return {name: found for name in names if (found := arrays[name].faults) is not None}
+
+
 def _check_limits(settings: BenchSettings, bench: LimitedBench) -> None:
     """A bench is read at its nominal voltage and programmed with its own pulses: limits must allow them."""
-    limits = bench.limits
-    for name, sheet in ((info.name, info.device) for info in bench.arrays.values()):
-        _hold(settings, "read", limits.read_v, sheet.read_voltage_v, f"{name} is read at")
-        for way, pulse in (("potentiating", sheet.potentiate), ("depressing", sheet.depress)):
-            what = f"the {way} pulse of {name} is"
-            _hold(settings, "program", limits.program_v, abs(pulse.amplitude_v), what)
-            _hold(settings, "shortest", limits.width_min_s, pulse.width_s, what)
-            _hold(settings, "longest", limits.width_max_s, pulse.width_s, what)
+    for info in bench.arrays.values():
+        for problem in forbidden(bench.limits, info.name, info.device):
+            raise ConfigError(placed(settings, problem))
 
 
 def _check_raised(experiment: Experiment, bench: LimitedBench) -> None:
@@ -299,16 +304,6 @@ def _check_weights(experiment: Experiment, sizes: Sequence[MatrixSize]) -> None:
         load_weights(path, holds)
     except ConfigError as error:
         raise ConfigError(f"{experiment.where('initial', 'path')}: {error}") from error
-
-
-def _hold(settings: BenchSettings, key: str, limit: float | None, needed: float, what: str) -> None:
-    if limit is None or (needed >= limit if key == "shortest" else needed <= limit):
-        return
-    unit: Unit = "V" if key in ("read", "program") else "s"
-    raise ConfigError(
-        f"{settings.where('limits', key)}: asked for {format_quantity(limit, unit)}; {what} "
-        f"{format_quantity(needed, unit)}, so that nothing could be trained; change one of the two"
-    )
 
 
 def _driver(document: Document) -> plugins.Driver:

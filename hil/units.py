@@ -58,7 +58,7 @@ def parse_quantity(text: str, unit: Unit) -> float:
         raise ConfigError(f'{shown} is not one number with one unit; write e.g. "100 {usual}"')
     number, spelling = match.groups()
     if not spelling:
-        raise ConfigError(f'{shown} has no unit; write e.g. "{number} {usual}"')
+        raise ConfigError(f"{shown} has no unit; write {_with_unit(number, unit)}")
     if spelling not in _SPELLINGS:
         near = " or ".join(f"'{known}'" for known in _SPELLINGS if known.lower() == spelling.lower())
         hint = f"; did you mean {near}?" if near else f'; write {dimension} e.g. as "100 {usual}"'
@@ -144,6 +144,14 @@ class Quantity:
         except ConfigError as error:
             raise PydanticCustomError("quantity", "{reason}", {"reason": str(error)}) from None
         return value
+
+
+def _with_unit(number: str, unit: Unit) -> str:
+    """What a bare number may have been meant as: in the SI unit, and in the one that is usual in files."""
+    usual, value = _DIMENSIONS[unit][1], float(number)
+    if usual == unit or not math.isfinite(value):
+        return f'e.g. "{number} {usual}"'
+    return f'"{format_quantity(value, unit, digits=None)}" if {unit} is meant, else e.g. "{number} {usual}"'
 
 
 def _hint(value: float, found: Unit, wanted: Unit) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol, cast, final, runtime_checkable
 
-from drivers.crosspoint.opening import check_lines, check_pulses, check_reading, typical
+from drivers.crosspoint.opening import check_lines, check_pulses, check_reading
 from drivers.crosspoint.roles import Role
 from drivers.crosspoint.settings import CrosspointBenchSettings
 from drivers.examine import refusals, round_trip_s
@@ -72,7 +72,7 @@ def _asked(
         )
         return _verdict(", ".join(asked), problems)
     pulser = cast(Pulser, instrument)
-    device = typical(settings)
+    device = settings.typical
     problems = refusals(lambda: check_pulses(settings, pulser))
     return _verdict("; ".join(_pulse_words(pulse) for pulse in (device.potentiate, device.depress)), problems)
 

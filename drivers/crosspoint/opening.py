@@ -13,11 +13,9 @@ from drivers.crosspoint.ledger import Ledger
 from drivers.crosspoint.probe import LOWERED, Probe
 from drivers.crosspoint.roles import InstrumentSettings, Role
 from drivers.crosspoint.settings import CrosspointBenchSettings
-from drivers.sim.models import sheet
-from drivers.sim.settings import ReadSettings
 from drivers.transport.session import Session, open_session
 from drivers.wiring import channel_list
-from hil.bench import ArrayInfo, DeviceSheet
+from hil.bench import ArrayInfo
 from hil.errors import ConfigError, LimitError
 from hil.instruments import Pulser, Smu, Sourcing, SwitchMatrix
 from hil.units import format_quantity
@@ -82,7 +80,7 @@ def check_reading(settings: CrosspointBenchSettings, smu: Smu) -> None:
 
     Raises ConfigError that begins with the key; nothing is sent.
     """
-    read, device = settings.read, typical(settings)
+    read, device = settings.read, settings.typical
     sourcing = Sourcing(read.compliance, read.integration, read.settle)
     _admitted("read", lambda: smu.check(np.array([read.voltage, -read.voltage]), sourcing))
     most = device.g_max_s * read.voltage * (LOWERED[-1] if read.at_compliance == "lower" else 1.0)
@@ -97,15 +95,9 @@ def check_reading(settings: CrosspointBenchSettings, smu: Smu) -> None:
 
 def check_pulses(settings: CrosspointBenchSettings, pulser: Pulser) -> None:
     """Refuse pulses that the generator cannot put out, by a ConfigError with the key; nothing is sent."""
-    device = typical(settings)
+    device = settings.typical
     _admitted("device.potentiate", lambda: pulser.check(device.potentiate, 1))
     _admitted("device.depress", lambda: pulser.check(device.depress, 1))
-
-
-def typical(settings: CrosspointBenchSettings) -> DeviceSheet:
-    """The typical device of all arrays."""
-    reading = ReadSettings(voltage=settings.read.voltage, integration=settings.read.integration)
-    return sheet(settings.device, reading)
 
 
 def _admitted(key: str, check: Callable[[], None]) -> None:
@@ -132,7 +124,7 @@ def check_lines(settings: CrosspointBenchSettings, matrix: SwitchMatrix) -> None
 
 
 def _wired(settings: CrosspointBenchSettings) -> dict[str, WiredArray]:
-    device = typical(settings)
+    device = settings.typical
     found: dict[str, WiredArray] = {}
     for name, wiring in settings.arrays.items():
         rows, cols = (np.array(channel_list(text), np.int64) for text in (wiring.rows, wiring.cols))

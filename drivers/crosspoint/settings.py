@@ -12,7 +12,9 @@ from drivers.crosspoint.roles import ROLES, InstrumentSettings, Role
 from drivers.sim.settings import ArrayName, Device
 from drivers.sim.virtual.crosspoint_settings import VirtualCrosspointSettings
 from drivers.transport.links import same_line
+from drivers.typical import doubts, typical
 from drivers.wiring import Wiring, channel_list, check_apart
+from hil.bench import DeviceSheet
 from hil.config.bench import BenchSettings, Resource
 from hil.config.validate import Config, MisfitError
 from hil.units import PositiveAmperes, PositiveSeconds, PositiveVolts, Seconds
@@ -133,6 +135,16 @@ class CrosspointBenchSettings(BenchSettings):
             instrument: InstrumentSettings = getattr(self, role)
             instrument.check(role)
         return self
+
+    @property
+    def typical(self) -> DeviceSheet:
+        """Data sheet of the typical device."""
+        return typical(self.device, self.read.voltage, self.read.integration)
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Pulses of the typical device that are hard to believe."""
+        return doubts(self.device)
 
     @property
     def resources(self) -> tuple[Resource, ...]:

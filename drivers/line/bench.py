@@ -20,8 +20,6 @@ from drivers.line.answers import BoardLimits
 from drivers.line.lowering import Reading, Ticks, Wires
 from drivers.line.orders import Bias, Order, ReadOrder, Result, WaitOrder
 from drivers.line.settings import LineBenchSettings
-from drivers.sim.models import sheet
-from drivers.sim.settings import ReadSettings
 from drivers.transport.session import Session, open_session
 from drivers.wiring import channel_list
 from hil.bench import ArrayInfo, Cost, Execution
@@ -288,8 +286,7 @@ def check_scheme(settings: LineBenchSettings, limits: BoardLimits) -> None:
 
 def wired_arrays(settings: LineBenchSettings, limits: BoardLimits) -> dict[str, WiredArray]:
     """The arrays by name; ConfigError where one is wired to channels that the board has not."""
-    reading = ReadSettings(voltage=settings.read.voltage, integration=settings.read.integration)
-    device = sheet(settings.device, reading)
+    device = settings.typical
     found: dict[str, WiredArray] = {}
     for name, wiring in settings.arrays.items():
         lines: list[Index] = []

@@ -12,7 +12,9 @@ from drivers.sim.settings import ArrayName, Device
 from drivers.sim.virtual.controller_settings import VirtualControllerSettings
 from drivers.transport.links import same_line
 from drivers.transport.settings import TransportSettings
+from drivers.typical import doubts, typical
 from drivers.wiring import Wiring, check_apart
+from hil.bench import DeviceSheet
 from hil.config.bench import BenchSettings, Resource
 from hil.config.validate import Config
 from hil.units import PositiveSeconds, PositiveVolts, Seconds
@@ -70,6 +72,16 @@ class LineBenchSettings(BenchSettings):
         """Two arrays may share rows or columns, but no crosspoint."""
         check_apart(self.arrays)
         return self
+
+    @property
+    def typical(self) -> DeviceSheet:
+        """Data sheet of the typical device."""
+        return typical(self.device, self.read.voltage, self.read.integration)
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Pulses of the typical device that are hard to believe."""
+        return doubts(self.device)
 
     @property
     def resources(self) -> tuple[Resource, ...]:

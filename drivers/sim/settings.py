@@ -9,6 +9,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, StrictInt, model_validator
 
 from drivers.sim.presets import DEFAULT_PRESET, complete, preset
+from hil.bench import DeviceSheet
 from hil.config.bench import BenchSettings
 from hil.config.validate import Config, MisfitError
 from hil.errors import ConfigError
@@ -325,6 +326,13 @@ class SimSettings(BenchSettings):
     )
     lines: LineSettings = Field(default=LineSettings(), description="resistance of the wires")
     timing: TimingSettings = Field(default=TimingSettings(), description="where virtual time goes")
+
+    @property
+    def typical(self) -> DeviceSheet | None:
+        """Data sheet of the typical device."""
+        from drivers.sim.models import sheet  # which is built on these settings
+
+        return sheet(self.device, self.read)
 
     @property
     def dac_range_v(self) -> float:

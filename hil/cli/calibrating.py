@@ -27,6 +27,7 @@ from hil.cli.words import duration
 from hil.config.bench import BenchSettings
 from hil.errors import ConfigError
 from hil.limits import LimitedBench
+from hil.opened import OpenedBench
 
 DEFAULT_SIZE = (32, 32)
 _WIDTH_OF_FILES = 120
@@ -127,7 +128,7 @@ def _progress(console: Console, title: str, rounds: int) -> Generator[Callable[[
 
 
 @contextmanager
-def _opened(asked: Asked, settings: BenchSettings, console: Console) -> Generator[LimitedBench]:
+def _opened(asked: Asked, settings: BenchSettings, console: Console) -> Generator[OpenedBench]:
     size = DEFAULT_SIZE if asked.size is None else _size(asked.size)
     resolved: dict[str, Any] = settings.model_dump(mode="json")
     free = "arrays" in resolved and resolved["arrays"] is None
@@ -138,7 +139,7 @@ def _opened(asked: Asked, settings: BenchSettings, console: Console) -> Generato
         if free and asked.size is None:
             arrays += " (the bench file names none; --size asks for another)"
         rows = [("bench", f"{settings.name}: {instruments(bench.identity)}"), ("arrays", arrays)]
-        console.print(two_columns(rows), Text(), sep="\n")
+        console.print(two_columns(rows), *(Text(each, "yellow") for each in bench.doubts), Text(), sep="\n")
         yield bench
 
 

@@ -8,14 +8,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import typer
 from rich.console import Console
 from rich.table import Table
 
 from hil import setup
-from hil.check import Finding, check_instruments
+from hil.check import FileFinding, Finding, check_file, check_instruments
 from hil.cli.failure import exit_code
 from hil.cli.show import print_json
+from hil.config.bench import BenchSettings
 from hil.errors import BenchError
 from hil.units import format_quantity
 
@@ -34,7 +34,7 @@ _ROWS = (
 
 
 def run_check(bench: Path, overrides: Sequence[str], *, json: bool) -> int:
-    """Check all instruments, say what was found, and return the exit code: 0 if all is well.
+    """Check the file and all instruments, say what was found, and return the exit code: 0 if all is well.
 
     Raises
     ------
@@ -42,14 +42,15 @@ def run_check(bench: Path, overrides: Sequence[str], *, json: bool) -> int:
         The file is wrong, or its driver cannot check.
     """
     settings, _ = setup.load_bench(bench, overrides)
-    findings = check_instruments(settings)
+    file, findings = check_file(settings), check_instruments(settings)
     if json:
-        print_json({"bench": str(bench), "name": settings.name, "instruments": [_plain(f) for f in findings]})
-    elif not findings:
-        typer.echo(f"{bench}: driver {settings.driver} simulates its arrays here; there is nothing to check")
+        instruments = [_plain(finding) for finding in findings]
+        said = {"problems": list(file.problems), "warnings": list(file.doubts)}
+        print_json({"bench": str(bench), "name": settings.name, **said, "instruments": instruments})
     else:
-        _print(bench, findings)
-    return exit_code(BenchError()) if any(finding.problems for finding in findings) else 0
+        _print(bench, settings, file, findings)
+    wrong = file.problems or any(finding.problems for finding in findings)
+    return exit_code(BenchError()) if wrong else 0
 
 
 def _plain(finding: Finding) -> dict[str, Any]:
@@ -63,8 +64,24 @@ def _plain(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _print(bench: Path, findings: Sequence[Finding]) -> None:
+def _print(bench: Path, settings: BenchSettings, file: FileFinding, findings: Sequence[Finding]) -> None:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH_OF_FILES)
+    if findings:
+        console.print(_table(findings))
+    wrong = [*file.problems, *(problem for finding in findings for problem in finding.problems)]
+    for colour, lines in (("red", wrong), ("yellow", [f"warning: {doubt}" for doubt in file.doubts])):
+        for line in lines:
+            console.print(_safe(line), style=colour, soft_wrap=True, markup=False)
+    well = sum(not finding.problems for finding in findings)
+    end = (
+        f"{well} of {len(findings)} as the file says"
+        if findings
+        else f"driver {settings.driver} simulates its arrays here; there is no instrument to check"
+    )
+    console.print(f"{bench}: {end}", soft_wrap=True, markup=False)
+
+
+def _table(findings: Sequence[Finding]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("", style="bold", no_wrap=True)
     for finding in findings:
@@ -73,11 +90,7 @@ def _print(bench: Path, findings: Sequence[Finding]) -> None:
     for name in _ROWS:
         if any(name in each for each in cells):
             table.add_row(name, *(_safe(each.get(name, "-")) for each in cells))
-    console.print(table)
-    for problem in (problem for finding in findings for problem in finding.problems):
-        console.print(_safe(problem), style="red", soft_wrap=True, markup=False)
-    well = sum(not finding.problems for finding in findings)
-    console.print(f"{bench}: {well} of {len(findings)} as the file says", soft_wrap=True, markup=False)
+    return table
 
 
 def _cells(finding: Finding) -> dict[str, str]:

@@ -9,6 +9,7 @@ from typing import NamedTuple, Self
 
 from pydantic import Field, model_validator
 
+from hil.bench import DeviceSheet
 from hil.config.validate import Config, MisfitError
 from hil.limits import Limits
 from hil.units import PositiveSeconds, PositiveVolts, format_quantity
@@ -87,6 +88,16 @@ class BenchSettings(Config):
     @property
     def resources(self) -> tuple[Resource, ...]:
         """The lines that opening the bench connects to, role by role; none where all is simulated here."""
+        return ()
+
+    @property
+    def typical(self) -> DeviceSheet | None:
+        """What the file says of the typical device; None where only the open bench can tell."""
+        return None
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What of the file is allowed and hard to believe; each begins with its key."""
         return ()
 
     @property

@@ -24,7 +24,7 @@ _IN_LINE = 4  # layers in a line of a legend
 
 
 def learning(run: Run) -> Figure | None:
-    """Loss and accuracy against samples, in training and on test images; the cosine where measured."""
+    """Loss and accuracy against samples, in training and on test samples; the cosine where measured."""
     training, evaluations = run.training, run.evaluations
     if not training.size and not evaluations.size:
         return None

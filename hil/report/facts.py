@@ -76,7 +76,7 @@ def key_figures(run: Run) -> dict[str, tuple[str, str]]:
     """Label to (figure, remark): what the run came to and what it took."""
     evaluations, training, cost = run.evaluations, run.training, run.cost
     last = evaluations if evaluations.size else training
-    remark = f"test, {evaluations['images'][-1]:,} images" if evaluations.size else "training window"
+    remark = f"test, {evaluations['images'][-1]:,} samples" if evaluations.size else "training window"
     figures = {"Accuracy": (ABSENT, ""), "Loss": (ABSENT, "")}
     if last.size:
         figures["Accuracy"] = f"{100 * last['accuracy'][-1]:.2f} %", remark

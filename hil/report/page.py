@@ -87,7 +87,7 @@ class _Page:
         self._page.add("<h2>Learning</h2>")
         caption = (
             "Loss and accuracy against training samples: mean over windows of samples, each "
-            "before it was learned, and over the test images."
+            "before it was learned, and over the test samples."
         )
         if np.isfinite(run.training["cosine"]).any():
             caption += (
@@ -95,7 +95,7 @@ class _Page:
             )
         self._page.figure(learning(run), caption, "No training window and no evaluation was recorded.")
         if not run.evaluations.size:
-            self._page.missing("The network was never evaluated on test images.")
+            self._page.missing("The network was never evaluated on test samples.")
 
     def _costs(self, run: Run) -> None:
         from hil.report.curves import cost_by_operation, cost_over_time
@@ -198,7 +198,7 @@ class _Page:
             "import hil\n\n"
             f"run = hil.open_run({run.path.name!r})\n"
             'run.training["loss"]      # windows of training\n'
-            "run.evaluations           # on test images\n"
+            "run.evaluations           # on test samples\n"
             "run.cost_history          # cost up to each window\n"
             'run.snapshot("final")     # array name to siemens [rows, cols]\n'
         )

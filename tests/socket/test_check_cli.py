@@ -38,7 +38,9 @@ pulser: {driver: keysight-33500, resource: PULSER, transport: {timeout: 1 s, qui
 matrix: {driver: keithley-700, resource: MATRIX, transport: {timeout: 1 s, quiet: 5 ms, retry: 10 ms}}
 buses: {smu: A, pulser: B, ground: C}
 arrays: {main: {rows: 0-8, cols: 9-15}}
-device: {preset: ideal, potentiate: &p {amplitude: 1 V, width: 1 us, gap: 1 us}, depress: *p}
+device:
+  potentiate: {amplitude: 1 V, width: 1 us, gap: 1 us}
+  depress: {amplitude: -1 V, width: 1 us, gap: 1 us}
 virtual:
   pulser: {settings: {model: 33522B}}
   matrix: {settings: {cards: {"1": 7174A, "2": 7174A}}}
@@ -207,16 +209,49 @@ def test_a_run_on_instruments_that_are_not_there_says_where_and_how_to_start_vir
 
 
 @pytest.mark.parametrize("words", [(), ("--json",)])
-def test_a_simulated_bench_has_nothing_to_check(words: tuple[str, ...]) -> None:
+def test_a_simulated_bench_has_no_instruments_to_check(words: tuple[str, ...]) -> None:
     Path("bench.yaml").write_text("driver: sim\n")
     shown = check("bench.yaml", *words).stdout
     if words:
         assert json.loads(shown)["instruments"] == []
     else:
-        assert shown == "bench.yaml: driver sim simulates its arrays here; there is nothing to check\n"
+        assert shown == "bench.yaml: driver sim simulates its arrays here; there is no instrument to check\n"
 
 
 def test_a_wrong_file_is_told_from_a_wrong_bench(board: Served) -> None:
     change("driver: line", "driver: line\nnames: x")
     result = check("bench.yaml", code=2)
     assert "bench.yaml:2: names: unknown key 'names'" in result.stderr
+
+
+@pytest.mark.parametrize("driver", ["sim", "line", "crosspoint"])
+def test_limits_that_forbid_the_benchs_own_pulses_or_reading_are_told_with_their_line(
+    driver: str, board: Served
+) -> None:
+    texts = {"sim": "driver: sim\n", "line": Path("bench.yaml").read_text(), "crosspoint": CROSSPOINT}
+    text = texts[driver]
+    limits = "{program: 0.9 V, read: 50 mV, shortest: 1 ns, longest: 50 ns}"
+    Path("bench.yaml").write_text(text + f"limits: {limits}\n")
+    line = 1 + text.count("\n")
+    shown = check("bench.yaml", code=4).stdout
+    where = f"bench.yaml:{line}: limits"
+    assert f"{where}.program: asked for 900 mV; the potentiating pulse of the typical device is 1 V" in shown
+    assert f"{where}.read: asked for 50 mV; the typical device is read at 100 mV" in shown
+    assert f"{where}.longest: asked for 50 ns; the depressing pulse of the typical device" in shown
+    assert "limits.shortest" not in shown
+    found = json.loads(check("bench.yaml", "--json", code=4).stdout)
+    assert len(found["problems"]) == 5
+    refused = CliRunner().invoke(app, ["train", "--bench", "bench.yaml"])
+    assert refused.exit_code != 0
+
+
+def test_pulses_of_one_polarity_are_warned_of_unless_the_preset_is_unipolar(board: Served) -> None:
+    pulses = "potentiate: {amplitude: 1 V, width: 1 us}, depress: {amplitude: 500 mV, width: 1 us}"
+    told = "warning: bench.yaml:6: device.depress: both pulses have one polarity (1 V and 500 mV): right for"
+    change("device: ideal", f"device: {{{pulses}}}")
+    assert told in check("bench.yaml").stdout
+    warned = json.loads(check("bench.yaml", "--json").stdout)["warnings"]
+    with setup.open_bench(setup.load_bench(Path("bench.yaml"))[0]) as opened:
+        assert list(opened.doubts) == warned
+    change("device: {", "device: {preset: GST_PCM, ")
+    assert json.loads(check("bench.yaml", "--json").stdout)["warnings"] == []

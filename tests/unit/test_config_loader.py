@@ -233,7 +233,7 @@ OK = "training: {epochs: 3}\n"
             "training: {epochs: 3, pause: 5}",
             "training.pause: 5 has no unit; write e.g. \"5 V\", or must be 'auto'",
         ),
-        (OK + "wait: 100", 'b.yaml:2: wait: 100 has no unit; write e.g. "100 ns"'),
+        (OK + "wait: 100", 'b.yaml:2: wait: 100 has no unit; write "100 s" if s is meant'),
         (OK + "wait: 5 V", "b.yaml:2: wait: 5 V is a voltage, a time is needed"),
         (OK + "wait: true", "b.yaml:2: wait: asked for true; must be a number with a unit"),
         (

@@ -71,7 +71,11 @@ def test_scaling_by_a_prefix_does_not_round_twice(mantissa: str):
 @pytest.mark.parametrize(
     ("text", "unit", "words"),
     [
-        ("100", "s", '100 has no unit; write e.g. "100 ns"'),
+        ("100", "s", '100 has no unit; write "100 s" if s is meant, else e.g. "100 ns"'),
+        ("0.001", "s", 'write "1 ms" if s is meant, else e.g. "0.001 ns"'),
+        ("1e-6", "A", 'write "1 uA" if A is meant, else e.g. "1e-6 uA"'),
+        ("1e999", "s", '1e999 has no unit; write e.g. "1e999 ns"'),
+        ("5", "V", '5 has no unit; write e.g. "5 V"'),
         ("5 V", "s", "5 V is a voltage, a time is needed"),
         ("5 mS", "s", "5 mS is a conductance, a time is needed (s is the second, S the siemens)"),
         ("10 kohm", "S", '10 kohm is a resistance, a conductance is needed; that is "100 uS"'),
@@ -144,7 +148,7 @@ def test_python_values_that_are_no_finite_number_are_refused(value: object):
 @pytest.mark.parametrize(
     ("written", "words"),
     [
-        ("100", '100 has no unit; write e.g. "100 ns"'),
+        ("100", '100 has no unit; write "100 s" if s is meant, else e.g. "100 ns"'),
         ("true", "must be a number with a unit"),
         ("[1]", "must be a number with a unit"),
         ("0", "0 has no"),

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from drivers.sim.virtual.grid import PulseLoad
 from drivers.sim.virtual.scpi import Call, Handler
 from drivers.sim.virtual.scpi_pulser import INFINITE, Limits, VirtualPulser, VirtualPulserSettings
 
@@ -47,6 +48,9 @@ class Keysight33500(VirtualPulser):
     most_cycles: ClassVar = 1e8
     source: ClassVar = "BUS"
     clips: ClassVar = True
+
+    def __init__(self, settings: Virtual33500Settings, *loads: PulseLoad) -> None:
+        super().__init__(settings, *loads)  # its annotation is what bench files are held against
 
     def printed(self, value: float) -> str:
         """As +3.000000000000000E-01; infinity as +9.9E+37."""

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from drivers.sim.virtual.grid import PulseLoad
 from drivers.sim.virtual.scpi import Handler
 from drivers.sim.virtual.scpi_pulser import Channel, Limits, VirtualPulser, VirtualPulserSettings
 
@@ -30,6 +31,9 @@ class Keysight81150(VirtualPulser):
     }
     most_cycles: ClassVar = 1e6
     source: ClassVar = "MAN"
+
+    def __init__(self, settings: Virtual81150Settings, *loads: PulseLoad) -> None:
+        super().__init__(settings, *loads)  # its annotation is what bench files are held against
 
     def printed(self, value: float) -> str:
         """As 1.000000E-06."""

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from drivers.sim.virtual.grid import PulseLoad
 from drivers.sim.virtual.scpi import Handler
 from drivers.sim.virtual.scpi_pulser import Limits, VirtualPulser, VirtualPulserSettings
 
@@ -52,6 +53,9 @@ class TektronixAfg(VirtualPulser):
     }
     most_cycles: ClassVar = 1e6
     source: ClassVar = "EXT"
+
+    def __init__(self, settings: VirtualAfgSettings, *loads: PulseLoad) -> None:
+        super().__init__(settings, *loads)  # its annotation is what bench files are held against
 
     def printed(self, value: float) -> str:
         """As 1.000000000E-06."""
