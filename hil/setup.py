@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,6 @@ from typing import Any, cast
 import numpy as np
 
 from hil import builtin, plugins
-from hil.bench import ArrayInfo
 from hil.config.bench import BenchSettings
 from hil.config.experiment import Experiment, experiment_model
 from hil.config.kinds import OF_EXPERIMENTS
@@ -21,7 +20,6 @@ from hil.config.verify import Verify
 from hil.config.yaml import Document, describe, load_yaml
 from hil.data import Dataset, load_dataset
 from hil.errors import ConfigError, DataError
-from hil.faults import Faults
 from hil.fits import forbidden
 from hil.limits import LimitedBench
 from hil.network import Layer, Loss, MatrixSize, Network, Neurons, Tile, place, wanted_arrays
@@ -169,8 +167,7 @@ def build_network(experiment: Experiment, data: Dataset, bench: LimitedBench) ->
         size = shape.matrix
         sheet = bench.arrays[blocks[0].region.array].device
         scale = scale_s(sheet, layer.w_max, settings.weights)
-        faults = _faults(blocks, bench.arrays)
-        tile = Tile(size.name, size.n_in, size.n_out, blocks, scale, sheet, bounded_inputs, faults=faults)
+        tile = Tile(size.name, size.n_in, size.n_out, blocks, scale, sheet, bounded_inputs)
         spread = settings.neurons
         neurons = Neurons.drawn(
             size.n_out, spread.gain_spread, spread.offset_spread, rng, spread.backward_spread
@@ -251,12 +248,6 @@ def _place(
 ) -> tuple[tuple[Block, ...], ...]:
     with _placed_in(experiment, "network", "layers"):
         return place(sizes, bench.arrays, experiment.network.weights)
-
-
-def _faults(blocks: Sequence[Block], arrays: Mapping[str, ArrayInfo]) -> dict[str, Faults]:
-    """What is known of faulty devices on the arrays of a tile."""
-    names = dict.fromkeys(block.region.array for block in blocks)
-    return {name: found for name in names if (found := arrays[name].faults) is not None}
 
 
 def _check_limits(settings: BenchSettings, bench: LimitedBench) -> None:
