@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.sim.curve import NL_LIMIT, first_step, shape_of_label, shapes_of_labels
+from drivers.sim.forming import Unformed
 from drivers.sim.settings import ExponentialDevice, FaultSettings, PulseSettings, ReadSettings, TableDevice
 from drivers.sim.state import Devices, TableDevices
 from drivers.sim.tables import step_table
@@ -34,8 +35,13 @@ def deal(
         The spread is too wide for the range, or a fault is placed outside the array.
     """
     if isinstance(device, TableDevice):
-        return _deal_table(device, shape, rng)
-    return _deal_exponential(device, shape, rng)
+        devices, faulty = _deal_table(device, shape, rng)
+    else:
+        devices, faulty = _deal_exponential(device, shape, rng)
+    if device.forming is not None:
+        short_s = 1 / device.faults.short_resistance
+        devices.unformed = Unformed(device.forming, short_s, devices, faulty, rng)
+    return devices, faulty
 
 
 def sheet(device: ExponentialDevice | TableDevice, reading: ReadSettings) -> DeviceSheet:

@@ -143,6 +143,8 @@ def program(array: SimArray, op: Program, physics: Physics, now_s: float, key: i
     up, down, shots = op.potentiate, op.depress, count_shots(op.pulses, op.region.cols.size)
     factors = physics.response.factors(up, down)
     done = array.pulse(op.region, op.pulses, now_s, key, factors)
+    if array.devices.unformed is not None:
+        array.devices.unformed.form(array.devices, op)
     if physics.disturbs:
         trains = grouped(np.maximum(op.counts, 0)), grouped(np.maximum(-op.counts, 0))
         array.disturb(op.region, *trains, factors)

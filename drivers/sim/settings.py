@@ -142,6 +142,21 @@ class FaultSettings(Config):
         )
 
 
+class FormingSettings(Config):
+    """Devices that come unformed: until a pulse forms one, it hardly conducts and nothing moves it."""
+
+    amplitude: PositiveVolts = Field(
+        description="magnitude of the potentiating pulse that forms the typical device"
+    )
+    spread: Spread = Field(
+        default=0.1, description="its relative standard deviation from device to device (log-normal)"
+    )
+    conductance: Spread = Field(default=0.01, description="of an unformed device, in units of its g_min")
+    broken_above: Annotated[float, Gt(1)] = Field(
+        default=1.5, description="a pulse of so many times its own forming voltage shorts a device for good"
+    )
+
+
 class _Device(Config):
     preset: str | None = Field(
         default=None, description="name of the preset whose values stand where none is given here"
@@ -155,6 +170,9 @@ class _Device(Config):
         default="mid", description="state of each device at the start, in its own range"
     )
     faults: FaultSettings = Field(default=FaultSettings(), description="devices that do not work")
+    forming: FormingSettings | None = Field(
+        default=None, description="devices that come unformed; none: they are formed"
+    )
 
 
 class ExponentialDevice(_Device):

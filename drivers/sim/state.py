@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from drivers.sim.forming import Unformed
 from hil.errors import ConfigError
 
 
@@ -85,6 +86,8 @@ class Devices:
     c2c_down: float = 0.0
     packed: NDArray[np.float32] = field(init=False, repr=False)
     """All six, copied: [rows, 6, cols] in the order of the fields, which are views of it."""
+    unformed: Unformed | None = field(default=None, init=False, repr=False)
+    """Devices that wait to be formed, beside what kernels see; None: all are."""
 
     def __post_init__(self) -> None:
         _require_devices(self)
@@ -130,6 +133,8 @@ class TableDevices:
     down: NDArray[np.float32]
     grid_lo: NDArray[np.float32]
     grid_hi: NDArray[np.float32]
+    unformed: Unformed | None = field(default=None, init=False, repr=False)
+    """As in :class:`Devices`."""
 
     def __post_init__(self) -> None:
         _require_devices(self)
