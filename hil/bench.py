@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hil.errors import ConfigError
+from hil.faults import Faults
 from hil.schedule import MAX_COUNT, Answer, NudgeKind, Pulse, Schedule
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class ArrayInfo:
     """One array of a bench: its size, its typical device, and what the bench can do with it natively.
 
     ``emulated`` names the operations ("multiply", "transpose", "nudge", …) that are put together from simpler
-    ones.
+    ones. ``faults``: devices that are known not to work, by a calibration record; a driver knows none.
     """
 
     name: str
@@ -113,6 +114,7 @@ class ArrayInfo:
     transpose: bool = True
     nudges: frozenset[NudgeKind] = frozenset()
     emulated: frozenset[str] = frozenset()
+    faults: Faults | None = None
 
     @property
     def shape(self) -> tuple[int, int]:

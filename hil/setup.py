@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 
 from hil import builtin, plugins
+from hil.bench import ArrayInfo
 from hil.config.bench import BenchSettings
 from hil.config.experiment import Experiment, experiment_model
 from hil.config.kinds import OF_EXPERIMENTS
@@ -20,6 +21,7 @@ from hil.config.verify import Verify
 from hil.config.yaml import Document, describe, load_yaml
 from hil.data import Dataset, load_dataset
 from hil.errors import ConfigError, DataError
+from hil.faults import Faults
 from hil.fits import forbidden
 from hil.limits import LimitedBench
 from hil.network import Layer, Loss, MatrixSize, Network, Neurons, Tile, place, wanted_arrays
@@ -30,6 +32,8 @@ from hil.shapes import layer_shapes
 from hil.training.weights import Holds, load_weights
 from hil.units import format_quantity
 
+Opens: TypeAlias = Callable[[BenchSettings, dict[str, tuple[int, int]], int], OpenedBench]
+"""`open_bench`, or another way to a bench: settings, sizes that it may have, seed."""
 _PURPOSE_NEURONS = 4
 
 
@@ -167,7 +171,8 @@ def build_network(experiment: Experiment, data: Dataset, bench: LimitedBench) ->
         size = shape.matrix
         sheet = bench.arrays[blocks[0].region.array].device
         scale = scale_s(sheet, layer.w_max, settings.weights)
-        tile = Tile(size.name, size.n_in, size.n_out, blocks, scale, sheet, bounded_inputs)
+        faults = _faults(blocks, bench.arrays)
+        tile = Tile(size.name, size.n_in, size.n_out, blocks, scale, sheet, bounded_inputs, faults=faults)
         spread = settings.neurons
         neurons = Neurons.drawn(
             size.n_out, spread.gain_spread, spread.offset_spread, rng, spread.backward_spread
@@ -177,7 +182,9 @@ def build_network(experiment: Experiment, data: Dataset, bench: LimitedBench) ->
     return Network(tuple(layers), Loss(settings.loss, settings.layers[-1].activation))
 
 
-def bench_for(experiment: Experiment, data: Dataset, settings: BenchSettings) -> OpenedBench:
+def bench_for(
+    experiment: Experiment, data: Dataset, settings: BenchSettings, opens: Opens = open_bench
+) -> OpenedBench:
     """Open the bench of an experiment, its simulated arrays sized to the network unless the bench file says
     otherwise; it is closed again if it cannot take the experiment.
 
@@ -189,7 +196,7 @@ def bench_for(experiment: Experiment, data: Dataset, settings: BenchSettings) ->
     """
     sizes = matrices(experiment, data)
     _check_weights(experiment, sizes)
-    opened = open_bench(settings, wanted_arrays(sizes, experiment.network.weights), experiment.seed)
+    opened = opens(settings, wanted_arrays(sizes, experiment.network.weights), experiment.seed)
     try:
         _place(experiment, sizes, opened)
         _check_limits(settings, opened)
@@ -248,6 +255,12 @@ def _place(
 ) -> tuple[tuple[Block, ...], ...]:
     with _placed_in(experiment, "network", "layers"):
         return place(sizes, bench.arrays, experiment.network.weights)
+
+
+def _faults(blocks: Sequence[Block], arrays: Mapping[str, ArrayInfo]) -> dict[str, Faults]:
+    """What is known of faulty devices on the arrays of a tile."""
+    names = dict.fromkeys(block.region.array for block in blocks)
+    return {name: found for name in names if (found := arrays[name].faults) is not None}
 
 
 def _check_limits(settings: BenchSettings, bench: LimitedBench) -> None:

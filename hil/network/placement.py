@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from hil.bench import ArrayInfo
 from hil.errors import ConfigError
-from hil.network.tile import Block, Side, Weights
+from hil.network.avoid import avoid
+from hil.network.block import Block, Side, Weights
 from hil.schedule import Region
 
 _ARRAYS_NAMED = 6
@@ -84,7 +85,8 @@ def place(
     """Blocks of each matrix, in order: whole where it fits, else cut to the largest array.
 
     The plus and minus columns of a block lie side by side, with "split-pair" on two arrays; with "reference"
-    one column follows the plus columns of each block.
+    one column follows the plus columns of each block. Where an array's faulty devices are known, its spare
+    lines are used to keep out of their way (:func:`hil.network.avoid.avoid`).
 
     Raises
     ------
@@ -104,7 +106,7 @@ def place(
         if blocks is None:
             raise ConfigError(_no_room(matrices[: number + 1], list(arrays.values()), free, weights))
         placed.append(blocks)
-    return tuple(placed)
+    return avoid(placed, arrays)
 
 
 def _place_one(matrix: MatrixSize, floors: Sequence[_Floor], weights: Weights) -> tuple[Block, ...] | None:

@@ -7,81 +7,36 @@ minus device is a weight's own (a differential pair) or a reference that all wei
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hil.bench import DeviceSheet
 from hil.errors import BenchError
+from hil.faults import Faults
+from hil.network.block import Block, Side, Weights
 from hil.network.kernels import active, difference, peaks, signed_pair, signed_reference
+from hil.network.spare import spared, without
 from hil.plan import Plan
-from hil.schedule import Counts, Index, Multiply, MultiplyAnswer, Program, Pulses, Read, ReadAnswer, Region
+from hil.schedule import (
+    Counts,
+    Index,
+    Multiply,
+    MultiplyAnswer,
+    Program,
+    Pulses,
+    Read,
+    ReadAnswer,
+    Region,
+)
 
 F32: TypeAlias = NDArray[np.float32]
 S = TypeVar("S", bound=np.generic)
 _NO_MATRIX = np.zeros((0, 0), np.float32)
 _ZERO, _ONE = np.zeros((1, 1), np.float32), np.ones((1, 1), np.float32)
-Side: TypeAlias = Literal["pair", "plus", "minus", "reference"]
-Weights: TypeAlias = Literal["pair", "split-pair", "reference"]
-"""How weights are held: each by a pair of devices side by side, by a pair on two arrays, or by one device
-against a reference that a column shares.
-"""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Block:
-    """A rectangle of a weight matrix on one array.
-
-    ``region``'s rows are the inputs ``first_in`` and on; its columns the outputs ``first_out`` and on: all
-    plus columns, then all minus columns (side "pair"), only one of the two kinds (side "plus" or "minus"), or
-    all plus columns and then one that all of them are measured against (side "reference").
-    """
-
-    region: Region
-    first_in: int
-    first_out: int
-    side: Side = "pair"
-    trained: Region = field(init=False)
-    """The devices that training pulses: all but a reference."""
-
-    def __post_init__(self) -> None:
-        region = self.region
-        if self.side == "reference":
-            region = Region(region.array, region.rows, region.cols[:-1])
-        object.__setattr__(self, "trained", region)
-
-    @property
-    def plus(self) -> bool:
-        """Whether it holds the plus devices of its weights."""
-        return self.side != "minus"
-
-    @property
-    def minus(self) -> bool:
-        """Whether it holds minus devices of its weights."""
-        return self.side in ("pair", "minus")
-
-    @property
-    def n_in(self) -> int:
-        """Number of inputs."""
-        return self.region.rows.size
-
-    @property
-    def n_out(self) -> int:
-        """Number of outputs."""
-        return self.trained.cols.size // 2 if self.side == "pair" else self.trained.cols.size
-
-    @property
-    def inputs(self) -> slice:
-        """Which inputs of the tile."""
-        return slice(self.first_in, self.first_in + self.n_in)
-
-    @property
-    def outputs(self) -> slice:
-        """Which outputs of the tile."""
-        return slice(self.first_out, self.first_out + self.n_out)
 
 
 @dataclass(slots=True, eq=False)
@@ -96,7 +51,8 @@ class Signal:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TileReading:
-    """Conductances of a tile, float32 siemens [in, out] each; NaN where a reading was only a bound.
+    """Conductances of a tile, float32 siemens [in, out] each; NaN where a reading was only a bound, or the
+    device is known not to work.
 
     ``minus`` of a reference stands in every column that is measured against it.
     """
@@ -159,6 +115,9 @@ class Tile:
     bounded_inputs
         Inputs never exceed 1 in magnitude; otherwise each vector is scaled to the read voltage by its own
         maximum.
+    faults
+        By array: devices known not to work. The tile pulses none of them and reads them as not known, so that
+        no rule has to ask.
     """
 
     name: str
@@ -168,6 +127,7 @@ class Tile:
     scale_s: float
     sheet: DeviceSheet
     bounded_inputs: bool = True
+    faults: Mapping[str, Faults] = field(default_factory=dict[str, Faults], kw_only=True)
 
     @property
     def paired(self) -> bool:
@@ -226,23 +186,26 @@ class Tile:
 
     def read(self, rows: Index | None = None) -> Plan[TileReading]:
         """Every conductance of some inputs (int64 [k], rising; None: of all), by single readings at the read
-        voltage; NaN for other inputs.
+        voltage; NaN for other inputs, and for devices known not to work.
         """
-        parts = [(block, None, block.inputs) for block in self.blocks]
+        parts: list[tuple[Block, Region, slice | Index]] = [(b, b.region, b.inputs) for b in self.blocks]
         if rows is not None:
-            parts = [(block, at, at) for block in self.blocks if (at := _inside(rows, block)).size]
+            inside = [(block, at) for block in self.blocks if (at := _inside(rows, block)).size]
+            parts = [(block, block.region.with_rows(at - block.first_in), at) for block, at in inside]
         execution = yield tuple(
-            Read(
-                block.region if at is None else block.region.with_rows(at - block.first_in),
-                self.sheet.read_voltage_v,
-                self.sheet.integration_s,
-            )
-            for block, at, _ in parts
+            Read(region, self.sheet.read_voltage_v, self.sheet.integration_s) for _, region, _ in parts
         )
+        return self.assembled(
+            (block, inputs, without(self.faults, region, read_answer(answer).siemens, np.nan))
+            for (block, region, inputs), answer in zip(parts, execution.answers, strict=True)
+        )
+
+    def assembled(self, parts: Iterable[tuple[Block, slice | Index, NDArray[Any]]]) -> TileReading:
+        """Values of blocks as their regions have them, for some inputs each; NaN elsewhere."""
         plus = np.full((self.n_in, self.n_out), np.nan, np.float32)
         minus = plus.copy()
-        for (block, _, inputs), answer in zip(parts, execution.answers, strict=True):
-            siemens, m = read_answer(answer).siemens, block.n_out
+        for block, inputs, siemens in parts:
+            m = block.n_out
             if block.plus:
                 plus[inputs, block.outputs] = siemens[:, :m]
             if block.side != "plus":
@@ -264,11 +227,12 @@ class Tile:
     def program(self, plus: Counts, minus: Counts) -> tuple[Program, ...]:
         """Operations that give every device its pulses; ``plus`` and ``minus`` int16 [in, out].
 
-        A reference gets what ``minus`` says of the first of its outputs.
+        A reference gets what ``minus`` says of the first of its outputs; a device that does not work nothing.
         """
+        laid_out = ((b, without(self.faults, b.region, counts)) for b, counts in self.laid_out(plus, minus))
         return tuple(
             Program(block.region, counts, self.sheet.potentiate, self.sheet.depress)
-            for block, counts in self.laid_out(plus, minus)
+            for block, counts in laid_out
             if counts.any()
         )
 
@@ -285,8 +249,18 @@ class Tile:
             yield block, np.concatenate(parts, axis=1)
 
     def pulse(self, region: Region, pulses: Pulses) -> Program:
-        """One operation on rows of one block's trained devices, as :meth:`active` names them."""
+        """One operation on rows of one block's trained devices, as :meth:`active` names them; devices that do
+        not work are left out.
+        """
+        if self.faults:
+            pulses = spared(self.faults, region, pulses)
         return Program.of(region, pulses, self.sheet.potentiate, self.sheet.depress)
+
+    def spare(self, region: Region, values: NDArray[S]) -> NDArray[S]:
+        """Values of a region's devices, row by row and of any shape, with 0 for those that do not work."""
+        if not self.faults:
+            return values
+        return without(self.faults, region, values.reshape(region.shape)).reshape(values.shape)
 
     def active(self, wanted: Wanted) -> Iterator[tuple[Block, Index, Region]]:
         """The blocks that a wanted change touches, each with its active inputs (positions in the tile, int64

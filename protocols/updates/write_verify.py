@@ -69,10 +69,10 @@ class WriteVerify(Verify):
         """Add the change to what is owed, and write what is due in a closed loop."""
         places: list[tuple[Index, slice, slice]] = []
         aims: list[Aim] = []
-        for block, inputs, _ in tile.active(wanted):
+        for block, inputs, region in tile.active(wanted):
             sides = slice(0 if block.plus else 1, 2 if block.minus else 1)
             owed = state.owed_s[inputs, sides, block.outputs]
-            owed += _rises(tile, block, inputs, wanted)
+            owed += tile.spare(region, _rises(tile, block, inputs, wanted))
             state.owed_s[inputs, sides, block.outputs] = owed
             due = np.abs(owed) >= state.due_s[inputs, sides, block.outputs]
             rows = np.flatnonzero(due.any(axis=(1, 2)))
