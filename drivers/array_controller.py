@@ -100,6 +100,11 @@ class ArrayController:
         self._boot, self._seq = state.boot, state.seq
         self._link.errors()  # an earlier host's; they are in the wire log
 
+    def recover(self) -> None:
+        """Bring a line back that was lost; IdentityError when another board answers than the one named."""
+        if self.session.state != "open":
+            self._link.recover()
+
     def identify(self) -> Identity:
         """Ask who is there; IdentityError when it is not the board that is named."""
         return self._link.retried(self._link.identify)

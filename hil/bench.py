@@ -234,6 +234,23 @@ class Bench(Protocol):
         ...
 
 
+@runtime_checkable
+class Returning(Protocol):
+    """A bench whose instruments can be lost and come back while it is open."""
+
+    def come_back(self) -> None:
+        """Reach every instrument again and make it safe; what the arrays hold is unknown afterwards.
+
+        Raises
+        ------
+        IdentityError
+            Another instrument answers than before.
+        BenchError
+            One does not answer, or could not be verified to be safe.
+        """
+        ...
+
+
 @dataclass(slots=True)
 class CostMeter:
     """Adds up costs by kind of operation ("Read", "Multiply", "Multiply transposed", "Program", "Nudge",

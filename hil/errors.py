@@ -63,6 +63,13 @@ class DisconnectedError(BenchError):
     """
 
 
+class BrokenOffError(BenchError):
+    """Raised inside plans alone: a schedule broke off, some of it may have been done, and the bench is back.
+
+    A plan that lets it pass ends with the error behind it.
+    """
+
+
 class InUseError(DisconnectedError):
     """Another process or another host has the instrument. Nothing was sent to it."""
 

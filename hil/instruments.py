@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from hil.errors import ScheduleError
+from hil.errors import IdentityError, ScheduleError
 from hil.region import Floats
 from hil.schedule import Pulse
 
@@ -31,6 +31,12 @@ class Identity:
 
     def __str__(self) -> str:
         return f"{self.maker} {self.model}, serial {self.serial}, firmware {self.firmware} ({self.language})"
+
+
+def check_same(role: str, before: str, now: Identity) -> None:
+    """Raise IdentityError unless the instrument that answers now is the one that answered before."""
+    if str(now) != before:
+        raise IdentityError(f"{role}: {now} answers; it was {before}; nothing was output")
 
 
 @runtime_checkable

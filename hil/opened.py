@@ -9,7 +9,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hil.bench import Bench
+from hil.bench import Bench, Returning
 from hil.config.bench import BenchSettings, Resource
 from hil.config.validate import Config
 from hil.errors import BenchError, DisconnectedError, IdentityError, InUseError, TimeoutError_
@@ -31,7 +31,14 @@ class OpenedBench(LimitedBench):
         super().__init__(bench, settings.limits.limits(), where=settings.where_limit)
         self._locks = locks
         self.doubts = tuple(placed(settings, doubt) for doubt in settings.doubts)
+        self.reconnect_s = settings.reconnect
         self._wire: WireLog | None = bench.wire if isinstance(bench, Talking) else None
+
+    def come_back(self) -> None:
+        """As :class:`hil.bench.Returning`; BenchError from a bench that is not."""
+        if not isinstance(self._bench, Returning):
+            raise BenchError(f"{type(self._bench).__name__}: its instruments cannot be reached again")
+        self._bench.come_back()
 
     def record_in(self, folder: Path) -> None:
         """Keep all messages to and from instruments in a run's folder, those since opening too."""

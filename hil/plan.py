@@ -6,11 +6,11 @@ Plans compose with ``yield from``, are tested without any bench by sending answe
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from typing import Protocol, TypeAlias, TypeVar
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from hil.bench import Bench, Execution
-from hil.errors import BenchError
+from hil.errors import BenchError, BrokenOffError
 from hil.interrupt import unwrapped_interrupts
 from hil.schedule import Schedule, merge
 
@@ -35,8 +35,17 @@ class Recorder(Protocol):
         ...
 
 
-def run(plan: Plan[T], bench: Bench, record: Recorder | None = None) -> T:
+def run(
+    plan: Plan[T],
+    bench: Bench,
+    record: Recorder | None = None,
+    revive: Callable[[BenchError], bool] = lambda error: False,
+) -> T:
     """Drive a plan on a bench to its end and return its result. The only loop that touches a bench.
+
+    ``revive`` is asked after an error of the bench, which is safe by then: if it says True the bench can be
+    worked with again, and the plan is told by BrokenOffError. Nothing is sent twice: a plan that goes on does
+    so from what the devices hold.
 
     Whatever ends it, Ctrl-C included, the bench is made safe before the result or the error travels on, and
     the plan is closed so that its own ``finally`` clauses run.
@@ -52,13 +61,30 @@ def run(plan: Plan[T], bench: Bench, record: Recorder | None = None) -> T:
         try:
             schedule = next(plan)
             while True:
-                execution = _execute(schedule, bench, record, durable=durable)
-                schedule = plan.send(execution)
+                try:
+                    execution = _execute(schedule, bench, record, durable=durable)
+                except BenchError as error:
+                    schedule = _go_on(plan, error, revive)
+                else:
+                    schedule = plan.send(execution)
         except StopIteration as stop:
             return stop.value
         finally:
             bench.make_safe()
             plan.close()
+
+
+def _go_on(plan: Plan[Any], error: BenchError, revive: Callable[[BenchError], bool]) -> Schedule:
+    """What a plan wants after a schedule of it broke off and the bench came back; else the error goes on."""
+    if not revive(error):
+        raise error
+    broken = BrokenOffError(f"a schedule broke off: {error}")
+    try:
+        return plan.throw(broken)
+    except BrokenOffError as untaken:
+        if untaken is broken:
+            raise error from None
+        raise
 
 
 def _execute(schedule: Schedule, bench: Bench, record: Recorder | None, *, durable: bool) -> Execution:

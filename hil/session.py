@@ -20,6 +20,7 @@ from hil.errors import ConfigError, LimitError, ScheduleError
 from hil.limits import LimitedBench
 from hil.network import Network
 from hil.opened import OpenedBench
+from hil.pause import Pause
 from hil.plan import run
 from hil.store import Run, RunWriter, open_run
 from hil.training.contracts import Demanding
@@ -147,7 +148,8 @@ def execute(
         try:
             for doubt in prepared.bench.doubts:
                 journal.event("warning", doubt)
-            outcome = run(train(prepared.training, journal, stop, at), prepared.bench, writer)
+            pause = Pause(prepared.bench, prepared.bench.reconnect_s, at.__str__, journal.event, stop)
+            outcome = run(train(prepared.training, journal, stop, at), prepared.bench, writer, pause)
             status = "stopped" if outcome.reason == "stopped" else "finished"
             if prepared.bench.lost_record:
                 writer.event("warning", prepared.bench.lost_record)

@@ -19,7 +19,7 @@ from drivers.crosspoint.ledger import Ledger
 from drivers.crosspoint.probe import Probe
 from hil.bench import ArrayInfo, Cost, Execution
 from hil.errors import BenchError, LimitError, ScheduleError
-from hil.instruments import Identity
+from hil.instruments import Identity, check_same
 from hil.region import Index, Region
 from hil.schedule import (
     Answer,
@@ -154,6 +154,23 @@ class CrosspointBench:
     def make_safe(self) -> None:
         """Outputs at 0 V and off, then all relays open. Never raises; may be called twice."""
         self._make_safe()
+
+    def come_back(self) -> None:
+        """Attach every instrument anew, hold it against who it was, and make all safe.
+
+        Raises
+        ------
+        IdentityError
+            Another one answers than before.
+        BenchError
+            One does not answer, or could not be verified to be safe.
+        """
+        for role, instrument in self.probe.instruments.items():
+            instrument.attach()
+            check_same(role, self._identity[role], instrument.identify())
+        problems = self._make_safe()
+        if problems:
+            raise BenchError("; ".join(dict.fromkeys(problems)))
 
     def close(self) -> None:
         """Make safe and let go of the instruments."""

@@ -10,7 +10,7 @@ import numpy as np
 from drivers.crosspoint.settings import BusSettings, CrosspointReadSettings
 from hil.bench import Cost
 from hil.errors import ComplianceError, ScheduleError
-from hil.instruments import Crosspoint, Pulser, Smu, Sourcing, SwitchMatrix
+from hil.instruments import Crosspoint, Instrument, Pulser, Smu, Sourcing, SwitchMatrix
 from hil.region import Floats
 from hil.schedule import Pulse
 
@@ -51,6 +51,11 @@ class Probe:
     reading: CrosspointReadSettings
     exchanges: Callable[[], int]
     _done: Tally = field(default=Tally(), init=False)
+
+    @property
+    def instruments(self) -> dict[str, Instrument]:
+        """By role, sources first."""
+        return {"smu": self.smu, "pulser": self.pulser, "matrix": self.matrix}
 
     @property
     def read_v(self) -> float:
@@ -118,8 +123,7 @@ class Probe:
 
     def make_safe(self) -> tuple[str, ...]:
         """Sources off first, so that relays open cold; what could not be verified."""
-        instruments = (self.smu, self.pulser, self.matrix)
-        return tuple(problem for instrument in instruments for problem in instrument.make_safe())
+        return tuple(problem for each in self.instruments.values() for problem in each.make_safe())
 
     def _sourcing(self, integration_s: float) -> Sourcing:
         return Sourcing(self.reading.compliance, integration_s, self.reading.settle)

@@ -24,7 +24,7 @@ from drivers.transport.session import Session, open_session
 from drivers.wiring import channel_list
 from hil.bench import ArrayInfo, Cost, Execution
 from hil.errors import BenchError, ConfigError, ScheduleError
-from hil.instruments import Identity
+from hil.instruments import Identity, check_same
 from hil.region import Index, Region
 from hil.schedule import (
     Answer,
@@ -104,6 +104,7 @@ class LineBench:
 
     def __init__(self, settings: LineBenchSettings, controller: ArrayController, identity: Identity) -> None:
         self.controller = controller
+        self._settings = settings
         self._identity = {"controller": str(identity)}
         self._wired = wired_arrays(settings, controller.limits)
         self._infos = MappingProxyType({name: wired.info for name, wired in self._wired.items()})
@@ -158,6 +159,24 @@ class LineBench:
     def make_safe(self) -> None:
         """All outputs at 0 V. Never raises; may be called twice."""
         self.controller.make_safe()
+
+    def come_back(self) -> None:
+        """Attach the board anew, hold it against who it was, load its limits again, and make it safe.
+
+        Raises
+        ------
+        IdentityError
+            Another board answers than before.
+        BenchError
+            None does, or it could not be verified to be safe.
+        """
+        self.controller.recover()
+        check_same("controller", self._identity["controller"], self.controller.identify())
+        problems = self.controller.make_safe()
+        if problems:
+            raise BenchError("; ".join(problems))
+        self.controller.attach()
+        _load_limits(self.controller, self._settings)
 
     def close(self) -> None:
         """Make safe and let go of the board."""

@@ -5,14 +5,15 @@ A driver's settings extend :class:`BenchSettings`; see ``hil.plugins.Driver``.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Self
+from typing import Annotated, NamedTuple, Self
 
+from annotated_types import Ge
 from pydantic import Field, model_validator
 
 from hil.bench import DeviceSheet
 from hil.config.validate import Config, MisfitError
 from hil.limits import Limits
-from hil.units import PositiveSeconds, PositiveVolts, format_quantity
+from hil.units import PositiveSeconds, PositiveVolts, Seconds, format_quantity
 
 
 class LimitSettings(Config):
@@ -83,6 +84,12 @@ class BenchSettings(Config):
     )
     limits: LimitSettings = Field(
         default=LimitSettings(), description="The most that may be asked of this bench."
+    )
+    reconnect: Annotated[Seconds, Ge(0)] = Field(
+        default=300.0,
+        description=(
+            "How long a training run pauses, outputs off, for instruments whose line was lost; 0: it ends."
+        ),
     )
 
     @property

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
 from hil.chance import derive_key
 from hil.config.experiment import InitialSettings, TrainingSettings
 from hil.data import Dataset, batches
-from hil.network import Network, Wanted
+from hil.errors import BrokenOffError
+from hil.network import Network, Tile, Wanted
 from hil.network.tile import F32, read_answer
 from hil.plan import Plan, together
 from hil.schedule import Read, Schedule
@@ -24,6 +25,7 @@ from hil.training.update_noise import NoiseMeter
 from hil.training.weights import Holds, load_weights
 
 Reason: TypeAlias = Literal["finished", "early-stop", "target", "stopped"]
+T = TypeVar("T")
 
 _FEW = 0.01
 """Part of a layer's devices that may miss their initial weights without a warning."""
@@ -98,8 +100,7 @@ def train(
         course.remark()
     else:
         outcome = Outcome("stopped", steps=0, samples=0, epochs=0, evaluation=None)
-    at.doing, at.number = "reading the arrays at the end", 0
-    yield from _snapshot("final", outcome.steps, training.network, journal)
+    yield from course.end()
     journal.event("end", f"{outcome.reason} after {outcome.samples:,} samples")
     return outcome
 
@@ -159,17 +160,31 @@ class _Course:
         rng = np.random.default_rng([t.seed, _PURPOSE_WEIGHTS])
         for layer, weights in zip(t.network.layers, self._wanted(rng), strict=False):
             self._at.doing, self._at.number = f"initial weights of {layer.tile.name}, round", 1
-            written = yield from write(layer.tile, weights, t.initial, self._round_is_over)
+            written = yield from self._written(layer.tile, weights)
             if self._stop():
                 return False
             self._tell(layer.tile.name, written)
         self._at.doing, self._at.number = "reading the arrays before the first step", 0
-        yield from _snapshot("initial", 0, t.network, self._journal)
+        yield from self._resumed(lambda: self._snapshot("initial"))
         seeds = [int(derive_key(t.seed, _PURPOSE_UPDATE, number)) for number in range(len(t.network.layers))]
-        self._states = yield from together(
-            [t.update.start(layer.tile, seed) for layer, seed in zip(t.network.layers, seeds, strict=True)]
+        self._states = yield from self._resumed(
+            lambda: together(
+                [
+                    t.update.start(layer.tile, seed)
+                    for layer, seed in zip(t.network.layers, seeds, strict=True)
+                ]
+            )
         )
         return True
+
+    def _written(self, tile: Tile, weights: F32) -> Plan[Written]:
+        """Initial weights; what is read before it is pulsed can be begun anew after a lost line."""
+        t = self._t
+
+        def writing() -> Plan[Written]:
+            return write(tile, weights, t.initial, self._round_is_over)
+
+        return (yield from (writing() if t.initial.unread else self._resumed(writing)))
 
     def _wanted(self, rng: np.random.Generator) -> Sequence[F32]:
         """The weights [in, out] of each layer that are to be written; none to keep what there is."""
@@ -231,6 +246,11 @@ class _Course:
             rate *= t.settings.rate_decay
         return self._ended("finished", t.settings.epochs)
 
+    def end(self) -> Plan[None]:
+        """Read the arrays for the record."""
+        self._at.doing, self._at.number = "reading the arrays at the end", 0
+        yield from self._resumed(lambda: self._snapshot("final"))
+
     def _ended(self, reason: Reason, epochs: int) -> Outcome:
         return Outcome(reason, self._step, self._samples, epochs, self._evaluation, self._transfer)
 
@@ -267,9 +287,7 @@ class _Course:
             at.doing, at.number = "training step", self._step + 1
             batch = Batch(data.train_x[index], data.train_y[index], rate, self._step, self._gradient_seed)
             try:
-                report = yield from self._t.gradient.step(self._t.network, batch, self._change)
-                if self._noise.pending:
-                    yield from self._noise.finish()
+                report = yield from self._attempted(batch)
             except BaseException:  # the bench failed or the run was ended: what was learned is on record
                 self._flush(window, epoch)
                 raise
@@ -277,7 +295,8 @@ class _Course:
             at.step = self._step
             self._samples += index.size
             seen += index.size
-            window.add(index.size, report)
+            if report is not None:
+                window.add(index.size, report)
             if window.samples >= settings.report_every:
                 window = self._flush(window, epoch)
             if seen >= next_evaluation:
@@ -288,6 +307,27 @@ class _Course:
                     return reason
         return None
 
+    def _attempted(self, batch: Batch) -> Plan[StepReport | None]:
+        """One step; None if it broke off: its pulses are in doubt, none is given again, and all is read."""
+        try:
+            report = yield from self._t.gradient.step(self._t.network, batch, self._change)
+            if self._noise.pending:
+                yield from self._noise.finish()
+        except BrokenOffError:
+            self._noise.forget()
+            self._journal.event("in doubt", f"{self._at} broke off and is not repeated; the arrays are read")
+            yield from self._resumed(lambda: self._snapshot(f"after-step-{self._at.number}"))
+            return None
+        return report
+
+    def _resumed(self, part: Callable[[], Plan[T]]) -> Plan[T]:
+        """A part that changes nothing, or reads before it does: begun anew whenever it broke off."""
+        while True:
+            try:
+                return (yield from part())
+            except BrokenOffError:
+                self._journal.event("again", f"{self._at}: begun anew")
+
     def _flush(self, window: _Window, epoch: int) -> _Window:
         if window.samples:
             self._journal.training(window.row(self._step, self._samples, epoch))
@@ -296,7 +336,7 @@ class _Course:
     def _evaluate(self, epoch: int) -> Plan[Reason | None]:
         t = self._t
         self._at.doing, self._at.number = "evaluation after training step", self._step
-        scores = yield from evaluate(t.network, t.data.test_x, t.data.test_y)
+        scores = yield from self._resumed(lambda: evaluate(t.network, t.data.test_x, t.data.test_y))
         row = EvaluationRow(
             self._step, self._samples, epoch, scores.loss, scores.accuracy, scores.images, scores.clipped
         )
@@ -328,19 +368,22 @@ class _Course:
         for (number, _), state in zip(wanted, after, strict=True):
             states[number] = state
 
+    def _snapshot(self, moment: str) -> Plan[None]:
+        """Read every tile for the record."""
+        blocks = [
+            (layer.tile.sheet, block) for layer in self._t.network.layers for block in layer.tile.blocks
+        ]
+        schedule: Schedule = tuple(
+            Read(b.region, sheet.read_voltage_v, sheet.integration_s) for sheet, b in blocks
+        )
+        execution = yield schedule
+        for (_, block), answer in zip(blocks, execution.answers, strict=True):
+            found = read_answer(answer)
+            self._journal.snapshot(
+                Snapshot(moment, self._step, block.region, found.amperes, found.clipped, found.voltage_v)
+            )
+
 
 def _evenly(times: int, size: int) -> Iterator[int]:
     """Sample counts within an epoch after which to evaluate; the last is the epoch's end."""
     return (size * k // times for k in range(1, times + 1))
-
-
-def _snapshot(moment: str, step: int, network: Network, journal: Journal) -> Plan[None]:
-    """Read every tile for the record."""
-    blocks = [(layer.tile.sheet, block) for layer in network.layers for block in layer.tile.blocks]
-    schedule: Schedule = tuple(
-        Read(b.region, sheet.read_voltage_v, sheet.integration_s) for sheet, b in blocks
-    )
-    execution = yield schedule
-    for (_, block), answer in zip(blocks, execution.answers, strict=True):
-        found = read_answer(answer)
-        journal.snapshot(Snapshot(moment, step, block.region, found.amperes, found.clipped, found.voltage_v))

@@ -42,6 +42,10 @@ class NoiseMeter:
         for (layer, tile, wanted), reading in zip(changes, readings, strict=True):
             self._open.append((step, layer, tile, wanted, tile.weights(reading)))
 
+    def forget(self) -> None:
+        """Drop what was read: the step broke off."""
+        self._open = []
+
     def finish(self) -> Plan[None]:
         """Read them again and report."""
         measured, self._open = self._open, []
