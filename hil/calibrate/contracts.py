@@ -4,15 +4,17 @@ the plan brought.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hil.bench import ArrayInfo
 from hil.calibrate.tape import Step
+from hil.limits import Limits
 from hil.plan import Plan
 from hil.schedule import Region
 
@@ -60,10 +62,13 @@ class Result:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Target:
-    """What is calibrated: some lines of one array, and what is known of it before."""
+    """What is calibrated: some lines of one array, what is known of it before, and the most that may be asked
+    of its bench, so that a plan which goes up knows where to end. The limits are not on the record.
+    """
 
     info: ArrayInfo
     region: Region
+    limits: Limits = field(default_factory=Limits)
 
     @classmethod
     def whole(cls, info: ArrayInfo) -> Target:
@@ -78,6 +83,22 @@ class Target:
     def zeros(self) -> NDArray[np.int16]:
         """Counts [rows, cols] of the region, all 0."""
         return np.zeros(self.region.shape, np.int16)
+
+
+class Irreversible(ABC):
+    """What a routine derives from, beside its settings, when it changes devices for good.
+
+    `hil calibrate --all` leaves it out. Named, it waits for a yes, and on a bench whose devices outlive the
+    process it is told what its earlier records of that bench say.
+    """
+
+    warning: ClassVar[str]
+    """What it does to devices, as it follows the routine's name: "pulses devices until they ..."."""
+
+    @abstractmethod
+    def after(self, earlier: Sequence[Record]) -> Self:
+        """The same routine, knowing its own records of this bench, partial ones among them."""
+        ...
 
 
 class Routine(Protocol):

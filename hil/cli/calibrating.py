@@ -6,10 +6,11 @@ import re
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import IO, Any, cast
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
@@ -18,14 +19,15 @@ from hil import plugins, setup
 from hil.bench import Cost
 from hil.calibrate.choose import notes, routines, targets
 from hil.calibrate.conduct import About, Kept, calibrate
-from hil.calibrate.contracts import Routine, Target
+from hil.calibrate.contracts import Irreversible, Routine, Target
+from hil.calibrate.file import read_record, record_paths
 from hil.cli.calibrated import document, results, spent
 from hil.cli.screen import Tough
 from hil.cli.show import instruments, print_json, two_columns
 from hil.cli.signals import AT_ONCE, Stop
 from hil.cli.words import duration
 from hil.config.bench import BenchSettings
-from hil.errors import ConfigError
+from hil.errors import ConfigError, StoreError
 from hil.limits import LimitedBench
 from hil.opened import OpenedBench
 
@@ -47,6 +49,7 @@ class Asked:
     seed: int
     notes: tuple[str, ...]
     out: Path
+    yes: bool = False
 
 
 def run_calibrations(asked: Asked, json: bool) -> int:
@@ -63,6 +66,9 @@ def run_calibrations(asked: Asked, json: bool) -> int:
     chosen = routines(_names(asked), asked.overrides)
     conditions = notes(asked.notes)
     settings, given = setup.load_bench(asked.bench, asked.bench_overrides)
+    for name, routine in chosen.items():
+        if isinstance(routine, Irreversible) and not asked.yes:
+            _ask(f"{name} {routine.warning}", asked, settings.name, json)
     about = About(
         settings.name,
         {
@@ -79,7 +85,10 @@ def run_calibrations(asked: Asked, json: bool) -> int:
             stop.be_patient(
                 lambda name: console.print(f"{name}: finishing this schedule; once more stops at once")
             )
-            for target in targets(bench.arrays, asked.devices):
+            if bench.durable:
+                chosen = {name: _informed(name, each, asked, settings.name) for name, each in chosen.items()}
+            for whole in targets(bench.arrays, asked.devices):
+                target = replace(whole, limits=bench.limits)
                 for name, routine in chosen.items():
                     if not stop():
                         kept.append(_one(name, routine, bench, target, about, asked.out, console, stop))
@@ -93,6 +102,27 @@ def run_calibrations(asked: Asked, json: bool) -> int:
         records = [{"record": str(each.path), **document(each.record)} for each in kept]
         print_json({"records": records, "cost": asdict(total)})
     return stop.exit_code
+
+
+def _ask(what: str, asked: Asked, bench: str, json: bool) -> None:
+    """Have a person confirm it; refuse where there is none to ask."""
+    if json or not sys.stdin.isatty():
+        raise ConfigError(f"{what}; say so with --yes if that is meant")
+    devices = ", ".join(asked.devices) or "all devices"
+    if not typer.confirm(f"{what}. Bench {bench}, {devices}: go on?"):
+        raise ConfigError(f"{what}: not confirmed; nothing was done")
+
+
+def _informed(name: str, routine: Routine, asked: Asked, bench: str) -> Routine:
+    """A routine that changes devices for good, told what its records in the folder say of this bench."""
+    if not isinstance(routine, Irreversible):
+        return routine
+    try:
+        records = [read_record(path) for path in record_paths(asked.out)]
+    except StoreError as error:
+        error.add_note(f"{name} has to know what was done to these devices before; nothing was output")
+        raise
+    return routine.after([each for each in records if (each.routine, each.bench) == (name, bench)])
 
 
 def _one(
@@ -150,7 +180,13 @@ def _names(asked: Asked) -> tuple[str, ...]:
             "what shall be measured? give --routine NAME, or --all; installed: "
             + (", ".join(installed) or "none")
         )
-    return tuple(installed) if asked.every else tuple(dict.fromkeys(asked.routines))
+    if not asked.every:
+        return tuple(dict.fromkeys(asked.routines))
+    return tuple(name for name in installed if not _for_good(plugins.load("calibrations", name)))
+
+
+def _for_good(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Irreversible)
 
 
 def _size(text: str) -> tuple[int, int]:

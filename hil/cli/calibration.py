@@ -24,7 +24,12 @@ def calibrate(
         list[str] | None,
         typer.Option("--routine", metavar="NAME", help="What to measure; may be repeated."),
     ] = None,
-    every: Annotated[bool, typer.Option("--all", metavar=FLAG, help="All that are installed.")] = False,
+    every: Annotated[
+        bool,
+        typer.Option(
+            "--all", metavar=FLAG, help="All that are installed, but for those that change devices for good."
+        ),
+    ] = False,
     devices: Annotated[
         list[str] | None,
         typer.Option(
@@ -49,6 +54,12 @@ def calibrate(
         typer.Option("--note", metavar="NAME=TEXT", help="A condition to record: temperature=295 K."),
     ] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where records are kept.")] = FOLDER,
+    yes: Annotated[
+        bool,
+        typer.Option(
+            "--yes", metavar=FLAG, help="Do not ask before a routine that changes devices for good."
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Measure the arrays of a bench, and keep a dated record of each routine.
@@ -69,6 +80,7 @@ def calibrate(
         seed,
         tuple(notes or ()),
         out,
+        yes,
     )
     raise typer.Exit(run_calibrations(asked, json))
 
