@@ -226,6 +226,7 @@ def _line(s: _Sums) -> _Line:
     """Change at the centre, its fall, and the noise of a step, from sums."""
     with np.errstate(invalid="ignore", divide="ignore"):
         fall = -(s.n * s.zd - s.z * s.d) / (s.n * s.zx - s.z * s.x)
+        fall = np.where(np.isfinite(fall), fall, np.nan)  # all steps from one place tell none
         change = (s.d + fall * s.x) / s.n
         left = (
             s.dd + s.n * change**2 + fall**2 * s.xx

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from hil.config.bench import BenchSettings
     from hil.config.validate import Config
 
-Kind: TypeAlias = Literal["drivers", "gradients", "updates", "calibrations", "smus", "pulsers", "matrices"]
+Kind: TypeAlias = Literal[
+    "drivers", "gradients", "updates", "calibrations", "twins", "smus", "pulsers", "matrices"
+]
 
 
 class Driver(Protocol):

@@ -33,8 +33,8 @@ class SimArray:
         What the array says of itself, its devices, and which of them do not work, bool [rows, cols].
     drift, disturb, lines
         Settings of the effects.
-    rng
-        Deals the drift exponents.
+    nu
+        Drift exponents [rows, cols].
     """
 
     def __init__(
@@ -45,20 +45,19 @@ class SimArray:
         drift: DriftSettings,
         disturb: DisturbSettings,
         lines: LineSettings,
-        rng: np.random.Generator,
+        nu: Floats,
     ) -> None:
         self.info = info
         self.devices = devices
         self._lines = lines
         self._disturb = disturb
         self._t0 = drift.t0
-        self._drifts = drift.nu > 0 or drift.nu_spread > 0
+        self._drifts = bool(nu.any())
         self._resists = lines.row > 0 or lines.col > 0
         self._changed = True
         self._seen = devices
         self._seen_at_s = 0.0
         if self._drifts:
-            nu = rng.normal(drift.nu, drift.nu_spread, info.shape)
             self._nu: Floats = np.where(faulty, 0.0, nu)
             self._programmed_at_s: Floats = np.zeros(info.shape)
         if self._drifts or self._resists:

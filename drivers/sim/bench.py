@@ -7,6 +7,7 @@ physics: regions that come again are not checked again, and nothing is built tha
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import metadata
 from types import MappingProxyType
 
@@ -17,13 +18,14 @@ from drivers.sim import operations
 from drivers.sim.array import SimArray
 from drivers.sim.checks import Checks
 from drivers.sim.kernels import warm_up
-from drivers.sim.models import deal, sheet
+from drivers.sim.measured import Measured, read_maps
+from drivers.sim.models import deal, pulse, sheet
 from drivers.sim.operations import Done, Physics
 from drivers.sim.response import Response
-from drivers.sim.settings import ArraySize, SimSettings
-from hil.bench import ArrayInfo, Cost, DeviceSheet, Execution
+from drivers.sim.settings import ArraySize, DriftSettings, MeasuredDevice, SimSettings
+from hil.bench import ArrayInfo, Cost, Execution
 from hil.errors import ConfigError
-from hil.schedule import Answer, Multiply, Op, Program, Read, Schedule, Wait
+from hil.schedule import Answer, Multiply, Op, Program, Pulse, Read, Schedule, Wait
 
 DEFAULT_SIZES: Mapping[str, tuple[int, int]] = MappingProxyType({"main": (128, 128)})
 _KEYS_PER_OP = 1024
@@ -55,12 +57,15 @@ class SimBench:
         self.settings = settings
         self.seconds = 0.0
         self._key = _first_key(seed)
-        device = sheet(settings.device, settings.read)
+        measured = _measured(settings)
+        if measured:
+            sizes = {name: each.shape for name, each in measured.items()}
+        pulses = pulse(settings.device.potentiate), pulse(settings.device.depress)
         self._arrays: dict[str, SimArray] = {}
         for name, (rows, cols) in _sizes(settings.arrays, sizes).items():
-            self._arrays[name] = _open_array(name, rows, cols, device, settings, seed)
+            self._arrays[name] = _open_array(name, (rows, cols), settings, measured, pulses, seed)
         self._infos = MappingProxyType({name: array.info for name, array in self._arrays.items()})
-        response = Response(settings.device.response, device.potentiate, device.depress)
+        response = Response(settings.device.response, *pulses)
         self._physics = Physics.of(settings, response)
         self._checks = Checks(self._infos, settings.dac_range_v, response)
         self._identity = MappingProxyType(
@@ -145,19 +150,46 @@ def _sizes(
     return wanted or DEFAULT_SIZES
 
 
+def _measured(settings: SimSettings) -> Mapping[str, Measured]:
+    """Measured arrays by name; none where devices are dealt."""
+    device = settings.device
+    return read_maps(settings.beside(device.maps), device) if isinstance(device, MeasuredDevice) else {}
+
+
 def _open_array(
-    name: str, rows: int, cols: int, device: DeviceSheet, settings: SimSettings, seed: int
+    name: str,
+    shape: tuple[int, int],
+    settings: SimSettings,
+    measured: Mapping[str, Measured],
+    pulses: tuple[Pulse, Pulse],
+    seed: int,
 ) -> SimArray:
+    rng = np.random.default_rng(_entropy(seed, name))
+    nu = None
+    if isinstance(settings.device, MeasuredDevice):
+        if name not in measured:
+            raise ConfigError(f"arrays.{name}: not measured; device.maps has {', '.join(measured)}")
+        devices, faulty = measured[name].deal(shape)
+        device, nu = measured[name].sheet(settings.read), measured[name].nu(shape)
+    else:
+        devices, faulty = deal(settings.device, shape, rng)
+        device = sheet(settings.device, settings.read)
+    if nu is None:
+        nu = _exponents(settings.drift, shape, rng)
     info = ArrayInfo(
         name,
-        rows,
-        cols,
-        device,
+        *shape,
+        replace(device, potentiate=pulses[0], depress=pulses[1]),  # known again by identity
         nudges=frozenset({"gate", "current", "pulse"}),
     )
-    rng = np.random.default_rng(_entropy(seed, name))
-    devices, faulty = deal(settings.device, (rows, cols), rng)
-    return SimArray(info, devices, faulty, settings.drift, settings.disturb, settings.lines, rng)
+    return SimArray(info, devices, faulty, settings.drift, settings.disturb, settings.lines, nu)
+
+
+def _exponents(drift: DriftSettings, shape: tuple[int, int], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Drift exponents of an array's devices [rows, cols]."""
+    if drift.nu == 0 and drift.nu_spread == 0:
+        return np.zeros(shape)
+    return rng.normal(drift.nu, drift.nu_spread, shape)
 
 
 def _entropy(seed: int, name: str) -> list[int]:

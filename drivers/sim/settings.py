@@ -157,14 +157,17 @@ class FormingSettings(Config):
     )
 
 
-class _Device(Config):
-    preset: str | None = Field(
-        default=None, description="name of the preset whose values stand where none is given here"
-    )
+class _Pulsed(Config):
     potentiate: PulseSettings = Field(description="the pulse that raises conductance")
     depress: PulseSettings = Field(description="the pulse that lowers it")
     response: ResponseSettings = Field(
         default=ResponseSettings(), description="what pulses of another amplitude or width do"
+    )
+
+
+class _Device(_Pulsed):
+    preset: str | None = Field(
+        default=None, description="name of the preset whose values stand where none is given here"
     )
     initial: Literal["g_min", "mid", "g_max", "uniform"] = Field(
         default="mid", description="state of each device at the start, in its own range"
@@ -218,6 +221,23 @@ class TableDevice(_Device):
     )
 
 
+class MeasuredDevice(_Pulsed):
+    """Every device as it was measured, by maps in a file of its own (drivers.sim.measured; `hil twin`)."""
+
+    model: Literal["measured"]
+    maps: str = Field(min_length=1, description="file of the maps (.npz), counted from the bench file")
+    sha256: str | None = Field(
+        default=None,
+        pattern=r"^[0-9a-f]{64}$",
+        description="checksum of that file, so that no other is taken for it; none: not held against it",
+    )
+    c2c: Pair = Field(
+        default=UpDown(up=0.0, down=0.0),
+        description="standard deviation of one pulse's step, in units of each device's range; 0 where the "
+        "maps hold tables, which have the spread of steps in them",
+    )
+
+
 def _completed(value: object) -> object:
     """Put the preset's values below, and refuse a model that is not the preset's: they share no keys."""
     try:
@@ -238,6 +258,13 @@ def _completed(value: object) -> object:
 Device: TypeAlias = Annotated[
     Annotated[ExponentialDevice | TableDevice, Discriminator("model")],
     BeforeValidator(_completed, json_schema_input_type=str | ExponentialDevice | TableDevice),
+]
+
+AnyDevice: TypeAlias = Annotated[
+    Annotated[ExponentialDevice | TableDevice | MeasuredDevice, Discriminator("model")],
+    BeforeValidator(
+        _completed, json_schema_input_type=str | ExponentialDevice | TableDevice | MeasuredDevice
+    ),
 ]
 
 
@@ -329,9 +356,11 @@ class SimSettings(BenchSettings):
 
     driver: Literal["sim"] = Field(default="sim", description="this driver")  # pyright: ignore[reportIncompatibleVariableOverride]
     arrays: dict[ArrayName, ArraySize] | None = Field(
-        default=None, min_length=1, description="arrays by name; none: sized to what the network asks for"
+        default=None,
+        min_length=1,
+        description="arrays by name; none: as measured, or sized to what the network asks for",
     )
-    device: Device = Field(
+    device: AnyDevice = Field(
         default_factory=lambda: ExponentialDevice.model_validate(complete(DEFAULT_PRESET)),
         description="name of a preset, or its values with or without a preset below them",
     )
@@ -347,10 +376,10 @@ class SimSettings(BenchSettings):
 
     @property
     def typical(self) -> DeviceSheet | None:
-        """Data sheet of the typical device."""
+        """Data sheet of the typical device; None where maps of devices hold it."""
         from drivers.sim.models import sheet  # which is built on these settings
 
-        return sheet(self.device, self.read)
+        return None if isinstance(self.device, MeasuredDevice) else sheet(self.device, self.read)
 
     @property
     def dac_range_v(self) -> float:

@@ -1,0 +1,73 @@
+"""The bench file of a twin, as plain data: what was fitted, and what the records' own bench file says of
+converters and limits.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from calibration.twin.chosen import Chosen
+from calibration.twin.reading import Reading
+from hil.schedule import Pulse
+from hil.units import format_quantity
+
+_DIGITS = 6
+_TAKEN_OVER = ("dac", "adc", "limits")
+
+
+def describe(chosen: Chosen, read: Reading, c2c: tuple[float, float]) -> tuple[dict[str, Any], list[str]]:
+    """Content of the bench file but for the file of maps, and what there is to say of it.
+
+    Keys that would say no more than the default are left out.
+    """
+    record = chosen.curve
+    rows, cols = record.target.shape
+    sheet = record.target.info.device
+    device: dict[str, Any] = {
+        "model": "measured",
+        "potentiate": pulse(sheet.potentiate),
+        "depress": pulse(sheet.depress),
+    }
+    if any(c2c):
+        device["c2c"] = {"up": float(f"{c2c[0]:.4g}"), "down": float(f"{c2c[1]:.4g}")}
+    bench: dict[str, Any] = {
+        "driver": "sim",
+        "name": re.sub("[^a-z0-9_-]", "-", record.bench.lower())[:59] + "-twin",
+        "arrays": {record.array: {"rows": rows, "cols": cols}},
+        "device": device,
+        "read": reading_keys(read),
+    }
+    findings: list[str] = []
+    resolved: Mapping[str, Any] = record.bench_file.get("resolved") or {}
+    taken = {key: _given(resolved[key]) for key in _TAKEN_OVER if _given(resolved.get(key))}
+    if taken:
+        findings.append(f"as the records' bench file says: {', '.join(taken)}")
+    return bench | taken, findings
+
+
+def reading_keys(read: Reading) -> dict[str, Any]:
+    """The section ``read``."""
+    found: dict[str, Any] = {
+        "voltage": format_quantity(read.voltage_v, "V", None),
+        "integration": format_quantity(read.integration_s, "s", None),
+        "noise": float(f"{read.noise:.4g}"),
+    }
+    if read.offset_a:
+        found["offset"] = format_quantity(read.offset_a, "A", _DIGITS)
+    return found
+
+
+def pulse(one: Pulse) -> dict[str, str]:
+    """A pulse as the file says it."""
+    found = {
+        "amplitude": format_quantity(one.amplitude_v, "V", None),
+        "width": format_quantity(one.width_s, "s", None),
+    }
+    return found | ({"gap": format_quantity(one.gap_s, "s", None)} if one.gap_s else {})
+
+
+def _given(section: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What of a section says something."""
+    return {key: value for key, value in (section or {}).items() if value not in (None, "auto")}

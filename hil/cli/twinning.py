@@ -1,0 +1,151 @@
+"""What `hil twin` does: records read, a twin fitted, its files written whole or not at all, and what to know
+of it said.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import yaml
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hil import plugins
+from hil.calibrate.contracts import Estimate
+from hil.calibrate.file import read_record, record_paths
+from hil.calibrate.record import Record
+from hil.calibrate.twin import Asked, FitsRecords, Twin
+from hil.cli.calibrated import said
+from hil.cli.show import print_json, two_columns
+from hil.errors import ConfigError, StoreError
+from hil.store.blobs import pack
+from hil.store.folder import write_whole
+
+_DPI = 200
+
+
+def twin_of_records(paths: Sequence[Path], output: Path, asked: Asked, *, force: bool, json: bool) -> None:
+    """Fit a twin to records and write it.
+
+    Raises
+    ------
+    StoreError
+        Records cannot be read or do not go together; a file cannot be written.
+    ConfigError
+        Nothing to fit is given, or an output is there already.
+    """
+    files = _Files.beside(output)
+    files.require_free(force)
+    records, damaged = _records(paths)
+    fit: FitsRecords = plugins.load("twins", "records")
+    twin = fit(records, asked, datetime.now(UTC))
+    files.write(twin)
+    tell(twin, files, damaged, json=json)
+
+
+class _Files:
+    """The files of a twin."""
+
+    def __init__(self, bench: Path, maps: Path, figure: Path) -> None:
+        self.bench, self.maps, self.figure = bench, maps, figure
+
+    @classmethod
+    def beside(cls, output: Path) -> _Files:
+        """Of the names that go with a bench file."""
+        if output.suffix.lower() not in (".yaml", ".yml"):
+            raise ConfigError(f"--output {output}: asked for {output.suffix!r}; .yaml is needed")
+        if not output.parent.is_dir():
+            raise ConfigError(f"--output {output}: there is no folder {output.parent}")
+        return cls(output, output.with_suffix(".npz"), output.with_suffix(".png"))
+
+    @property
+    def all(self) -> tuple[Path, ...]:
+        """All of them."""
+        return self.bench, self.maps, self.figure
+
+    def require_free(self, force: bool) -> None:
+        """Refuse to write over anything that was not given up."""
+        there = [str(path) for path in self.all if path.exists()]
+        if there and not force:
+            raise ConfigError(f"{', '.join(there)}: already there; --force writes over, -o names another")
+
+    def write(self, twin: Twin) -> None:
+        """Maps first, the bench file that names their checksum last."""
+        blob = pack(twin.maps)
+        device = dict(twin.bench["device"]) | {
+            "maps": self.maps.name,
+            "sha256": hashlib.sha256(blob).hexdigest(),
+        }
+        write_whole(self.maps, blob)
+        if twin.draw is not None:
+            self._draw(twin)
+        text = yaml.safe_dump({**twin.bench, "device": device}, sort_keys=False, width=110)
+        write_whole(self.bench, f"# Made by hil twin from {twin.source}.\n{text}".encode())
+
+    def _draw(self, twin: Twin) -> None:
+        from hil.figures.canvas import styled
+
+        with styled():
+            figure = twin.draw() if twin.draw is not None else None
+            try:
+                if figure is not None:
+                    figure.savefig(self.figure, dpi=_DPI)  # pyright: ignore[reportUnknownMemberType]
+            except OSError as error:
+                raise StoreError(f"{self.figure}: cannot be written: {error.strerror}") from error
+
+
+def tell(twin: Twin, files: _Files, damaged: Sequence[str], *, json: bool) -> None:
+    """What was fitted, how well, and where it is."""
+    written = {"bench": files.bench, "maps": files.maps}
+    written |= {"figure": files.figure} if twin.draw is not None else {}
+    findings = [*twin.findings, *damaged]
+    if json:
+        print_json({
+            **{name: str(path) for name, path in written.items()},
+            "source": twin.source,
+            "estimates": {name: asdict(each) for name, each in twin.estimates.items()},
+            "goodness": {name: asdict(each) for name, each in twin.goodness.items()},
+            "findings": findings,
+        })  # fmt: skip
+        return
+    console = Console(highlight=False)
+    console.print(Text(f"twin of {twin.source}", "bold"), _table(twin.estimates), sep="\n")
+    console.print(Text("goodness of fit", "bold"), _table(twin.goodness), sep="\n")
+    for each in findings:
+        console.print(Text(each))
+    console.print(two_columns([(name, str(path)) for name, path in written.items()]))
+
+
+def _table(estimates: Mapping[str, Estimate]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading, right in (("", False), ("value", True), ("95 % interval", False), ("", False)):
+        table.add_column(heading, justify="right" if right else "left", no_wrap=bool(heading))
+    for name, each in estimates.items():
+        table.add_row(name, *said(each), each.about)
+    return table
+
+
+def _records(paths: Sequence[Path]) -> tuple[list[tuple[Path, Record]], list[str]]:
+    """All records of files and folders. What is named must be readable, in a folder it is passed over."""
+    if not paths:
+        raise ConfigError("what shall the twin be fitted to? give records, or a folder of them: calibrations")
+    found: dict[Path, Record] = {}
+    damaged: list[str] = []
+    for path in paths:
+        if not path.is_dir():
+            found[path] = read_record(path)
+            continue
+        inside = record_paths(path)
+        if not inside:
+            raise StoreError(f"{path}: there are no calibration records in it")
+        for each in inside:
+            try:
+                found[each] = read_record(each)
+            except StoreError as error:
+                damaged.append(f"passed over: {error}")
+    return list(found.items()), damaged

@@ -1,0 +1,192 @@
+"""The twin of a virtual array that is known through its records alone: device by device it is that array."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from benchmarks.calibration_recovery import FAULTS, SPREAD, devices_truth
+from benchmarks.twin import readings
+from calibration.devices import Devices
+from calibration.read_noise import ReadNoise
+from calibration.twin.chosen import choose
+from calibration.twin.goodness import indistinguishable
+from calibration.twin.records import fit
+from calibration.twin.shrink import shrunk
+from calibration.update_curve import UpdateCurve
+from drivers.sim import driver
+from hil import setup
+from hil.calibrate.conduct import About, calibrate
+from hil.calibrate.contracts import Target
+from hil.calibrate.record import Record
+from hil.calibrate.twin import Asked
+from hil.errors import StoreError
+from hil.schedule import Region
+from hil.store.blobs import pack
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+CURVE = UpdateCurve(cycles=6)
+
+
+def array(seed=5, size=(16, 16), **more):
+    device = {"preset": "HZO_FeFET", "initial": "uniform", "d2d": SPREAD, "faults": FAULTS}
+    return driver.open(driver.settings(device=device, read={"noise": 0.01}, **more), {"main": size}, seed)
+
+
+def record(bench, name, routine, folder, created=NOW, target=None, about="chip") -> tuple[Path, Record]:
+    target = Target.whole(bench.arrays["main"]) if target is None else target
+    kept = calibrate(name, routine, bench, target, About(about), folder, now=lambda: created)
+    return kept.path, kept.record
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    bench, folder = array(), tmp_path_factory.mktemp("records")
+    records = [
+        record(bench, "read-noise", ReadNoise(), folder),
+        record(bench, "devices", Devices(), folder),
+        record(bench, "update-curve", CURVE, folder),
+    ]
+    return bench, records
+
+
+@pytest.fixture(scope="module")
+def twin(measured, tmp_path_factory):
+    fitted = fit(measured[1], Asked(), NOW)
+    folder = tmp_path_factory.mktemp("twin")
+    (folder / "twin.npz").write_bytes(pack(fitted.maps))
+    described = {**fitted.bench, "device": {**fitted.bench["device"], "maps": "twin.npz"}}
+    (folder / "twin.yaml").write_text(yaml.safe_dump(described))
+    return fitted, setup.open_bench(setup.load_bench(folder / "twin.yaml")[0], seed=77)
+
+
+def truth(bench):
+    own = bench._arrays["main"].devices
+    return own, own.lo == own.hi
+
+
+def test_every_device_of_the_twin_is_that_of_the_array(measured, twin):
+    (bench, _), (fitted, opened) = measured, twin
+    array, faulty = truth(bench)
+    own, stuck = truth(opened._bench)
+    np.testing.assert_array_equal(stuck, faulty)
+    wanted = devices_truth(bench.settings.device, array)
+    works = ~faulty
+    for name, within in (("g_min_s", 0.01), ("g_max_s", 0.01), ("step_up_s", 0.02), ("step_down_s", 0.02)):
+        off = fitted.maps[f"main.{name}"][works] / wanted[name][works] - 1
+        assert np.sqrt(np.mean(off**2)) < within, name
+    for name in ("nl_up", "nl_down"):
+        assert np.abs(fitted.maps[f"main.{name}"][works] - wanted[name][works]).max() < 0.2, name
+    shorted = faulty & (array.g > 1e-4)
+    assert shorted.any()
+    np.testing.assert_allclose(own.g[faulty & ~shorted], array.g[faulty & ~shorted], rtol=0.02, atol=1e-10)
+    np.testing.assert_allclose(own.g[shorted], array.g[shorted], rtol=0.02)
+    np.testing.assert_allclose([own.c2c_up, own.c2c_down], 0.005, rtol=0.15)
+    assert opened._bench.settings.read.noise == pytest.approx(0.01, rel=0.05)
+
+
+def test_it_is_known_by_the_data_sheet_of_the_array_and_starts_where_that_was_left(measured, twin):
+    (bench, _), (_, opened) = measured, twin
+    assert repr(opened.arrays["main"].device) == repr(bench.arrays["main"].device)
+    off = truth(opened._bench)[0].g - truth(bench)[0].g
+    assert np.abs(off).max() < 0.05 * np.abs(truth(bench)[0].g).max()
+
+
+def test_staircases_nobody_measured_are_foretold(measured, twin):
+    (bench, _), (_, opened) = measured, twin
+    read = [readings(each, UpdateCurve(cycles=4, crossing=1.0)) for each in (bench, opened)]
+    works = ~truth(bench)[1].ravel()
+    assert indistinguishable(*(each[:, works] for each in read)).mean() > 0.9
+
+
+def test_the_fit_says_how_good_it_is(twin):
+    fitted, _ = twin
+    assert fitted.goodness["misfit"].high < 0.01
+    assert fitted.goodness["alike"].low > 0.9
+    assert fitted.estimates["g_max"].low < fitted.estimates["g_max"].value < fitted.estimates["g_max"].high
+
+
+def test_an_offset_of_the_readings_is_not_taken_for_conductance(tmp_path):
+    bench = driver.open(
+        driver.settings(device="HZO_FeFET", read={"noise": 0.002, "offset": 5e-9}), {"main": (6, 6)}, 3
+    )
+    records = [
+        record(bench, n, r, tmp_path) for n, r in (("read-noise", ReadNoise()), ("update-curve", CURVE))
+    ]
+    fitted = fit(records, Asked(), NOW)
+    low = float(fitted.maps["main.g_min_s"].mean())
+    assert low == pytest.approx(truth(bench)[0].lo.mean(), rel=0.03)  # an offset of 5 nA is 50 nS, g_min 40
+    assert fitted.bench["read"]["offset"].endswith("nA")
+
+
+def test_what_was_not_measured_is_said(measured):
+    curve = [each for each in measured[1] if each[1].routine == "update-curve"]
+    findings = "\n".join(fit(curve, Asked(), NOW).findings)
+    assert "no record of read-noise" in findings
+    assert "no record of devices" in findings
+
+
+def test_some_lines_make_a_twin_of_those(tmp_path):
+    bench = array(size=(6, 8))
+    some = Target(bench.arrays["main"], Region("main", np.array([0, 2, 4]), np.arange(1, 5)))
+    fitted = fit([record(bench, "update-curve", CURVE, tmp_path, target=some)], Asked(), NOW)
+    assert fitted.bench["arrays"]["main"] == {"rows": 3, "cols": 4}
+    assert "numbered from 0" in "\n".join(fitted.findings)
+
+
+def test_the_newest_valid_record_is_taken(measured):
+    ((path, curve),) = [each for each in measured[1] if each[1].routine == "update-curve"]
+    older = replace(curve, created=NOW - timedelta(days=1))
+    partial = replace(curve, created=NOW + timedelta(days=1), partial="stopped")
+    records = [(Path("older.npz"), older), (path, curve), (Path("partial.npz"), partial)]
+    chosen = choose(records, Asked(), NOW)
+    assert chosen.curve is curve
+    assert chosen.passed_over == ["partial.npz: partial (stopped)"]
+    with pytest.raises(StoreError, match=r"partial\.npz: partial \(stopped\); measure one: hil calibrate"):
+        choose(records[2:], Asked(), NOW)
+    late = NOW + timedelta(days=40)
+    with pytest.raises(StoreError, match="expired 2026-03-31"):
+        choose([(path, curve)], Asked(), late)
+    assert choose([(path, curve)], Asked(expired=True), late).curve is curve
+
+
+def test_records_that_do_not_go_together_are_refused_with_all_reasons(measured, tmp_path):
+    (curve,) = [each for each in measured[1] if each[1].routine == "update-curve"]
+    other = array(seed=6)
+    foreign = record(other, "devices", Devices(), tmp_path)
+    stranger = record(other, "read-noise", ReadNoise(), tmp_path, about="chip-8")
+    with pytest.raises(StoreError) as refused:
+        choose([curve, foreign, stranger], Asked(), NOW)
+    for said in ("is of bench chip-8", "seed 6", "seed 5", "do not go together", "give those of one array"):
+        assert said in str(refused.value)
+
+
+def test_records_of_several_arrays_need_a_name(measured):
+    ((path, curve),) = [each for each in measured[1] if each[1].routine == "update-curve"]
+    info = replace(curve.target.info, name="left")
+    left = replace(curve, target=Target(info, curve.target.region))
+    with pytest.raises(StoreError, match="arrays left, main; name one: --array left"):
+        choose([(path, curve), (path, left)], Asked(), NOW)
+    assert choose([(path, curve), (path, left)], Asked(array="left"), NOW).curve is left
+
+
+def test_shrinking_takes_off_the_scatter_of_the_measurement():
+    rng = np.random.default_rng(1)
+    true = rng.normal(10, 1, 2000)
+    seen = true + rng.normal(0, 2, 2000)
+    guess = shrunk(seen, np.full(2000, 2.0))
+    assert np.std(guess - true) < 0.95 < np.std(seen - true)
+    unknown = shrunk(np.append(seen, [np.nan, 50.0]), np.append(np.full(2000, 2.0), [1.0, np.inf]))
+    np.testing.assert_allclose(unknown[-2:], 10, atol=0.2)
+    np.testing.assert_allclose(shrunk(seen, np.full(2000, 1e-9)), seen)
+    np.testing.assert_allclose(shrunk(rng.normal(3, 1, 2000), np.full(2000, 1.5)), 3, atol=0.2)
+
+
+def test_the_kolmogorov_smirnov_test_keeps_its_level_and_sees_a_shift():
+    rng = np.random.default_rng(2)
+    one, other = rng.standard_normal((2, 400, 500))
+    assert 0.92 < indistinguishable(one, other).mean() < 0.98
+    assert indistinguishable(one, other + 0.5).mean() < 0.05

@@ -1,0 +1,108 @@
+"""`hil twin` as it is called: files that other commands take, and refusals that name the file."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from hil.calibrate.file import record_paths
+from hil.cli import app
+
+BENCH = """\
+driver: sim
+name: chip
+arrays: {main: {rows: 24, cols: 24}}
+device: {preset: HZO_FeFET, d2d: {range: 0.05}, faults: {stuck: [[1, 1]]}}
+read: {noise: 0.01}
+adc: {bits: 14, range: 1 uA}
+limits: {dose: 5000, program: 5 V}
+"""
+EXPERIMENT = """\
+name: tiny
+data: {name: csv, path: table.csv, test_fraction: 0.25}
+network: {layers: [{outputs: 2, activation: softmax, w_max: 2}]}
+gradient: backprop
+update: bidirectional
+training: {epochs: 1}
+"""
+
+
+@pytest.fixture
+def cli(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def call(*words, code=0):
+        result = CliRunner().invoke(app, [str(word) for word in words])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.exit_code == code, result.output
+        return result
+
+    return call
+
+
+@pytest.fixture
+def measured(cli):
+    Path("bench.yaml").write_text(BENCH)
+    routines = ("--routine", "devices", "--routine", "update-curve", "--set", "update-curve.cycles=5")
+    cli("calibrate", "bench.yaml", *routines)
+    return Path("calibrations")
+
+
+def test_the_files_of_a_twin_are_a_bench_for_every_command(cli, measured):
+    shown = cli("twin", measured, "-o", "twin.yaml").stdout
+    for said in (
+        "g_max",
+        "misfit",
+        "goodness of fit",
+        "1 stuck",
+        "as the records' bench file says: adc, limits",
+    ):
+        assert said in shown
+    written = yaml.safe_load(Path("twin.yaml").read_text())
+    assert (written["driver"], written["device"]["maps"]) == ("sim", "twin.npz")
+    assert written["limits"] == {"program": "5 V", "dose": 5000}
+    Path("table.csv").write_text("a,b,label\n" + "1,0,0\n0,1,1\n" * 20)
+    Path("tiny.yaml").write_text(EXPERIMENT)
+    trained = cli("train", "tiny.yaml", "--bench", "twin.yaml", "--no-report", "--json").stdout
+    assert json.loads(trained)["summary"]["accuracy"] > 0.9
+    cli("calibrate", "twin.yaml", "--routine", "read-noise", "--out", "again")
+    cli("check", "twin.yaml")
+
+
+def test_json_is_one_document(cli, measured):
+    told = json.loads(cli("twin", measured, "--json").stdout)
+    assert told["bench"] == "twin.yaml"
+    assert told["estimates"]["g_max"]["low"] < told["estimates"]["g_max"]["value"]
+    assert told["goodness"]["alike"]["value"] > 0.8
+    assert "update-curve" in told["source"]
+
+
+def test_nothing_is_written_over_unless_it_is_asked_for(cli, measured):
+    Path("twin.npz").write_text("precious")
+    assert "twin.npz: already there; --force writes over" in cli("twin", measured, code=2).stderr
+    assert Path("twin.npz").read_text() == "precious"
+    assert not Path("twin.yaml").exists()
+    cli("twin", measured, "--force")
+
+
+def test_what_cannot_be_fitted_is_refused_in_one_message(cli, measured):
+    (damaged, curve) = record_paths(measured)
+    damaged.write_bytes(damaged.read_bytes()[:-1000])
+    told = cli("twin", measured, "-o", "a.yaml").stdout
+    assert f"passed over: {damaged}: not a calibration record, or damaged" in told
+    assert "damaged" in cli("twin", damaged, curve, "-o", "b.yaml", code=5).stderr
+    curve.unlink()
+    damaged.unlink()
+    for words, code, said in (
+        ((measured,), 5, "there are no calibration records in it"),
+        (("nowhere.npz",), 5, "nowhere.npz: cannot be read"),
+        ((), 2, "give records, or a folder of them"),
+        ((measured, "-o", "twin.txt"), 2, "asked for '.txt'; .yaml is needed"),
+        ((measured, "-o", "no/twin.yaml"), 2, "there is no folder no"),
+    ):
+        assert said in cli("twin", *words, code=code).stderr
+    assert not list(Path().glob("twin.*"))
