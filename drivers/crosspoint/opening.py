@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -13,7 +14,8 @@ from drivers.crosspoint.ledger import Ledger
 from drivers.crosspoint.probe import LOWERED, Probe
 from drivers.crosspoint.roles import InstrumentSettings, Role
 from drivers.crosspoint.settings import CrosspointBenchSettings
-from drivers.transport.session import Session, open_session
+from drivers.transport.links import open_link
+from drivers.transport.session import Connect, Session, open_session
 from drivers.wiring import channel_list
 from hil.bench import ArrayInfo
 from hil.errors import ConfigError, LimitError
@@ -22,8 +24,22 @@ from hil.units import format_quantity
 from hil.wire import WireLog
 
 
-def open_crosspoint_bench(settings: CrosspointBenchSettings) -> CrosspointBench:
+@runtime_checkable
+class _Pausing(Protocol):
+    """A driver that waits for its instrument: for a relay of its output, or the end of a burst."""
+
+    pause: Callable[[float], None]
+
+
+def open_crosspoint_bench(
+    settings: CrosspointBenchSettings,
+    connect: Connect = open_link,
+    clock: Callable[[], float] = time.monotonic,
+    pause: Callable[[float], None] = time.sleep,
+) -> CrosspointBench:
     """Connect, identify, check the wiring; no output changes.
+
+    ``connect`` opens the lines; ``clock`` and ``pause``: seconds, and waiting for some.
 
     Raises
     ------
@@ -39,8 +55,10 @@ def open_crosspoint_bench(settings: CrosspointBenchSettings) -> CrosspointBench:
         made: dict[Role, Any] = {}  # each of its role's contract: found under it by entry point
         for role, wanted in settings.instruments.items():
             if wanted.resource not in sessions:
-                sessions[wanted.resource] = opened.enter_context(_session(role, wanted, wire))
+                sessions[wanted.resource] = opened.enter_context(_session(role, wanted, wire, connect))
             made[role] = wanted.make(role, sessions[wanted.resource])
+            if isinstance(made[role], _Pausing):
+                made[role].pause = pause
             made[role].attach()
         check_lines(settings, made["matrix"])
         check_reading(settings, made["smu"])
@@ -65,12 +83,14 @@ def open_crosspoint_bench(settings: CrosspointBenchSettings) -> CrosspointBench:
             always=settings.read.refresh == "all",
             release=opened.pop_all().close,
             wire=wire,
+            clock=clock,
+            pause=pause,
         )
 
 
-def _session(role: Role, wanted: InstrumentSettings, wire: WireLog) -> Session:
+def _session(role: Role, wanted: InstrumentSettings, wire: WireLog, connect: Connect) -> Session:
     try:
-        return open_session(wanted.resource, wanted.transport, wire, role=role)
+        return open_session(wanted.resource, wanted.transport, wire, role=role, connect=connect)
     except ConfigError as error:
         raise ConfigError(f"{role}.resource: {error}") from error
 

@@ -37,14 +37,15 @@ class VirtualCrosspoint:
         """Serve until cancelled; ``ready`` is told what to put into the bench file, by key."""
         grid = virtual_grid(settings)
         outlets = virtual_outlets(settings, grid)
-        warm(_physics(settings), {name: info.shape for name, info in grid.bench.arrays.items()})
+        warm(physics(settings), {name: info.shape for name, info in grid.bench.arrays.items()})
         await serve(
             list(dict.fromkeys(outlets.values())),
             lambda: ready({f"{role}.resource": outlet.resource for role, outlet in outlets.items()}),
         )
 
 
-def _physics(settings: CrosspointBenchSettings) -> SimSettings:
+def physics(settings: CrosspointBenchSettings) -> SimSettings:
+    """What the devices are like: as ``virtual`` says, else as the bench expects them."""
     given = settings.virtual or VirtualCrosspointSettings()
     return SimSettings(
         device=settings.device if given.device is None else given.device,
@@ -53,15 +54,20 @@ def _physics(settings: CrosspointBenchSettings) -> SimSettings:
     )
 
 
-def virtual_grid(settings: CrosspointBenchSettings) -> DeviceGrid:
-    """Simulated devices of all arrays, behind the relays of one matrix."""
+def virtual_grid(
+    settings: CrosspointBenchSettings, devices: SimSettings | None = None, seed: int | None = None
+) -> DeviceGrid:
+    """Simulated devices of all arrays, behind the relays of one matrix; ``devices`` and ``seed`` in place of
+    what the file says of virtual ones.
+    """
     given = settings.virtual or VirtualCrosspointSettings()
     lines = {
         name: Lines(np.array(channel_list(wiring.rows)), np.array(channel_list(wiring.cols)))
         for name, wiring in settings.arrays.items()
     }
     sizes = {name: (each.rows.size, each.cols.size) for name, each in lines.items()}
-    return DeviceGrid(SimBench(_physics(settings), sizes, given.seed), lines, settings.buses.ground)
+    bench = SimBench(devices or physics(settings), sizes, given.seed if seed is None else seed)
+    return DeviceGrid(bench, lines, settings.buses.ground)
 
 
 def virtual_outlets(settings: CrosspointBenchSettings, grid: DeviceGrid) -> dict[Role, Outlet]:

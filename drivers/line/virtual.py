@@ -43,10 +43,15 @@ def _physics(settings: LineBenchSettings) -> SimSettings:
     )
 
 
-def virtual_grid(settings: LineBenchSettings) -> Grid:
-    """Simulated devices at all crossings of the channels that are wired; those of the first array's name."""
+def virtual_grid(
+    settings: LineBenchSettings, devices: SimSettings | None = None, seed: int | None = None
+) -> Grid:
+    """Simulated devices at all crossings of the channels that are wired; those of the first array's name.
+
+    ``devices`` and ``seed`` in place of what the file says of the virtual board.
+    """
     given = settings.virtual or VirtualControllerSettings()
-    physics = _physics(settings)
+    physics = devices or _physics(settings)
     wiring = settings.arrays.values()
     rows = 1 + max(max(channel_list(each.rows)) for each in wiring)
     cols = 1 + max(max(channel_list(each.cols)) for each in wiring)
@@ -58,7 +63,7 @@ def virtual_grid(settings: LineBenchSettings) -> Grid:
         bias=settings.program.scheme,
         watchdog=round(settings.controller.watchdog * 1e3),
     )
-    return Grid(physics, next(iter(settings.arrays)), hardware, given.seed)
+    return Grid(physics, next(iter(settings.arrays)), hardware, given.seed if seed is None else seed)
 
 
 virtual = VirtualLine()

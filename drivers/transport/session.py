@@ -30,18 +30,24 @@ from hil.wire import WireLog
 
 State: TypeAlias = Literal["open", "desynchronised", "closed"]
 T = TypeVar("T")
+Connect: TypeAlias = Callable[[str, TransportSettings], Link]
 
 _PRINTABLE = frozenset(b"\t" + bytes(range(32, 127)))
 
 
 def open_session(
-    resource: str, settings: TransportSettings | None = None, wire: WireLog | None = None, *, role: str = ""
+    resource: str,
+    settings: TransportSettings | None = None,
+    wire: WireLog | None = None,
+    *,
+    role: str = "",
+    connect: Connect = open_link,
 ) -> Session:
     """Connect; nothing is sent. ``role`` names the instrument in messages and in the wire log.
 
     Raises ConfigError if the resource cannot be understood, DisconnectedError if nobody answers there.
     """
-    session = Session(resource, settings or TransportSettings(), wire, role=role)
+    session = Session(resource, settings or TransportSettings(), wire, role=role, connect=connect)
     session.open()
     return session
 
@@ -69,7 +75,7 @@ class Session:
         *,
         role: str = "",
         salt: str | None = None,
-        connect: Callable[[str, TransportSettings], Link] = open_link,
+        connect: Connect = open_link,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self.resource = resource

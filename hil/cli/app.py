@@ -13,6 +13,7 @@ from hil.cli.calibration import calibrate, calibration
 from hil.cli.failure import EXIT_CODES, exit_code, tell
 from hil.cli.options import FLAG as _FLAG
 from hil.cli.options import Json
+from hil.cli.price import price
 from hil.cli.twin import twin
 from hil.errors import HilError
 
@@ -80,6 +81,7 @@ def _version(asked: bool) -> None:
 
 
 app.command()(calibrate)
+app.command()(price)
 app.command()(twin)
 app.add_typer(calibration, name="calibration")
 

@@ -81,6 +81,7 @@ class DeviceGrid:
         self.pulses: dict[str, NDArray[np.int64]] = {
             name: np.zeros(info.shape, np.int64) for name, info in self.bench.arrays.items()
         }
+        self.pulsed_s = 0.0
         self.hot_switches = 0
         self.switchings = 0
         self.broke_before_make = True
@@ -185,6 +186,7 @@ class Terminal:
             shapes = (seen, device.depress) if rising else (device.potentiate, seen)
             self.grid.bench.execute((Program(region, counts, *shapes),))
             self.grid.pulses[region.array][np.ix_(region.rows, region.cols)] += count
+            self.grid.pulsed_s += count * (pulse.width_s + pulse.gap_s)
 
 
 class Unconnected:

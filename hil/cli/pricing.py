@@ -1,0 +1,246 @@
+"""`hil price`: rehearse a run, and say what it will take; and the question that `hil train` asks before it
+begins on a bench whose devices stay as it leaves them.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any, cast
+
+from rich.console import Console, Group, RenderableType
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.text import Text
+
+from hil import setup
+from hil.cli.calibration import FOLDER
+from hil.cli.screen import Tough
+from hil.cli.show import print_json, two_columns
+from hil.cli.signals import Stop
+from hil.cli.words import duration, percent
+from hil.config.bench import BenchSettings
+from hil.errors import ConfigError, HilError
+from hil.interrupt import unwrapped_interrupts
+from hil.price.exchange import Exchange, exchange_of
+from hil.price.price import Asked, Price, Range, price
+from hil.price.rehearse import Extent
+from hil.units import format_quantity, parse_quantity
+
+MINUTE = Extent(budget_s=20.0)
+"""Of each of three rehearsals: the price of any run is known within a minute or two."""
+_MOMENT = Extent(budget_s=3.0)
+_WIDTH_OF_FILES = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Exchanges:
+    """Where the time of an exchange is from: told, or records in a folder, by default beside the bench."""
+
+    told: float | None = None
+    records: Path | None = None
+
+    def __call__(self, settings: BenchSettings) -> Exchange:
+        """For a bench."""
+        if self.told is not None:
+            return Exchange(self.told, "as told by --exchange")
+        beside = Path(settings.file).parent / FOLDER
+        return exchange_of(settings, self.records or beside, datetime.now(UTC))
+
+
+def extent(share: float | None, *, full: bool) -> Extent:
+    """How much is rehearsed. Raises ConfigError for a share that is none."""
+    if share is None:
+        return Extent() if full else MINUTE
+    if full:
+        raise ConfigError("--share and --full: one of them")
+    if not 0 < share <= 1:
+        raise ConfigError(f"--share {share:g}: above 0 and at most 1 is needed")
+    return Extent(share)
+
+
+def seconds(option: str, text: str | None) -> float | None:
+    """A time given on the command line. Raises ConfigError that names the option."""
+    if text is None:
+        return None
+    try:
+        found = parse_quantity(text, "s")
+    except ConfigError as error:
+        raise ConfigError(f"{option}: {error}") from error
+    if found < 0:
+        raise ConfigError(f"{option} {text}: a time of 0 or more is needed")
+    return found
+
+
+def run_price(asked: Asked, exchanges: Exchanges, json: bool) -> int:
+    """Price as asked, say it, and return the exit code.
+
+    Raises
+    ------
+    HilError
+        What kept it from being rehearsed, or would end the run.
+    """
+    console = _console(sys.stderr if json else sys.stdout)
+    with Stop() as stop:
+        try:
+            with unwrapped_interrupts(), _progress(console, asked.seeds) as told:
+                found = price(asked, exchanges, told)
+        except KeyboardInterrupt:
+            console.print(Text("stopped; nothing was output", "yellow"))
+            return stop.exit_code
+    if json:
+        print_json(document(found))
+    else:
+        console.print(told_in_full(found))
+    return 0
+
+
+def agreed(asked: Asked, stream: IO[str]) -> bool:
+    """Say in short what a run on instruments will take, and ask whether to go on; True on simulated benches.
+
+    Raises
+    ------
+    ConfigError
+        The files are wrong; or there is no terminal to ask at.
+    """
+    _, (settings, given) = setup.load_both(
+        asked.experiment, asked.bench, asked.overrides, asked.bench_overrides
+    )
+    if not settings.resources:
+        return True
+    if not (sys.stdin.isatty() and stream.isatty()):
+        raise ConfigError(
+            f"{given.path}: this bench has devices that stay as a run leaves them, and there is no terminal "
+            "to ask at; say --yes to train without a question (hil price tells what the run will take)"
+        )
+    console = _console(stream)
+    try:
+        with console.status("rehearsing the first steps ..."):
+            found = price(replace(asked, seeds=1, extent=_MOMENT), Exchanges())
+        console.print(_in_short(found))
+    except HilError as error:
+        console.print(Text(f"no estimate of what it will take: {error}", "yellow"))
+    console.print("go on? [y/N] ", end="", markup=False)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _in_short(found: Price) -> RenderableType:
+    run = found.runs[0]
+    cost, about = run.cost, "" if run.whole else "about "
+    told = (
+        f"{about}{duration(cost.seconds)} on the bench, {cost.transactions:,} transactions, {cost.pulses:,} "
+        f"pulses, {cost.reads:,} readings; {run.wear:,} pulses to the most pulsed device"
+    )
+    part = "" if run.whole else f" (from {run.steps:,} of {run.of_steps:,} steps; hil price tells more)"
+    return Group(Text(told + part), *(Text(f"warning: {each}", "yellow") for each in found.warnings))
+
+
+def told_in_full(found: Price) -> RenderableType:
+    """A price as people read it."""
+    about = [("devices", found.devices)]
+    if found.exchange is not None:
+        time = format_quantity(found.exchange.seconds, "s", digits=3)
+        about.append(("an exchange", f"{time}, {found.exchange.source}"))
+    about.append(("rehearsed", _rehearsed(found)))
+    most = "" if found.dose is None else f" of {found.dose:,} (limits.dose)"
+    rows = [
+        ("time on the bench", _range(found.range(lambda run: run.cost.seconds), duration)),
+        ("transactions", _range(found.range(lambda run: run.cost.transactions), _whole)),
+        ("pulses", _range(found.range(lambda run: run.cost.pulses), _whole)),
+        ("readings", _range(found.range(lambda run: run.cost.reads), _whole)),
+        ("energy", _range(found.range(lambda run: run.cost.joules), _joules)),
+        ("most pulsed device", _range(found.range(lambda run: run.wear), _whole) + most),
+        (
+            "test accuracy",
+            "only from whole runs: --full" if found.accuracy is None else _range(found.accuracy, percent),
+        ),
+    ]
+    return Group(
+        Text(f"{found.experiment} on {found.bench}", "bold"),
+        two_columns(about),
+        Text(),
+        two_columns(rows),
+        *(Text(f"warning: {each}", "yellow") for each in found.warnings),
+    )
+
+
+def _rehearsed(found: Price) -> str:
+    first = min(run.seed for run in found.runs)
+    seeds = f"{len(found.runs)} seed{'s' if len(found.runs) > 1 else ''} from {first}"
+    if found.whole:
+        return f"{seeds}, whole runs"
+    fewest = min(found.runs, key=lambda run: run.steps)
+    return (
+        f"{seeds}, the first {fewest.steps:,} of {fewest.of_steps:,} steps; the others are counted like "
+        "them, though later steps give fewer pulses as a rule"
+    )
+
+
+def document(found: Price) -> dict[str, Any]:
+    """A price as plain data, SI units."""
+    figures: dict[str, Callable[[Any], float]] = {
+        "seconds": lambda run: run.cost.seconds,
+        "transactions": lambda run: run.cost.transactions,
+        "pulses": lambda run: run.cost.pulses,
+        "half_selects": lambda run: run.cost.half_selects,
+        "reads": lambda run: run.cost.reads,
+        "joules": lambda run: run.cost.joules,
+        "wear": lambda run: run.wear,
+    }
+    return {
+        "experiment": found.experiment,
+        "bench": found.bench,
+        "devices": found.devices,
+        "exchange": None if found.exchange is None else found.exchange._asdict(),
+        "whole": found.whole,
+        **{name: found.range(value)._asdict() for name, value in figures.items()},
+        "accuracy": None if found.accuracy is None else found.accuracy._asdict(),
+        "dose": found.dose,
+        "warnings": list(found.warnings),
+        "runs": [asdict(run) for run in found.runs],
+    }
+
+
+def _range(found: Range, written: Callable[[float], str]) -> str:
+    mean, low, high = (written(value) for value in found)
+    return mean if low == high else f"{mean}  ({low} to {high})"
+
+
+def _whole(value: float) -> str:
+    return f"{round(value):,}"
+
+
+def _joules(value: float) -> str:
+    return format_quantity(value, "J", digits=3)
+
+
+@contextmanager
+def _progress(console: Console, seeds: int) -> Generator[Callable[[int, int, int], None]]:
+    """A bar on a terminal; a line for each rehearsal elsewhere."""
+    if not console.is_terminal:
+        begun: set[int] = set()
+
+        def line(number: int, done: int, of: int) -> None:
+            if number not in begun:
+                begun.add(number)
+                console.print(f"rehearsal {number + 1} of {seeds}, {of:,} steps ...")
+
+        yield line
+        return
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(bar_width=20), console=console, transient=True
+    ) as bar:
+        task = bar.add_task("rehearsing", total=None)
+
+        def shown(number: int, done: int, of: int) -> None:
+            bar.update(task, description=f"rehearsal {number + 1} of {seeds}", completed=done, total=of)
+
+        yield shown
+
+
+def _console(stream: IO[str]) -> Console:
+    width = None if stream.isatty() else _WIDTH_OF_FILES
+    return Console(file=cast(IO[str], Tough(stream)), highlight=False, width=width, force_jupyter=False)

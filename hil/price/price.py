@@ -1,0 +1,214 @@
+"""The price of an experiment on a bench: rehearsals with several seeds, their range, what is over budget.
+
+The instruments are never opened. A simulated bench is its own rehearsal; another is rehearsed by its driver.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hil import setup
+from hil.bench import Bench
+from hil.config.bench import BenchSettings
+from hil.config.experiment import Experiment
+from hil.config.validate import did_you_mean
+from hil.errors import ConfigError
+from hil.lock import LineLocks
+from hil.opened import OpenedBench, placed
+from hil.price.contracts import Rehearsal
+from hil.price.exchange import Exchange
+from hil.price.rehearse import Extent, Rehearsed, rehearse
+from hil.session import ask_methods
+from hil.training.controller import Training
+from hil.units import format_quantity
+
+NIGHT_S = 12 * 3600.0
+WHOLE = Extent()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be priced.
+
+    ``exchange`` is what an exchange with an instrument takes; ``twin`` a bench file of simulated devices in
+    place of the data sheet; the rehearsals have the experiment's seed and the next ``seeds`` - 1.
+    """
+
+    experiment: Path | None
+    bench: Path | None
+    overrides: tuple[str, ...] = ()
+    bench_overrides: tuple[str, ...] = ()
+    twin: Path | None = None
+    data_dir: Path | None = None
+    seeds: int = 3
+    extent: Extent = WHOLE
+    night_s: float = NIGHT_S
+
+
+class Range(NamedTuple):
+    """Mean, least and most over the seeds."""
+
+    mean: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Range:
+        """Of one value or more."""
+        return cls(sum(values) / len(values), min(values), max(values))
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What came of the rehearsals.
+
+    ``devices`` says whose devices were simulated; ``exchange`` is None where nothing is exchanged with
+    instruments; ``dose`` is the budget of the bench file.
+    """
+
+    experiment: str
+    bench: str
+    devices: str
+    exchange: Exchange | None
+    runs: tuple[Rehearsed, ...]
+    dose: int | None
+    night_s: float
+
+    def range(self, value: Callable[[Rehearsed], float]) -> Range:
+        """Of one figure of all runs."""
+        return Range.of([value(run) for run in self.runs])
+
+    @property
+    def whole(self) -> bool:
+        """Whether all runs were rehearsed to their end."""
+        return all(run.whole for run in self.runs)
+
+    @property
+    def accuracy(self) -> Range | None:
+        """Test accuracy, 0 to 1; None unless all runs were rehearsed to their end."""
+        found = [run.accuracy for run in self.runs if run.accuracy is not None]
+        return Range.of(found) if len(found) == len(self.runs) else None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Budgets that a run may exceed."""
+        told: list[str] = []
+        longest = max(run.cost.seconds for run in self.runs)
+        if longest > self.night_s:
+            nights, night = (
+                longest / self.night_s,
+                format_quantity(self.night_s / 3600, "s").removesuffix(" s"),
+            )
+            told.append(f"longer than a night of {night} h: {nights:.1f} of them")
+        worn = max(run.wear for run in self.runs)
+        if self.dose is not None and worn > self.dose:
+            told.append(
+                f"a device would get {worn:,} pulses; limits.dose allows {self.dose:,}: the run would be "
+                "refused on its way"
+            )
+        return tuple(told)
+
+
+def price(
+    asked: Asked,
+    exchange: Callable[[BenchSettings], Exchange],
+    told: Callable[[int, int, int], None] = lambda number, done, of: None,
+) -> Price:
+    """Rehearse an experiment; ``told`` gets the number of the rehearsal, its steps done, and all its steps.
+
+    Raises
+    ------
+    ConfigError, DataError
+        The files are wrong, do not fit each other, or the bench's driver offers no rehearsal.
+    BenchError, LimitError, ScheduleError
+        What would end the run.
+    """
+    (first, _), (settings, _) = setup.load_both(
+        asked.experiment, asked.bench, asked.overrides, asked.bench_overrides
+    )
+    twin = None if asked.twin is None else setup.load_bench(asked.twin)[0]
+    simulated = not settings.resources
+    takes = None if simulated else exchange(settings)
+    opens = _simulated(twin) if simulated else _rehearsed(settings, twin, takes or Exchange(0.0, ""))
+    runs: list[Rehearsed] = []
+    for number in range(asked.seeds):
+        overrides = (*asked.overrides, f"seed={first.seed + number}")
+        experiment = setup.load_experiment(asked.experiment, overrides)[0]
+        runs.append(_one(experiment, settings, opens, asked, lambda done, of, n=number: told(n, done, of)))
+    return Price(
+        first.name,
+        settings.name,
+        _devices(settings, twin),
+        takes,
+        tuple(runs),
+        settings.limits.dose,
+        asked.night_s,
+    )
+
+
+def _one(
+    experiment: Experiment,
+    settings: BenchSettings,
+    opens: setup.Opens,
+    asked: Asked,
+    told: Callable[[int, int], None],
+) -> Rehearsed:
+    data = setup.load_data(experiment, asked.data_dir)
+    setup.check_batches(experiment, data)
+    limits = settings.limits.model_copy(update={"dose": None})  # it is warned of, for all seeds
+    bench = setup.bench_for(experiment, data, settings.model_copy(update={"limits": limits}), opens)
+    try:
+        network = setup.build_network(experiment, data, bench)
+        ask_methods(experiment, network, bench)
+    except BaseException:
+        bench.close()
+        raise
+    training = Training(
+        network, data, experiment.gradient, experiment.update, experiment.training, experiment.initial,
+        experiment.seed,
+    )  # fmt: skip
+    return rehearse(experiment, training, bench, asked.extent, told)
+
+
+def _simulated(twin: BenchSettings | None) -> setup.Opens:
+    def opens(settings: BenchSettings, sizes: dict[str, tuple[int, int]], seed: int) -> OpenedBench:
+        return setup.open_bench(twin or settings, sizes, seed)
+
+    return opens
+
+
+def _rehearsed(settings: BenchSettings, twin: BenchSettings | None, exchange: Exchange) -> setup.Opens:
+    points: Mapping[str, Any] = {point.name: point for point in entry_points(group="hil.rehearsals")}
+    if settings.driver not in points:
+        raise ConfigError(
+            f"{settings.where('driver')}: {settings.driver!r} cannot be rehearsed without its instruments; "
+            f"{did_you_mean(settings.driver, points)}"
+        )
+    rehearsal: Rehearsal = points[settings.driver].load()
+
+    def opens(settings: BenchSettings, sizes: dict[str, tuple[int, int]], seed: int) -> OpenedBench:
+        try:
+            bench: Bench = rehearsal.open(settings, twin, exchange.seconds, seed)
+        except ConfigError as error:
+            raise _with_notes(ConfigError(placed(settings, str(error))), error) from error
+        return OpenedBench(bench, settings, LineLocks())
+
+    return opens
+
+
+def _with_notes(error: ConfigError, other: ConfigError) -> ConfigError:
+    for note in getattr(other, "__notes__", ()):
+        error.add_note(note)
+    return error
+
+
+def _devices(settings: BenchSettings, twin: BenchSettings | None) -> str:
+    if twin is not None:
+        return f"the twin {twin.file}"
+    if not settings.resources:
+        return "the simulated bench itself"
+    return "the data sheet of the bench file (device); --twin takes a measured one"
