@@ -192,17 +192,18 @@ class ArrayController:
     def make_safe(self) -> tuple[str, ...]:
         """Stop what runs, all outputs at 0 V. Never raises; what could not be verified, () if all was."""
         self._seq = None
-        try:
-            if self.session.state != "open":
-                self._link.recover()
-            return self._stopped()
-        except LOST:  # an answer that was broken off may still be on the line
-            with suppress(BenchError):
-                self._link.recover()
+        with self.session.within(self.session.settings.safe):
+            try:
+                if self.session.state != "open":
+                    self._link.recover()
                 return self._stopped()
-        except BenchError as error:
-            if isinstance(error, IdentityError):
-                return (str(error),)
+            except LOST:  # an answer that was broken off may still be on the line
+                with suppress(BenchError):
+                    self._link.recover()
+                    return self._stopped()
+            except BenchError as error:
+                if isinstance(error, IdentityError):
+                    return (str(error),)
         with suppress(BenchError):
             self._link.force_stop()
         return (f"{self._role}: sent STOP; the board did not say that its outputs are at 0 V",)

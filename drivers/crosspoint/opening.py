@@ -11,8 +11,8 @@ import numpy as np
 
 from drivers.crosspoint.bench import CrosspointBench, WiredArray
 from drivers.crosspoint.ledger import Ledger
-from drivers.crosspoint.probe import LOWERED, Probe
-from drivers.crosspoint.roles import InstrumentSettings, Role
+from drivers.crosspoint.probe import LOWERED, Lines, Probe
+from drivers.crosspoint.roles import ROLES, InstrumentSettings, Role
 from drivers.crosspoint.settings import CrosspointBenchSettings
 from drivers.transport.links import open_link
 from drivers.transport.session import Connect, Session, open_session
@@ -69,7 +69,7 @@ def open_crosspoint_bench(
             made["matrix"],
             settings.buses,
             settings.read,
-            lambda: sum(session.transactions for session in sessions.values()),
+            Lines(*(sessions[settings.instruments[role].resource] for role in ROLES)),
         )
         arrays = _wired(settings)
         shapes = {name: wired.info.shape for name, wired in arrays.items()}

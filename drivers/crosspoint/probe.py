@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 
+from drivers.crosspoint.safe import Occupied, safe_at_once
 from drivers.crosspoint.settings import BusSettings, CrosspointReadSettings
+from drivers.transport.session import Session
 from hil.bench import Cost
 from hil.errors import ComplianceError, ScheduleError
 from hil.instruments import Crosspoint, Instrument, Pulser, Smu, Sourcing, SwitchMatrix
@@ -28,6 +30,14 @@ class Tally:
     joules: float = 0.0
 
 
+class Lines(NamedTuple):
+    """The session of each instrument."""
+
+    smu: Session
+    pulser: Session
+    matrix: Session
+
+
 @dataclass
 class Probe:
     """Reads and pulses single devices, by the columns of the matrix that their two lines are on.
@@ -40,8 +50,8 @@ class Probe:
         Rows of the matrix that they are wired to.
     reading
         How currents are measured.
-    exchanges
-        Transactions over all lines so far.
+    lines
+        The sessions of source-measure unit and pulse generator, which may be one, and of the matrix.
     """
 
     smu: Smu
@@ -49,7 +59,7 @@ class Probe:
     matrix: SwitchMatrix
     buses: BusSettings
     reading: CrosspointReadSettings
-    exchanges: Callable[[], int]
+    lines: Lines
     _done: Tally = field(default=Tally(), init=False)
 
     @property
@@ -107,7 +117,7 @@ class Probe:
 
     def tally(self) -> tuple[Tally, int]:
         """What was done so far, and in how many exchanges."""
-        return self._done, self.exchanges()
+        return self._done, self._exchanges()
 
     def cost(self, before: tuple[Tally, int], seconds: float) -> Cost:
         """Since then. Virtual instruments do not wait: it takes at least what it must have taken."""
@@ -116,14 +126,20 @@ class Probe:
         return Cost(
             pulses=now.pulses - then.pulses,
             reads=now.reads - then.reads,
-            transactions=self.exchanges() - exchanges,
+            transactions=self._exchanges() - exchanges,
             seconds=max(seconds, now.least_s - then.least_s),
             joules=now.joules - then.joules,
         )
 
     def make_safe(self) -> tuple[str, ...]:
-        """Sources off first, so that relays open cold; what could not be verified."""
-        return tuple(problem for each in self.instruments.values() for problem in each.make_safe())
+        """Sources off first, both at once, so that relays open cold; what could not be verified."""
+        sources: dict[int, Occupied] = {}
+        for line, instrument in ((self.lines.smu, self.smu), (self.lines.pulser, self.pulser)):
+            sources.setdefault(id(line), Occupied(line, [])).instruments.append(instrument)
+        return (*safe_at_once(list(sources.values())), *self.matrix.make_safe())
+
+    def _exchanges(self) -> int:
+        return sum(line.transactions for line in {id(line): line for line in self.lines}.values())
 
     def _sourcing(self, integration_s: float) -> Sourcing:
         return Sourcing(self.reading.compliance, integration_s, self.reading.settle)

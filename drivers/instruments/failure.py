@@ -15,6 +15,7 @@ from hil.errors import (
     TimeoutError_,
 )
 
+_LAST_S = 0.25
 _LINE = (TimeoutError_, DesyncError, DisconnectedError)
 
 
@@ -48,10 +49,39 @@ def made_safe(
     return told
 
 
-def last_try(session: Session, off: str) -> tuple[str, ...]:
+def safely(
+    session: Session, off: str, identified: Callable[[Session], None], verified: Callable[[], tuple[str, ...]]
+) -> tuple[str, ...]:
+    """What `make_safe` of a driver does: off in any state of the line, recover it, verify; never raises.
+
+    Parameters
+    ----------
+    off
+        The command that is legal in any state and after which all is off.
+    identified
+        For `Session.recover`.
+    verified
+        Sends it again and reads back; what is not as it should be, () if all is.
+
+    Returns
+    -------
+        What could not be verified within ``safe`` of the line's settings and what was still under way.
+    """
+    try:
+        with session.within(session.settings.safe):
+            if session.state == "desynchronised":
+                session.force(off)
+                session.recover(identified)
+            return verified()
+    except Exception as error:  # whatever is broken
+        return (*_last_try(session, off), str(error))
+
+
+def _last_try(session: Session, off: str) -> tuple[str, ...]:
     """Send the off-command once more, whatever the line is like; what went wrong with that."""
     try:
-        session.force(off)
-    except Exception as error:  # the contract of make_safe: never raises, whatever is broken
+        with session.within(_LAST_S):
+            session.force(off)
+    except Exception as error:
         return (str(error),)
     return ()

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from drivers.instruments.failure import last_try, made_safe
+from drivers.instruments.failure import made_safe, safely
 from drivers.instruments.replies import Measured, logical, measured, named, number, whole
 from drivers.instruments.tsp import QueuedError, Tsp
 from drivers.transport.session import Session
@@ -136,16 +136,17 @@ class Keithley2600:
     def make_safe(self) -> tuple[str, ...]:
         """0 V and output off, read back; what could not be verified."""
         self._set = None
-        off = self._lua("S.source.levelv=0 S.source.output=0")
-        try:
-            if self.session.state == "desynchronised":
-                self.session.force(off)
-                self.session.recover(self._identified)
-            level, output = self._tsp.ask(
-                off, self._names("source.levelv", "source.output"), _numbers, heed_errors=False
-            )
-        except Exception as error:  # the contract: never raises, whatever is broken
-            return (*last_try(self.session, off), str(error))
+        return safely(self.session, self._off, self._identified, self._switched_off)
+
+    @property
+    def _off(self) -> str:
+        return self._lua("S.source.levelv=0 S.source.output=0")
+
+    def _switched_off(self) -> tuple[str, ...]:
+        off = self._off
+        level, output = self._tsp.ask(
+            off, self._names("source.levelv", "source.output"), _numbers, heed_errors=False
+        )
         if level or output:
             return (f"{self.session.role}: after {off!r} the level is {level:g} V, output {output:g}",)
         return ()

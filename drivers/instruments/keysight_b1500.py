@@ -14,7 +14,7 @@ from dataclasses import KW_ONLY, dataclass, field
 
 import numpy as np
 
-from drivers.instruments.failure import last_try, made_safe
+from drivers.instruments.failure import made_safe, safely
 from drivers.instruments.flex import LONGEST, Datum, Learnt, Module
 from drivers.instruments.smu_limits import Family, check_limits, highest
 from hil.errors import BenchError, IdentityError, LimitError, SettingError
@@ -101,14 +101,12 @@ class KeysightB1500Smu(Module):
 
     def make_safe(self) -> tuple[str, ...]:
         """0 V and output off, read back; what could not be verified. Other modules are left alone."""
-        self._set, off = None, f"CL {self.channel}"
-        try:
-            if self.session.state == "desynchronised":
-                self.session.force(off)
-                self.session.recover(self._frame.found)
-            held = self._frame.flex.learn(self.channel, off)
-        except Exception as error:  # the contract: never raises, whatever is broken
-            return (*last_try(self.session, off), str(error))
+        self._set = None
+        return safely(self.session, f"CL {self.channel}", self._frame.found, self._switched_off)
+
+    def _switched_off(self) -> tuple[str, ...]:
+        off = f"CL {self.channel}"
+        held = self._frame.flex.learn(self.channel, off)
         if held != [Learnt("CL", [self.channel])]:
             return (f"{self.session.role}: after {off!r} slot {self.channel} holds {held}",)
         return ()

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
 
-from drivers.instruments.failure import last_try, made_safe
+from drivers.instruments.failure import made_safe, safely
 from drivers.instruments.flex import Module, numbers
 from drivers.instruments.replies import whole
 from hil.errors import BenchError, IdentityError, InstrumentError, LimitError, SettingError, TimeoutError_
@@ -101,15 +101,13 @@ class KeysightB1500Spgu(Module):
 
     def make_safe(self) -> tuple[str, ...]:
         """Pulses stopped, output off, read back; what could not be verified. SMUs are left alone."""
-        self._frame.pulses, stop = None, f"SPP;CL {self.channel}"
-        try:
-            if self.session.state == "desynchronised":
-                self.session.force(stop)
-                self.session.recover(self._frame.found)
-            busy = self._frame.flex.ask(stop, "SPST?", whole)
-            on = self._frame.flex.learn(0)
-        except Exception as error:  # the contract: never raises, whatever is broken
-            return (*last_try(self.session, stop), str(error))
+        self._frame.pulses = None
+        return safely(self.session, f"SPP;CL {self.channel}", self._frame.found, self._stopped)
+
+    def _stopped(self) -> tuple[str, ...]:
+        stop = f"SPP;CL {self.channel}"
+        busy = self._frame.flex.ask(stop, "SPST?", whole)
+        on = self._frame.flex.learn(0)
         if busy or any(each.command == "CN" and self.channel in each.parameters for each in on):
             return (f"{self.session.role}: after {stop!r} SPST? tells {busy}, *LRN? 0 tells {on}",)
         return ()

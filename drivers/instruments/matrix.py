@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from drivers.instruments.failure import Queue, last_try, made_safe
+from drivers.instruments.failure import Queue, made_safe, safely
 from drivers.transport.session import Session
 from hil.errors import BenchError, IdentityError, LimitError, SettingError
 from hil.instruments import Crosspoint, Identity
@@ -90,13 +90,10 @@ class RelayMatrix(ABC):
 
     def make_safe(self) -> tuple[str, ...]:
         """All open, read back; what could not be verified."""
-        try:
-            if self.session.state == "desynchronised":
-                self.session.force(self._all_open)
-                self.session.recover(self._identified)
-            left = self._open_all()
-        except Exception as error:  # the contract: never raises, whatever is broken
-            return (*last_try(self.session, self._all_open), str(error))
+        return safely(self.session, self._all_open, self._identified, self._opened)
+
+    def _opened(self) -> tuple[str, ...]:
+        left = self._open_all()
         if left:
             return (f"{self.session.role}: after {self._all_open!r} {_listed(left)} are still closed",)
         return ()

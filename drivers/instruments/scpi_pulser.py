@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import ClassVar, Literal, NamedTuple
 
-from drivers.instruments.failure import last_try, made_safe
+from drivers.instruments.failure import made_safe, safely
 from drivers.instruments.replies import named, number, whole
 from drivers.instruments.scpi import Scpi, ScpiError
 from drivers.transport.session import Session
@@ -206,19 +206,17 @@ class ScpiPulser(ABC):
 
     def make_safe(self) -> tuple[str, ...]:
         """Output off and bursts ended, read back; what could not be verified."""
-        self._set, stop = None, self._stop()
-        try:
-            if self.session.state == "desynchronised":
-                self.session.force(stop)
-                self.session.recover(self._identified)
-            on = self._scpi.ask(
-                stop,
-                ("*OPC?", f"{self._output(False).header}?"),
-                lambda answers: whole(answers[1]),
-                heed_errors=False,
-            )
-        except Exception as error:  # the contract: never raises, whatever is broken
-            return (*last_try(self.session, stop), str(error))
+        self._set = None
+        return safely(self.session, self._stop(), self._identified, self._stopped)
+
+    def _stopped(self) -> tuple[str, ...]:
+        stop = self._stop()
+        on = self._scpi.ask(
+            stop,
+            ("*OPC?", f"{self._output(False).header}?"),
+            lambda answers: whole(answers[1]),
+            heed_errors=False,
+        )
         return (f"{self.session.role}: after {stop!r} the output is {on}",) if on else ()
 
     def _identified(self, _: Session) -> None:

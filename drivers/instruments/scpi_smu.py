@@ -12,7 +12,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from drivers.instruments.failure import last_try, made_safe
+from drivers.instruments.failure import made_safe, safely
 from drivers.instruments.replies import Measured, Named, measured, named, number, whole
 from drivers.instruments.scpi import Scpi, ScpiError
 from drivers.instruments.settings import Setting, differences
@@ -190,19 +190,16 @@ class ScpiSmu(ABC):
     def make_safe(self) -> tuple[str, ...]:
         """Output off and 0 V, read back; what could not be verified."""
         self._set = None
+        return safely(self.session, self._off(), self._identified, self._switched_off)
+
+    def _switched_off(self) -> tuple[str, ...]:
         off = self._off()
-        try:
-            if self.session.state == "desynchronised":
-                self.session.force(off)
-                self.session.recover(self._identified)
-            output, level = self._scpi.ask(
-                off,
-                (f"{self._output(False).name}?", self._level()),
-                lambda fields: [number(each) for each in fields],
-                heed_errors=False,
-            )
-        except Exception as error:  # the contract: never raises, whatever is broken
-            return (*last_try(self.session, off), str(error))
+        output, level = self._scpi.ask(
+            off,
+            (f"{self._output(False).name}?", self._level()),
+            lambda fields: [number(each) for each in fields],
+            heed_errors=False,
+        )
         if output or level:
             return (f"{self.session.role}: after {off!r} output is {output:g}, the level {level:g} V",)
         return ()

@@ -31,13 +31,13 @@ class Inbox:
         self._held.clear()
         self._ended = False
 
-    def line(self, link: Link, timeout_s: float | None) -> bytes:
+    def line(self, link: Link, timeout_s: float) -> bytes:
         """Up to and without the termination, or to where the line itself says that the message ends.
 
         Raises TimeoutError with what came instead, DesyncError over the cap.
         """
         end, most = self.settings.read_end, self.settings.max_reply_bytes
-        deadline = _Deadline(self.settings, timeout_s)
+        deadline = _Deadline(timeout_s)
         at = self._held.find(end)
         while at < 0 and not (self._ended and self._held) and len(self._held) <= most:
             seen = max(0, len(self._held) - len(end) + 1)
@@ -50,27 +50,28 @@ class Inbox:
         del self._held[: size + len(end)]
         return line
 
-    def exactly(self, link: Link, count: int, timeout_s: float | None) -> bytes:
+    def exactly(self, link: Link, count: int, timeout_s: float) -> bytes:
         """So many bytes. Raises TimeoutError with what came instead, ConfigError over the cap."""
         if not 0 < count <= self.settings.max_reply_bytes:
             raise ConfigError(
                 f"{self.role}: asked for {count} bytes; 1 to {self.settings.max_reply_bytes} can be read"
             )
-        deadline = _Deadline(self.settings, timeout_s)
+        deadline = _Deadline(timeout_s)
         while len(self._held) < count:
             self._fill(link, deadline)
         data = bytes(self._held[:count])
         del self._held[:count]
         return data
 
-    def drain(self, link: Link) -> bytes:
+    def drain(self, link: Link, longest_s: float) -> bytes:
         """Throw away until `quiet` seconds of silence, or the end of the line, and return it.
 
-        Raises DesyncError if there is no end, ConnectionError if the line is gone and nothing came.
+        Raises DesyncError if there is no end within ``longest_s`` or the cap, ConnectionError if the line is
+        gone and nothing came.
         """
-        thrown = bytes(self._held)
+        thrown, deadline = bytes(self._held), _Deadline(longest_s)
         self.forget()
-        while len(thrown) <= self.settings.max_reply_bytes:
+        while len(thrown) <= self.settings.max_reply_bytes and not deadline.over:
             try:
                 thrown += link.receive(self.settings.quiet).data
             except TimeoutError:
@@ -79,7 +80,7 @@ class Inbox:
                 if not thrown:
                     raise
                 return thrown
-        raise DesyncError(f"{self.role}: over {self.settings.max_reply_bytes} bytes unasked, and no end")
+        raise DesyncError(f"{self.role}: {len(thrown)} bytes unasked within {longest_s:g} s, and no end")
 
     def _fill(self, link: Link, deadline: _Deadline) -> None:
         try:
@@ -92,9 +93,14 @@ class Inbox:
 
 
 class _Deadline:
-    def __init__(self, settings: TransportSettings, timeout_s: float | None) -> None:
-        self.allowed_s = settings.timeout if timeout_s is None else timeout_s
-        self._at = time.monotonic() + self.allowed_s
+    def __init__(self, allowed_s: float) -> None:
+        self.allowed_s = allowed_s
+        self._at = time.monotonic() + allowed_s
+
+    @property
+    def over(self) -> bool:
+        """Whether none are left."""
+        return time.monotonic() >= self._at
 
     def left(self) -> float:
         """Seconds to go; TimeoutError if over."""

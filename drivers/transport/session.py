@@ -10,12 +10,13 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Literal, Self, TypeAlias, TypeVar
 
 from drivers.transport.framing import Inbox, shown
 from drivers.transport.link import Link
 from drivers.transport.links import open_link
+from drivers.transport.patience import Patience
 from drivers.transport.settings import TransportSettings
 from hil.errors import (
     BenchError,
@@ -29,8 +30,8 @@ from hil.errors import (
 from hil.wire import WireLog
 
 State: TypeAlias = Literal["open", "desynchronised", "closed"]
-T = TypeVar("T")
 Connect: TypeAlias = Callable[[str, TransportSettings], Link]
+T = TypeVar("T")
 
 _PRINTABLE = frozenset(b"\t" + bytes(range(32, 127)))
 
@@ -93,6 +94,7 @@ class Session:
         self._busy = False
         self._recovering = False
         self._inbox = Inbox(settings, self.role)
+        self._patience = Patience()
 
     @property
     def state(self) -> State:
@@ -184,12 +186,14 @@ class Session:
                 self._recover_once(identify)
                 return
             except (TimeoutError_, DesyncError, DisconnectedError) as error:
-                if not left:
-                    raise type(error)(
-                        f"{error}; {self.settings.attempts} attempts to bring {self.resource} back failed"
-                    ) from error
+                tried = self.settings.attempts - left
                 gone = isinstance(error, DisconnectedError)
-                self._pause(self.settings.retry if gone else self.settings.quiet)
+                wait = self.settings.retry if gone else self.settings.quiet
+                if not left or not self._patience.allows(wait):
+                    raise type(error)(
+                        f"{error}; {tried} attempts to bring {self.resource} back failed"
+                    ) from error
+                self._pause(wait)
 
     def force(self, text: str) -> None:
         """Send a command in any state, on a new line if there is none: for switching off, and nothing else.
@@ -205,6 +209,14 @@ class Session:
                 self._open_link()
                 self._state = "desynchronised"
             self._send(data)
+
+    def within(self, seconds: float) -> AbstractContextManager[None]:
+        """Give all that is done inside so many seconds together: a recovery, its waits and its attempts too.
+
+        They begin when the other side must have done what was asked last. Then TimeoutError_ is raised, or
+        DisconnectedError: a line that is dead must not hold up what is to be made safe beside it.
+        """
+        return self._patience.within(seconds)
 
     def hand_over(self) -> None:
         """Make the calling thread the owner; refused while the other one is waiting for an answer."""
@@ -293,23 +305,29 @@ class Session:
 
     def _send(self, data: bytes) -> None:
         started = time.monotonic()
-        self._linked().send(data, self.settings.timeout)
+        self._linked().send(data, self._patience.left(self.settings.timeout))
         self.wire.add(self.role, "sent", data, time.monotonic() - started)
 
     def _line(self, timeout_s: float | None) -> bytes:
         started = time.monotonic()
-        line = self._inbox.line(self._linked(), timeout_s)
+        line = self._inbox.line(self._linked(), self._wait(timeout_s))
         self.wire.add(self.role, "received", line + self.settings.read_end, time.monotonic() - started)
         return line
 
     def _exactly(self, count: int, timeout_s: float | None) -> bytes:
         started = time.monotonic()
-        data = self._inbox.exactly(self._linked(), count, timeout_s)
+        data = self._inbox.exactly(self._linked(), count, self._wait(timeout_s))
         self.wire.add(self.role, "received", data, time.monotonic() - started)
         return data
 
+    def _wait(self, timeout_s: float | None) -> float:
+        usual = self.settings.timeout
+        wanted = usual if timeout_s is None else timeout_s
+        self._patience.expect(max(0.0, wanted - usual))
+        return self._patience.left(wanted)
+
     def _drain(self, link: Link) -> bytes:
-        thrown = self._inbox.drain(link)
+        thrown = self._inbox.drain(link, self._patience.left(self.settings.timeout))
         if thrown:
             self.wire.add(self.role, "received", thrown)
         return thrown
@@ -366,7 +384,10 @@ class Session:
 
     def _open_link(self) -> None:
         with self._translated("connect"):
-            self._link = self._connect(self.resource, self.settings)
+            longest = self._patience.left(self.settings.open_timeout)
+            self._link = self._connect(
+                self.resource, self.settings.model_copy(update={"open_timeout": longest})
+            )
         self._inbox.forget()
         self.wire.add(self.role, "event", f"opened {self.resource} {self.salt}".encode())
 

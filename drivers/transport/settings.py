@@ -35,6 +35,9 @@ class TransportSettings(Config):
         default=3, description="tries to bring back a desynchronised line"
     )
     retry: PositiveSeconds = Field(default=1.0, description="wait before trying again where nobody answered")
+    safe: PositiveSeconds = Field(
+        default=1.5, description="longest time for making safe and reading that back; then it is not verified"
+    )
     baud: Annotated[int, Ge(50), Le(20_000_000)] = Field(default=115_200, description="serial: bits a second")
     data_bits: Literal[7, 8] = Field(default=8, description="serial: bits in a character")
     parity: Literal["none", "even", "odd"] = Field(default="none", description="serial: parity bit")
