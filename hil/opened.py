@@ -8,14 +8,19 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hil.bench import Bench, Returning
 from hil.config.bench import BenchSettings, Resource
 from hil.config.validate import Config
+from hil.corrected import CorrectedBench
 from hil.errors import BenchError, DisconnectedError, IdentityError, InUseError, TimeoutError_
 from hil.limits import LimitedBench
 from hil.lock import LineLocks
 from hil.wire import Talking, WireLog
+
+if TYPE_CHECKING:
+    from hil.calibrate.use import Calibrations
 
 WIRE = "wire.jsonl"
 """The wire log in a run's folder."""
@@ -25,20 +30,30 @@ class OpenedBench(LimitedBench):
     """Made by `hil.setup.open_bench`. ``locks`` are let go of with the bench.
 
     ``doubts`` is what of its file is allowed and hard to believe, with file, line and key: to be told.
+    ``calibrations`` are the records that its arrays and answers are corrected by; None: as they are.
     """
 
-    def __init__(self, bench: Bench, settings: BenchSettings, locks: LineLocks) -> None:
-        super().__init__(bench, settings.limits.limits(), where=settings.where_limit)
+    def __init__(
+        self,
+        bench: Bench,
+        settings: BenchSettings,
+        locks: LineLocks,
+        calibrations: Calibrations | None = None,
+    ) -> None:
+        corrected = bench if calibrations is None else CorrectedBench(bench, calibrations.known)
+        super().__init__(corrected, settings.limits.limits(), where=settings.where_limit)
+        self.calibrations = calibrations
         self._locks = locks
         self.doubts = tuple(placed(settings, doubt) for doubt in settings.doubts)
         self.reconnect_s = settings.reconnect
+        self._returning = bench if isinstance(bench, Returning) else None
         self._wire: WireLog | None = bench.wire if isinstance(bench, Talking) else None
 
     def come_back(self) -> None:
         """As :class:`hil.bench.Returning`; BenchError from a bench that is not."""
-        if not isinstance(self._bench, Returning):
-            raise BenchError(f"{type(self._bench).__name__}: its instruments cannot be reached again")
-        self._bench.come_back()
+        if self._returning is None:
+            raise BenchError("the instruments of this bench cannot be reached again")
+        self._returning.come_back()
 
     def record_in(self, folder: Path) -> None:
         """Keep all messages to and from instruments in a run's folder, those since opening too."""

@@ -89,6 +89,7 @@ def prepare(
             "placement": _placement(network),
         },
         "identity": dict(opened.identity),
+        **_calibrations(opened, network),
         "versions": _versions(),
         "git": _git_revision(),
         "command": list(sys.argv),
@@ -110,6 +111,39 @@ def _placement(network: Network) -> dict[str, list[dict[str, Any]]]:
         ]
         for layer in network.layers
     }
+
+
+def _calibrations(bench: OpenedBench, network: Network) -> dict[str, Any]:
+    """The records that a run uses, what a user must know of them, and each layer's devices that do not work,
+    by kind; nothing where the bench file names no records.
+    """
+    found = bench.calibrations
+    if found is None:
+        return {}
+    layers = {layer.tile.name: layer.tile.faulty for layer in network.layers}
+    records = [asdict(each) for each in found.used]
+    return {"calibrations": {"records": records, "warnings": list(found.warnings), "faulty": layers}}
+
+
+def _tell_calibrations(prepared: Prepared, journal: Journal) -> None:
+    """What the records told, and what could not be kept away from."""
+    found = prepared.bench.calibrations
+    if found is None:
+        return
+    for each in found.used:
+        journal.event("calibration", f"{each.routine} of {each.array}, {each.created}: {each.told}")
+    for warning in found.warnings:
+        journal.event("warning", warning)
+    for tile in (layer.tile for layer in prepared.network.layers):
+        kinds = tile.faulty
+        if not kinds:
+            continue
+        told = ", ".join(f"{number:,} {kind}" for kind, number in kinds.items())
+        text = f"{tile.name}: {sum(kinds.values()):,} of {tile.devices:,} devices do not work ({told})"
+        spoiled = "; what is shorted spoils every sum that it is in: give the array more spare lines"
+        shorted = kinds.get("shorted", 0)
+        end = spoiled if shorted else ""
+        journal.event("warning" if shorted else "calibration", f"{text} and are never pulsed{end}")
 
 
 def ask_methods(spec: Experiment, network: Network, bench: LimitedBench) -> None:
@@ -146,6 +180,7 @@ def execute(
         prepared.bench.record_in(writer.path)
         journal: Journal = writer if progress is None else Tee((writer, progress))
         try:
+            _tell_calibrations(prepared, journal)
             for doubt in prepared.bench.doubts:
                 journal.event("warning", doubt)
             pause = Pause(prepared.bench, prepared.bench.reconnect_s, at.__str__, journal.event, stop)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from hil import builtin, plugins
 from hil.bench import ArrayInfo
+from hil.calibrate.use import known_by_records
 from hil.config.bench import BenchSettings
 from hil.config.experiment import Experiment, experiment_model
 from hil.config.kinds import OF_EXPERIMENTS
@@ -118,15 +120,21 @@ def load_both(
 
 
 def open_bench(
-    settings: BenchSettings | None = None, sizes: dict[str, tuple[int, int]] | None = None, seed: int = 0
+    settings: BenchSettings | None = None,
+    sizes: dict[str, tuple[int, int]] | None = None,
+    seed: int = 0,
+    *,
+    calibrated: bool = False,
 ) -> OpenedBench:
     """Open a bench within its limits, locked against other processes; no output changes. ``sizes`` and
-    ``seed`` are for benches that are simulated.
+    ``seed`` are for benches that are simulated. ``calibrated``: correct it by the records that its file
+    names; otherwise arrays and answers are as they are, as a calibration needs them.
 
     Raises
     ------
     ConfigError, BenchError
-        When it is not there, in use by another process, or not what the settings say.
+        When it is not there, in use by another process, or not what the settings say; when a record cannot be
+        used (:func:`hil.calibrate.use.known_by_records`).
     """
     settings = load_bench()[0] if settings is None else settings
     driver: plugins.Driver = plugins.load("drivers", settings.driver)
@@ -134,10 +142,20 @@ def open_bench(
     try:
         with _placed_in(settings), told_with_its_key(settings):
             opened = driver.open(settings, sizes or {}, seed)
-        return OpenedBench(opened, settings, locks)
+        try:
+            known = known_by_records(settings, opened, datetime.now(UTC)) if calibrated else None
+        except BaseException:
+            opened.close()
+            raise
+        return OpenedBench(opened, settings, locks, known if known and known.used else None)
     except BaseException:
         locks.release()
         raise
+
+
+def open_calibrated(settings: BenchSettings, sizes: dict[str, tuple[int, int]], seed: int) -> OpenedBench:
+    """Open a bench to train on it: corrected by the calibration records that its file names."""
+    return open_bench(settings, sizes, seed, calibrated=True)
 
 
 def matrices(experiment: Experiment, data: Dataset) -> tuple[MatrixSize, ...]:
@@ -183,7 +201,7 @@ def build_network(experiment: Experiment, data: Dataset, bench: LimitedBench) ->
 
 
 def bench_for(
-    experiment: Experiment, data: Dataset, settings: BenchSettings, opens: Opens = open_bench
+    experiment: Experiment, data: Dataset, settings: BenchSettings, opens: Opens = open_calibrated
 ) -> OpenedBench:
     """Open the bench of an experiment, its simulated arrays sized to the network unless the bench file says
     otherwise; it is closed again if it cannot take the experiment.

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hil.bench import Cost
+from hil.bench import Cost, DeviceSheet
 from hil.calibrate.contracts import Result, Target
 from hil.calibrate.tape import Step, pulses_spent
 from hil.errors import StoreError
+from hil.schedule import Pulse
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,7 +81,12 @@ class Record:
 
 
 def check_record(
-    record: Record, bench: str, identity: Mapping[str, str], shape: tuple[int, int], now: datetime
+    record: Record,
+    bench: str,
+    identity: Mapping[str, str],
+    shape: tuple[int, int],
+    now: datetime | None,
+    sheet: DeviceSheet | None = None,
 ) -> None:
     """Refuse a record that does not speak of this array, or holds no longer.
 
@@ -88,16 +94,21 @@ def check_record(
     ----------
     bench, identity, shape
         Name of the bench; who takes part in it; (rows, cols) of its array of the record's name.
+    now
+        None: whether it expired does not matter.
+    sheet
+        The array's data sheet, which must be that of the record: pulses, read voltage, nominal devices.
 
     Raises
     ------
     StoreError
-        It is partial, expired, or of another bench, chip, instrument or shape; all reasons in one message.
+        It is partial, expired, or of another bench, chip, instrument, shape or data sheet; all reasons in one
+        message.
     """
     wrong: list[str] = []
     if record.partial is not None:
         wrong.append(f"it is partial ({record.partial})")
-    if record.expires is not None and record.expired(now):
+    if now is not None and record.expires is not None and record.expired(now):
         wrong.append(f"it expired {record.expires.isoformat(timespec='minutes')}")
     if record.bench != bench:
         wrong.append(f"it is of bench {record.bench!r}, this is {bench!r}")
@@ -108,8 +119,32 @@ def check_record(
         theirs, ours = record.identity.get(role, "absent"), identity.get(role, "absent")
         if theirs != ours:
             wrong.append(f"its {role} was {theirs}, this is {ours}")
+    if sheet is not None:
+        wrong += _other_sheet(record.target.info.device, sheet)
     if wrong:
         date = record.created.isoformat(timespec="minutes")
         raise StoreError(
             f"calibration {record.routine} of {record.array}, {date}: {'; '.join(wrong)}; calibrate again"
         )
+
+
+def _other_sheet(theirs: DeviceSheet, ours: DeviceSheet) -> list[str]:
+    """What a measurement was told of the devices and is not so here."""
+    wrong: list[str] = []
+    for item in fields(DeviceSheet):
+        was, here = getattr(theirs, item.name), getattr(ours, item.name)
+        if item.name == "curve":
+            same = all(
+                np.array_equal(getattr(was, each.name), getattr(here, each.name)) for each in fields(was)
+            )
+            if not same:
+                wrong.append("the nominal step curve was another")
+        elif was != here:
+            wrong.append(f"{item.name} was {_plain(was)}, this is {_plain(here)}")
+    return wrong
+
+
+def _plain(value: Pulse | float) -> str:
+    if isinstance(value, Pulse):
+        return f"{value.amplitude_v:g} V for {value.width_s:g} s and {value.gap_s:g} s"
+    return f"{value:g}"

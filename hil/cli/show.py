@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import typer
 from rich.console import Console
@@ -128,10 +128,22 @@ def _about(header: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("network", header.get("network", {}).get("summary")),
         ("method", ", ".join(methods)),
         ("bench", instruments(header.get("identity", {}))),
+        ("records", _records_used(header.get("calibrations"))),
         ("data", _data(header.get("data", {}))),
         ("code", header.get("git")),
     ]
     return [(label, str(text)) for label, text in found if text not in (None, "")]
+
+
+def _records_used(calibrations: Any) -> str | None:
+    """Calibration records by what they are of, with their date; marked where they no longer held."""
+    if not isinstance(calibrations, dict):
+        return None
+    told: list[str] = []
+    for each in cast(dict[str, list[dict[str, Any]]], calibrations).get("records", []):
+        state = "" if each.get("state") == "valid" else f" (uncalibrated: expired {each.get('expires')})"
+        told.append(f"{each.get('routine')} of {each.get('array')}, {each.get('created')}{state}")
+    return "; ".join(told) or None
 
 
 def _data(data: Any) -> str | None:

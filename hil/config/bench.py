@@ -5,10 +5,10 @@ A driver's settings extend :class:`BenchSettings`; see ``hil.plugins.Driver``.
 
 from __future__ import annotations
 
-from typing import Annotated, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self, TypeAlias
 
 from annotated_types import Ge
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from hil.bench import DeviceSheet
 from hil.config.validate import Config, MisfitError
@@ -51,6 +51,38 @@ class LimitSettings(Config):
         )
 
 
+Measured: TypeAlias = Literal["devices", "update-curve", "offset"]
+Kinds: TypeAlias = Annotated[tuple[Measured, ...], Field(strict=False, min_length=1)]
+
+
+class CalibrationSettings(Config):
+    """Records of `hil calibrate` that training uses: the newest of this bench, of each kind and array."""
+
+    folder: str = Field(
+        min_length=1, description="Where the records are; a relative path counts from the bench file."
+    )
+    use: Kinds | None = Field(
+        default=None,
+        description=(
+            "devices: keep away from those that do not work; update-curve: the measured range and steps "
+            "instead of the nominal ones; offset (of read-noise too): take it off every reading. What is "
+            "named must be there for every array; none: whatever is there."
+        ),
+    )
+    expired: Literal["refuse", "mark"] = Field(
+        default="refuse", description="What becomes of an expired record; mark: used, with a warning."
+    )
+
+
+def _folder(value: object) -> object:
+    return {"folder": value} if isinstance(value, str) else value
+
+
+Calibrated: TypeAlias = Annotated[
+    CalibrationSettings, BeforeValidator(_folder, json_schema_input_type=str | CalibrationSettings)
+]
+
+
 class Resource(NamedTuple):
     """A line to an instrument, which one process at a time may use.
 
@@ -90,6 +122,9 @@ class BenchSettings(Config):
         description=(
             "How long a training run pauses, outputs off, for instruments whose line was lost; 0: it ends."
         ),
+    )
+    calibrations: Calibrated | None = Field(
+        default=None, description="Folder of calibration records that training uses, or more about them."
     )
 
     @property

@@ -145,6 +145,16 @@ class Tile:
         """How many devices it has, references included."""
         return sum(block.region.rows.size * block.region.cols.size for block in self.blocks)
 
+    @property
+    def faulty(self) -> dict[str, int]:
+        """How many of them are known not to work, by kind of fault."""
+        found: dict[str, int] = {}
+        for block in self.blocks:
+            known = self.faults.get(block.region.array)
+            for kind, number in ({} if known is None else known.counts(block.region)).items():
+                found[kind] = found.get(kind, 0) + number
+        return found
+
     def forward(self, inputs: F32) -> Plan[Signal]:
         """W inputs: [n, in] to [n, out], the rows driven with inputs times the read voltage."""
         peak = None if self.bounded_inputs else peaks(inputs, _ONE)

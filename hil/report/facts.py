@@ -53,6 +53,7 @@ def about(header: Mapping[str, JSON]) -> dict[str, str]:
         "Data": _named(look(header, "data")) or ABSENT,
         "Network": _network(header) or ABSENT,
         "Bench": _named(bench) or ABSENT,
+        **_records(header),
         "Device": _device(look(bench, "device")) or ABSENT,
         "Method": f"{gradient} × {update}" if gradient and update else ABSENT,  # noqa: RUF001
         "Seed": str(header.get("seed", ABSENT)),
@@ -145,6 +146,17 @@ def _device(device: JSON) -> str | None:
     model, kind = _named(device), look(device, "model")
     name = model or look(device, "preset") or look(device, "table")
     return ", ".join(str(part) for part in (name, kind) if part) or None
+
+
+def _records(header: Mapping[str, JSON]) -> dict[str, str]:
+    """The calibration records that were used; marked where they no longer held."""
+    records = look(header, "calibrations", "records")
+    told = [
+        f"{look(each, 'routine')} of {look(each, 'array')}, {look(each, 'created')}"
+        + (f" (uncalibrated: expired {look(each, 'expires')})" if look(each, "state") != "valid" else "")
+        for each in (records if isinstance(records, list) else [])
+    ]
+    return {"Calibrated by": "; ".join(told)} if told else {}
 
 
 def _network(header: Mapping[str, JSON]) -> str | None:

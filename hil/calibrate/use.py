@@ -1,0 +1,193 @@
+"""Records at work: which of a folder speak of this bench today, and what they say of its arrays."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hil.bench import ArrayInfo, Bench, DeviceSheet
+from hil.calibrate.file import read_record, record_paths
+from hil.calibrate.measured import faults_of, offsets_of, sheet_of
+from hil.calibrate.record import Record, check_record
+from hil.config.bench import BenchSettings, CalibrationSettings, Measured
+from hil.corrected import Known
+from hil.errors import ConfigError, StoreError
+from hil.units import format_quantity
+
+_ROUTINES: Mapping[Measured, tuple[str, ...]] = {
+    "devices": ("devices",),
+    "update-curve": ("update-curve",),
+    "offset": ("offset", "read-noise"),
+}
+"""Who measures what; the first that there is a record of is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """A record that a run uses: its file with SHA-256, what it is of, when it was made and expires (ISO
+    8601), whether it is "valid" or "expired", and what it told.
+    """
+
+    file: str
+    sha256: str
+    routine: str
+    array: str
+    created: str
+    expires: str | None
+    state: str
+    told: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibrations:
+    """What records tell of the arrays by name, which records these are, and what a user must know of them."""
+
+    known: Mapping[str, Known] = field(default_factory=dict[str, Known])
+    used: tuple[Used, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def known_by_records(settings: BenchSettings, bench: Bench, now: datetime) -> Calibrations:
+    """What the records that a bench file names tell of its arrays; nothing where it names none.
+
+    Of each kind and array the newest complete record of this bench is taken.
+
+    Raises
+    ------
+    ConfigError
+        There is no folder or no record of this bench in it; one that is named in ``use`` is missing for an
+        array; the newest is damaged, expired, or of another data sheet. All reasons at once, with file, line
+        and key.
+    """
+    asked = settings.calibrations
+    if asked is None:
+        return Calibrations()
+    folder = settings.beside(asked.folder)
+    if not folder.is_dir():
+        raise ConfigError(
+            f"{settings.where('calibrations', 'folder')}: no folder {folder}; hil calibrate makes one"
+        )
+    search = _Search(folder, settings.name, bench, asked, now)
+    known = {name: search.known(info) for name, info in bench.arrays.items()}
+    if asked.use is not None or not search.used:
+        search.refused += search.missing
+        search.missing = []
+    if search.refused:
+        told = "; ".join(search.refused)
+        raise ConfigError(f"{settings.where('calibrations')}: {told}")
+    uncalibrated = [f"uncalibrated: {each}" for each in search.missing]
+    return Calibrations(known, tuple(search.used), (*search.expired, *uncalibrated))
+
+
+@dataclass(slots=True)
+class _Search:
+    """For the records of one bench in a folder, and what came of it."""
+
+    folder: Path
+    name: str
+    bench: Bench
+    asked: CalibrationSettings
+    now: datetime
+    used: list[Used] = field(default_factory=list[Used])
+    expired: list[str] = field(default_factory=list[str])
+    missing: list[str] = field(default_factory=list[str])
+    refused: list[str] = field(default_factory=list[str])
+
+    def known(self, info: ArrayInfo) -> Known:
+        """What there is of an array."""
+        found: dict[Measured, tuple[Path, Record]] = {}
+        for kind in get_args(Measured) if self.asked.use is None else self.asked.use:
+            try:
+                newest = self._newest(_ROUTINES[kind], info)
+            except StoreError as error:
+                self.refused.append(str(error))
+                continue
+            if newest is not None:
+                found[kind] = newest
+        return self._told(info, found)
+
+    def _newest(self, routines: Sequence[str], info: ArrayInfo) -> tuple[Path, Record] | None:
+        """The newest complete record of this bench, of the first routine that has one; None: there is
+        none.
+        """
+        foreign: list[str] = []
+        identity = dict(self.bench.identity)
+        when = self.now if self.asked.expired == "refuse" else None
+        for routine in routines:
+            for path, record in self._records(routine, info.name):
+                try:
+                    check_record(record, self.name, identity, info.shape, when, info.device)
+                except StoreError as error:
+                    if (record.bench, dict(record.identity)) == (self.name, identity):
+                        raise
+                    foreign += [str(error)] if not foreign else []
+                    continue
+                return path, record
+        these = " or ".join(routines)
+        self.missing += foreign or [f"no record of {these} for array {info.name} in {self.folder}"]
+        return None
+
+    def _records(self, routine: str, array: str) -> Iterator[tuple[Path, Record]]:
+        """Complete records of a routine and array, newest first. Raises StoreError at a damaged one."""
+        named = re.compile(rf".*-{re.escape(array)}-{re.escape(routine)}(-[0-9]+)?\.npz")
+        for path in reversed(record_paths(self.folder)):
+            if named.fullmatch(path.name):
+                record = read_record(path)
+                if (record.routine, record.array, record.partial) == (routine, array, None):
+                    yield path, record
+
+    def _told(self, info: ArrayInfo, found: Mapping[Measured, tuple[Path, Record]]) -> Known:
+        """What the records of an array say together: currents and conductances are as they were read, so that
+        an offset that is taken off from now on is taken off them too.
+        """
+        offsets = faults = sheet = None
+        try:
+            if "offset" in found:
+                offsets = offsets_of(found["offset"][1], info)
+                self._use(*found["offset"], f"{_amperes(offsets.cols)} taken off readings")
+            if "devices" in found:
+                faults = faults_of(found["devices"][1], info, offsets)
+                self._use(*found["devices"], _counted(found["devices"][1], faults.kind.size))
+            if "update-curve" in found:
+                sheet = sheet_of(found["update-curve"][1], info, offsets)
+                self._use(*found["update-curve"], _range(sheet))
+        except StoreError as error:
+            self.refused.append(str(error))
+        return Known(faults, sheet, offsets)
+
+    def _use(self, path: Path, record: Record, told: str) -> None:
+        expires = None if record.expires is None else record.expires.isoformat(timespec="seconds")
+        created, state = record.created.isoformat(timespec="seconds"), record.state(self.now)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        self.used.append(Used(path.name, digest, record.routine, record.array, created, expires, state, told))
+        if state == "expired":
+            self.expired.append(
+                f"calibration {record.routine} of {record.array}, {created}, expired {expires} and is used "
+                "all the same (calibrations.expired: mark)"
+            )
+
+
+def _range(sheet: DeviceSheet) -> str:
+    siemens = (sheet.g_min_s, sheet.g_max_s, sheet.step_up_s, sheet.step_down_s)
+    low, high, up, down = (format_quantity(value, "S", 3) for value in siemens)
+    return f"{low} to {high}, pulses of +{up} and -{down}"
+
+
+def _amperes(cols: NDArray[np.float64]) -> str:
+    mean, spread = format_quantity(float(cols.mean()), "A", 3), float(cols.std())
+    return mean if spread == 0 else f"{mean} (columns differ by {format_quantity(spread, 'A', 2)})"
+
+
+def _counted(record: Record, devices: int) -> str:
+    kinds = record.result.maps["fault"]
+    unseen = devices - kinds.size
+    told = f"{np.count_nonzero(kinds):,} of {kinds.size:,} devices do not work"
+    return told + (f", {unseen:,} were not examined" if unseen else "")
