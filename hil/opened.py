@@ -26,6 +26,11 @@ WIRE = "wire.jsonl"
 """The wire log in a run's folder."""
 
 
+def wire_of(path: Path) -> Path:
+    """The wire log of a run's folder, or of a calibration record."""
+    return path / WIRE if path.is_dir() else path.with_suffix(f".{WIRE}")
+
+
 class OpenedBench(LimitedBench):
     """Made by `hil.setup.open_bench`. ``locks`` are let go of with the bench.
 
@@ -60,6 +65,12 @@ class OpenedBench(LimitedBench):
         self._locks.note_run(folder)
         if self._wire is not None:
             self._wire.keep_in(folder / WIRE)
+
+    def record_beside(self, record: Path) -> None:
+        """Keep them beside the record of a calibration that begins."""
+        self._locks.note_run(record)
+        if self._wire is not None:
+            self._wire.keep_in(wire_of(record))
 
     @property
     def lost_record(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Generator, Mapping
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
@@ -13,9 +14,11 @@ from typing import Any
 from hil.bench import Bench, Execution
 from hil.calibrate.contracts import Result, Routine, Target
 from hil.calibrate.file import write_record
+from hil.calibrate.journal import KILLED, Journal
 from hil.calibrate.record import Record
-from hil.calibrate.tape import Tape
+from hil.calibrate.tape import Tape, doubtful
 from hil.config.validate import Config
+from hil.errors import LimitError, ScheduleError
 from hil.plan import Plan, run
 from hil.schedule import Schedule
 
@@ -51,11 +54,14 @@ def calibrate(
     told: Callable[[int], None] = lambda done: None,
     stop: Callable[[], bool] = lambda: False,
     now: Callable[[], datetime] = _now,
+    begun: Callable[[Path], None] = lambda path: None,
 ) -> Kept:
     """Run a routine and keep its record in ``folder``.
 
     ``told`` gets the number of schedules done; ``stop`` is asked before each. Stopped, failed or interrupted,
-    the bench is safe and what was measured is kept as a partial record.
+    the bench is safe and what was measured is kept as a partial record. On a durable bench a journal holds
+    both what is about to be output and what was measured until the record is written; ``begun`` is told
+    before the first output where the record will be.
 
     Raises
     ------
@@ -65,19 +71,35 @@ def calibrate(
     tape = Tape()
     created = now()
 
-    def keep(partial: str | None, result: Result) -> Kept:
-        record = _record(name, routine, bench, target, about, tape, created, partial, result)
-        return Kept(write_record(folder, record), record)
+    def record(partial: str | None, result: Result) -> Record:
+        return _record(name, routine, bench, target, about, tape, created, partial, result)
 
-    try:
-        finished = run(_watched(routine.plan(target), told, stop), bench, tape)
-        result = routine.analyse(tape.steps, target) if finished else Result()
-    except BaseException as error:
-        if tape.steps:
-            kept = keep(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__, Result())
-            error.add_note(f"recorded up to here: {kept.path}")
-        raise
-    return keep(None if finished else "stopped", result)
+    journal = Journal(folder, record(KILLED, Result()), tape) if bench.durable else None
+
+    def keep(partial: str | None, result: Result) -> Kept:
+        found = record(partial, result)
+        kept = Kept(write_record(folder, found, None if journal is None else journal.record_path), found)
+        if journal is not None:
+            journal.discard()
+        return kept
+
+    with nullcontext() if journal is None else closing(journal):
+        try:
+            if journal is not None:
+                begun(journal.record_path)
+            finished = run(_watched(routine.plan(target), told, stop), bench, journal or tape)
+            result = routine.analyse(tape.steps, target) if finished else Result()
+        except BaseException as error:
+            doubt = [] if isinstance(error, LimitError | ScheduleError) else tape.in_doubt
+            tape.steps += doubt
+            if tape.steps:
+                reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+                kept = keep(f"{reason}{doubtful(doubt)}", Result())
+                error.add_note(f"recorded up to here: {kept.path}")
+            elif journal is not None:
+                journal.discard()
+            raise
+        return keep(None if finished else "stopped", result)
 
 
 def _watched(

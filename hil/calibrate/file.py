@@ -31,13 +31,13 @@ SUFFIX = ".npz"
 _MOST_OF_ONE_NAME = 1000
 
 
-def write_record(folder: Path, record: Record) -> Path:
-    """Write a record into a folder, whole or not at all, and under a name that was free; returns its path.
+def free_path(folder: Path, record: Record, *beside: str) -> Path:
+    """Where a record can be written: its name is free, and with the endings ``beside`` as well.
 
     Raises
     ------
     StoreError
-        The folder or file cannot be written.
+        The folder cannot be made, or holds too many of the name.
     """
     stamp = record.created.strftime("%Y%m%d-%H%M%S")
     name = f"{stamp}-{record.bench}-{record.array}-{record.routine}"
@@ -45,17 +45,28 @@ def write_record(folder: Path, record: Record) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"{folder}: no calibrations can be kept here: {error.strerror}") from error
-    names = [name, *(f"{name}-{number}" for number in range(2, _MOST_OF_ONE_NAME))]
-    paths = [folder / f"{each}{SUFFIX}" for each in names]
-    free = next((path for path in paths if not path.exists()), None)
-    if free is None:
-        raise StoreError(f"{folder}: {_MOST_OF_ONE_NAME} records of the name {name}")
-    members: dict[str, NDArray[Any]] = {"header": np.array(json.dumps(_header(record), allow_nan=True))}
+    for each in (name, *(f"{name}-{number}" for number in range(2, _MOST_OF_ONE_NAME))):
+        if not any((folder / f"{each}{ending}").exists() for ending in (SUFFIX, *beside)):
+            return folder / f"{each}{SUFFIX}"
+    raise StoreError(f"{folder}: {_MOST_OF_ONE_NAME} records of the name {name}")
+
+
+def write_record(folder: Path, record: Record, path: Path | None = None) -> Path:
+    """Write a record into a folder, whole or not at all, under a name that is free or at ``path``; returns
+    where it is.
+
+    Raises
+    ------
+    StoreError
+        The folder or file cannot be written.
+    """
+    path = free_path(folder, record) if path is None else path
+    members: dict[str, NDArray[Any]] = {"header": np.array(json.dumps(header_of(record), allow_nan=True))}
     members |= {f"raw.{key}": values for key, values in to_arrays(record.steps).items()}
     members |= {f"result.{key}": np.asarray(values) for key, values in record.result.maps.items()}
     members["sha256"] = np.array(_checksum(members))
-    write_whole(free, pack(members))
-    return free
+    write_whole(path, pack(members))
+    return path
 
 
 def read_record(path: Path) -> Record:
@@ -83,7 +94,7 @@ def read_record(path: Path) -> Record:
         header = json.loads(str(members["header"]))
         if header["format"] != FORMAT:
             raise StoreError(f"{path}: format {header['format']!r}; this version reads format {FORMAT}")
-        return _record(header, members)
+        return record_of(header, members)
     except (KeyError, ValueError, TypeError) as error:
         raise StoreError(f"{path}: its header is not that of a record: {error!r}") from error
     except HilError as error:
@@ -104,7 +115,8 @@ def _checksum(members: Mapping[str, NDArray[Any]]) -> str:
     return found.hexdigest()
 
 
-def _header(record: Record) -> dict[str, Any]:
+def header_of(record: Record) -> dict[str, Any]:
+    """All of a record but raw data and maps, as JSON has it."""
     info, region = record.target.info, record.target.region
     sheet = asdict(info.device)
     sheet["curve"] = {name: values.tolist() for name, values in sheet["curve"].items()}
@@ -128,7 +140,8 @@ def _header(record: Record) -> dict[str, Any]:
     }
 
 
-def _record(header: dict[str, Any], members: Mapping[str, NDArray[Any]]) -> Record:
+def record_of(header: dict[str, Any], members: Mapping[str, NDArray[Any]]) -> Record:
+    """The record of a header, and of members ``raw.…`` and ``result.…``."""
     array = header["array"]
     device: dict[str, Any] = dict(array["device"])
     device["curve"] = StepCurve(**{name: np.asarray(values) for name, values in device["curve"].items()})

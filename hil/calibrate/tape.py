@@ -50,6 +50,7 @@ class Tape:
     def __init__(self) -> None:
         self.steps: list[Step] = []
         self.cost = Cost()
+        self._under_way: Schedule = ()
 
     def before(self, schedule: Schedule, *, durable: bool) -> None:
         """Refuse what a record cannot hold, before it is output.
@@ -67,6 +68,7 @@ class Tape:
                     f"calibration: asked for {type(op).__name__}; a record holds Read, Multiply without "
                     "variants, Program and Wait"
                 )
+        self._under_way = schedule
 
     def after(self, schedule: Schedule, execution: Execution) -> None:
         """Keep what came of a schedule."""
@@ -76,7 +78,16 @@ class Tape:
             new.append(Step(op, answer, now, now + cost.seconds))
             now += cost.seconds
         self.steps.extend(new)  # whole schedules only, whenever a signal comes
+        self._under_way = ()
         self.cost += execution.cost
+
+    @property
+    def in_doubt(self) -> list[Step]:
+        """Pulses that were asked for and not answered: they may have been given."""
+        now = self.cost.seconds
+        return [
+            Step(op, None, now, now) for op in self._under_way if isinstance(op, Program) and op.counts.any()
+        ]
 
 
 def pulses_spent(steps: Iterable[Step], shape: tuple[int, int]) -> NDArray[np.int64]:
@@ -86,6 +97,16 @@ def pulses_spent(steps: Iterable[Step], shape: tuple[int, int]) -> NDArray[np.in
         if isinstance(step.op, Program):
             spent[np.ix_(step.op.region.rows, step.op.region.cols)] += np.abs(step.op.counts.astype(np.int64))
     return spent
+
+
+def doubtful(steps: Sequence[Step]) -> str:
+    """Words behind the reason for a partial record: which pulses are in doubt; "" if none are."""
+    asked = [step.op for step in steps if isinstance(step.op, Program)]
+    if not asked:
+        return ""
+    pulses = sum(int(np.abs(op.counts.astype(np.int64)).sum()) for op in asked)
+    arrays = " and ".join(dict.fromkeys(op.region.array for op in asked))
+    return f"; {pulses:,} pulses to {arrays} are in doubt and counted as given: read the devices"
 
 
 def to_arrays(steps: Sequence[Step]) -> Arrays:

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from hil.calibrate.contracts import Estimate
 from hil.calibrate.file import read_record, record_paths
+from hil.calibrate.journal import is_written, journals, read_journal
 from hil.calibrate.record import Record
 from hil.cli.show import instruments, print_json, two_columns
 from hil.cli.words import duration
@@ -30,7 +31,7 @@ _WIDTH_OF_FILES = 160
 
 def print_list(folder: Path, json: bool) -> None:
     """One line a record; one that cannot be read is listed as damaged."""
-    rows = [_row(path) for path in record_paths(folder)]
+    rows = [_row(path) for path in record_paths(folder)] + [_unfinished(path) for path in journals(folder)]
     if json:
         print_json(rows)
         return
@@ -44,7 +45,12 @@ def print_list(folder: Path, json: bool) -> None:
     for row in rows:
         table.add_row(*(str(row[key] or "") for key in ("record", "routine", "array", "state", "expires")))
     width = None if sys.stdout.isatty() else _WIDTH_OF_FILES
-    Console(highlight=False, width=width).print(table)
+    console = Console(highlight=False, width=width)
+    console.print(table)
+    for row in rows:
+        if row["state"] == "killed":
+            told = f"{row['record']}: {row['partial']}; the next hil calibrate makes a partial record of it"
+            console.print(Text(told, "yellow"), soft_wrap=True)
 
 
 def print_record(path: Path, json: bool) -> None:
@@ -190,6 +196,21 @@ def _row(path: Path) -> Mapping[str, Any]:
         "state": record.state(_now()),
         "expires": expires,
     }
+
+
+def _unfinished(path: Path) -> Mapping[str, Any]:
+    """A calibration that has no record yet: its process is at it, or was killed."""
+    row = {"record": path.name, "routine": None, "array": None, "state": "under way", "expires": None}
+    try:
+        if is_written(path):
+            return row
+        record = read_journal(path)
+    except StoreError as error:
+        return {**row, "state": "damaged", "error": str(error)}
+    if record is None:
+        return {**row, "state": "killed", "partial": "killed before anything was output"}
+    return {**row, "routine": record.routine, "array": record.array, "state": "killed",
+            "partial": record.partial}  # fmt: skip
 
 
 def _quantity(value: float, unit: str) -> str:

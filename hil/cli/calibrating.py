@@ -21,6 +21,7 @@ from hil.calibrate.choose import notes, routines, targets
 from hil.calibrate.conduct import About, Kept, calibrate
 from hil.calibrate.contracts import Irreversible, Routine, Target
 from hil.calibrate.file import read_record, record_paths
+from hil.calibrate.journal import rescue
 from hil.cli.calibrated import document, results, spent
 from hil.cli.screen import Tough
 from hil.cli.show import instruments, print_json, two_columns
@@ -28,7 +29,6 @@ from hil.cli.signals import AT_ONCE, Stop
 from hil.cli.words import duration
 from hil.config.bench import BenchSettings
 from hil.errors import ConfigError, StoreError
-from hil.limits import LimitedBench
 from hil.opened import OpenedBench
 
 DEFAULT_SIZE = (32, 32)
@@ -79,6 +79,10 @@ def run_calibrations(asked: Asked, json: bool) -> int:
         },
         conditions,
     )
+    rescued = rescue(asked.out)
+    for path, record in rescued:
+        told = f"an earlier {record.routine} of {record.array} was {record.partial}; it is kept as {path}"
+        console.print(Text(told, "yellow"))
     kept: list[Kept] = []
     with Stop() as stop, _opened(asked, settings, console) as bench:
         try:
@@ -95,12 +99,15 @@ def run_calibrations(asked: Asked, json: bool) -> int:
         except KeyboardInterrupt as error:
             for line in (AT_ONCE, *getattr(error, "__notes__", ())):
                 console.print(Text(line, "yellow"))
+        if bench.lost_record:
+            console.print(Text(bench.lost_record, "yellow"))
     total = sum((each.record.cost for each in kept), Cost())
     console.print(Text(f"in all: {duration(total.seconds)} on the bench, {total.reads:,} readings, "
                        f"{total.pulses:,} pulses, {total.transactions:,} transactions"))  # fmt: skip
     if json:
         records = [{"record": str(each.path), **document(each.record)} for each in kept]
-        print_json({"records": records, "cost": asdict(total)})
+        rescues = [{"record": str(path), "partial": record.partial} for path, record in rescued]
+        print_json({"records": records, "cost": asdict(total), "rescued": rescues})
     return stop.exit_code
 
 
@@ -128,7 +135,7 @@ def _informed(name: str, routine: Routine, asked: Asked, bench: str) -> Routine:
 def _one(
     name: str,
     routine: Routine,
-    bench: LimitedBench,
+    bench: OpenedBench,
     target: Target,
     about: About,
     out: Path,
@@ -138,7 +145,7 @@ def _one(
     rows, cols = target.shape
     title = f"{name} of {target.info.name} {rows} x {cols}"
     with _progress(console, title, routine.rounds(target)) as told:
-        kept = calibrate(name, routine, bench, target, about, out, told, stop)
+        kept = calibrate(name, routine, bench, target, about, out, told, stop, begun=bench.record_beside)
     facts = [("took", spent(kept.record)), ("record", str(kept.path))]
     console.print(Text(title, "bold"), results(kept.record), two_columns(facts), Text(), sep="\n")
     return kept

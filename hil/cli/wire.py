@@ -11,7 +11,7 @@ import typer
 
 from hil.cli.show import print_json
 from hil.errors import StoreError
-from hil.opened import WIRE
+from hil.opened import wire_of
 from hil.store import open_run
 from hil.units import format_quantity
 from hil.wire import Message, read_wire
@@ -30,16 +30,16 @@ class Wanted:
 
 
 def show_wire(run: Path, wanted: Wanted, *, json: bool) -> None:
-    """Print the messages of a run, in order.
+    """Print the messages of a run or of a calibration record, in order.
 
     Raises
     ------
     StoreError
-        There is no such run, or none of its messages were kept: its bench is simulated.
+        There is no such run or record, or none of its messages were kept: its bench is simulated.
     """
-    path = open_run(run).path / WIRE
+    path = wire_of(run if run.is_file() else open_run(run).path)
     if not path.exists():
-        raise StoreError(f"{path.parent}: no wire log; the bench of this run talks to no instrument")
+        raise StoreError(f"{run}: no wire log; the bench talked to no instrument")
     found = _chosen(_timed(read_wire(path)), wanted)
     if json:
         print_json([_plain(seconds, message) for seconds, message in found])

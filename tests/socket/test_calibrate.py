@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -84,3 +85,50 @@ def test_single_instruments_measure_noise_and_faults_of_some_devices(tmp_path: P
         assert record.result.maps["fault"].tolist() == [[0, 1]]
         assert set(record.identity) >= {"smu", "pulser", "matrix"}
         assert noise["estimates"]["noise"]["low"] < 0.005 < noise["estimates"]["noise"]["high"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_what_a_killed_calibration_measured_and_left_in_doubt_is_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "calibrations"
+    with virtual(tmp_path, LINE, "virtual.port=0"):
+        words = ("--routine", "update-curve", "--devices", "0-3,0-3", "--set", "cycles=100000")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "hil", "calibrate", "bench.yaml", *words],
+            cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            wire = _awaited(folder, "*.wire.jsonl")
+            while wire.read_text().count("RUN seq=") < 40:
+                assert process.poll() is None
+        finally:
+            process.kill()
+            process.wait()
+        (path,) = folder.glob("*.journal")
+        listed = hil(tmp_path, "calibration", "list")
+        assert f"{path.name}: killed, or the power failed" in listed.stdout
+        shown = hil(tmp_path, "wire", str(path.relative_to(tmp_path)), "--grep", "RUN", "--json")
+        assert len(json.loads(shown.stdout)) >= 40
+
+        controller = _controller(tmp_path)
+        counted = controller.pulses(np.arange(256), np.arange(64)).astype(np.int64)
+        controller.close()
+        quick = ("--routine", "read-noise", "--devices", "0,0", "--set", "times=[1, 4]")
+        again = hil(tmp_path, "calibrate", "bench.yaml", *quick, "--set", "repeats=8", "--json")
+        assert again.returncode == 0, again.stderr
+        assert "an earlier update-curve of main was killed, or the power failed" in again.stderr
+        (rescued,) = json.loads(again.stdout)["rescued"]
+        assert list(folder.glob("*.journal*")) == []
+        record = read_record(tmp_path / rescued["record"])
+    assert record.partial is not None
+    assert len(record.steps) >= 38
+    doubt = record.pulses_spent - counted
+    assert np.all(doubt >= 0), "a pulse is missing in the record"
+    assert doubt.any() <= ("in doubt" in record.partial)
+
+
+def _awaited(folder: Path, pattern: str) -> Path:
+    until = time.monotonic() + 60
+    while not (found := list(folder.glob(pattern))):
+        assert time.monotonic() < until, "nothing was begun within 60 s"
+        time.sleep(0.01)
+    return found[0]
