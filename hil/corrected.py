@@ -53,6 +53,7 @@ class CorrectedBench:
         self._bench = bench
         self._raw = bench.arrays
         self._known = {name: known.get(name, Known()) for name in self._raw}
+        self._offset = any(about.offsets is not None for about in self._known.values())
         self._infos = MappingProxyType(
             {
                 name: replace(info, device=about.sheet or info.device, faults=about.faults)
@@ -92,6 +93,8 @@ class CorrectedBench:
             As from the bench.
         """
         done = self._bench.execute(schedule)
+        if not self._offset:
+            return done
         answers = (self._corrected(op, answer) for op, answer in zip(schedule, done.answers, strict=True))
         return Execution(tuple(answers), done.costs)
 

@@ -77,13 +77,16 @@ def known_by_records(settings: BenchSettings, bench: Bench, now: datetime) -> Ca
         )
     search = _Search(folder, settings.name, bench, asked, now)
     known = {name: search.known(info) for name, info in bench.arrays.items()}
-    if asked.use is not None or not search.used:
-        search.refused += search.missing
-        search.missing = []
+    missing = [*search.foreign, *search.absent]
+    if asked.use is not None:
+        search.refused += missing
+    elif not search.used:
+        arrays = ", ".join(bench.arrays)
+        none = f"no record of {settings.name} with array {arrays} in {folder}; hil calibrate makes them"
+        search.refused += search.foreign or ([] if search.refused else [none])
     if search.refused:
-        told = "; ".join(search.refused)
-        raise ConfigError(f"{settings.where('calibrations')}: {told}")
-    uncalibrated = [f"uncalibrated: {each}" for each in search.missing]
+        raise ConfigError(f"{settings.where('calibrations')}: {'; '.join(search.refused)}")
+    uncalibrated = (f"uncalibrated: {each}" for each in missing)
     return Calibrations(known, tuple(search.used), (*search.expired, *uncalibrated))
 
 
@@ -98,7 +101,8 @@ class _Search:
     now: datetime
     used: list[Used] = field(default_factory=list[Used])
     expired: list[str] = field(default_factory=list[str])
-    missing: list[str] = field(default_factory=list[str])
+    absent: list[str] = field(default_factory=list[str])
+    foreign: list[str] = field(default_factory=list[str])
     refused: list[str] = field(default_factory=list[str])
 
     def known(self, info: ArrayInfo) -> Known:
@@ -132,7 +136,8 @@ class _Search:
                     continue
                 return path, record
         these = " or ".join(routines)
-        self.missing += foreign or [f"no record of {these} for array {info.name} in {self.folder}"]
+        self.foreign += foreign
+        self.absent += [] if foreign else [f"no record of {these} for array {info.name} in {self.folder}"]
         return None
 
     def _records(self, routine: str, array: str) -> Iterator[tuple[Path, Record]]:

@@ -230,7 +230,7 @@ def test_of_another_device_or_pulse_no_record_speaks(place: Path) -> None:
         (
             "calibrations: {folder: empty}",
             lambda f: (f / "empty").mkdir(),
-            "no record of devices for array main",
+            "no record of chip with array main",
         ),
         (
             "calibrations: {folder: records, use: [offset]}",
