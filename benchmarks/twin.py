@@ -10,6 +10,7 @@ test of the array against itself. By training: accuracy and pulses of the same e
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -24,7 +25,7 @@ from calibration.twin.goodness import indistinguishable
 from calibration.twin.records import fit
 from calibration.update_curve import UpdateCurve, read_curves
 from drivers.sim import driver
-from hil import setup
+from hil import session, setup
 from hil.calibrate.conduct import About, calibrate
 from hil.calibrate.contracts import Target
 from hil.calibrate.tape import Tape
@@ -36,11 +37,13 @@ FAMILIES = ("HZO_FeFET", "EpiRAM_AgSiGe", "ENODe", "ENODe_measured", "TaOx_41")
 SPREAD = {"range": 0.1, "step": 0.1, "asymmetry": 0.05}
 FAULTS = {"stuck": 0.02, "open": 0.01, "shorted": 0.01}
 NOISE = 0.01
+CYCLES = 128
+TABLES = ("ENODe_measured", "TaOx_41")
 
 
 def array(family: str, size: tuple[int, int], seed: int):
     """A virtual array nobody has seen; measured tables bring their own spread."""
-    spread = {} if family in ("ENODe_measured", "TaOx_41") else {"d2d": SPREAD}
+    spread = {} if family in TABLES else {"d2d": SPREAD}
     device = {"preset": family, "initial": "uniform", "faults": FAULTS} | spread
     return driver.open(driver.settings(device=device, read={"noise": NOISE}), {"main": size}, seed)
 
@@ -83,7 +86,7 @@ def told_apart(family: str, size: int, seed: int, model: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         bench = array(family, (size, size), seed)
         _, opened, fitted = twin_of(bench, Path(folder), seed + 1000, model=model)
-        routine = UpdateCurve(cycles=8, crossing=1.0)
+        routine = UpdateCurve(cycles=CYCLES, crossing=1.0)
         walks = [_staircases(each, routine) for each in (bench, bench, opened)]
         array_truth = bench._arrays["main"].devices
         works = (array_truth.lo != array_truth.hi).ravel()
@@ -101,25 +104,97 @@ def told_apart(family: str, size: int, seed: int, model: str) -> None:
 
 
 def _levels(up: np.ndarray, down: np.ndarray) -> np.ndarray:
-    return np.concatenate([way.reshape(-1, way.shape[2]) for way in (up, down)])
+    """One reading of each staircase, at another place each time: readings on one staircase depend on each
+    other, and the test takes samples that do not.
+    """
+    cycles = np.arange(len(up))
+    return np.concatenate([way[cycles, (7 * cycles + 3) % way.shape[1]] for way in (up, down)])
 
 
 def _changes(up: np.ndarray, down: np.ndarray) -> np.ndarray:
-    """Every other change, up and down: neighbours share a reading."""
-    parts = [np.diff(way, axis=1)[:, ::2] for way in (up, down)]
-    return np.concatenate([part.reshape(-1, part.shape[2]) for part in parts])
+    """Two changes of each staircase, at other places each time."""
+    parts = []
+    for way in (up, down):
+        changes, cycles = np.diff(way, axis=1), np.arange(len(way))
+        parts += [changes[cycles, (7 * cycles + off) % changes.shape[1]] for off in (0, 2)]
+    return np.concatenate(parts)
+
+
+METHODS = {
+    "progressive-bp": ("gradient: progressive-bp", "update: bidirectional"),
+    "dgc": ("gradient: dgc", "update: bidirectional"),
+    "crus": ("gradient: backprop", "update: crus"),
+}
+EXPERIMENT = """
+name: twin
+seed: {seed}
+data: {{name: mnist-5k, train: {train}, test: 1000, pixels: 7}}
+network: {{layers: [{{outputs: 24, activation: tanh}}, {{outputs: 10, activation: softmax}}]}}
+{gradient}
+{update}
+training: {{epochs: 3, batch: 5, rate: 0.05, rate_decay: 0.5, evaluations: 1}}
+"""
+BENCH = """
+driver: sim
+name: array
+arrays: {{main: {{rows: 76, cols: 48}}}}
+device: {{preset: {family}, initial: uniform{spread}, faults: {{stuck: 0.02, open: 0.01}}}}
+read: {{noise: 0.01}}
+"""
+
+
+def trained_alike(method: str, family: str, seed: int, train: int) -> None:
+    """A line of the other table: an experiment on an array, on it again with other noise, and on its twin."""
+    begun = time.process_time()
+    gradient, update = METHODS[method]
+    spread = "" if family in TABLES else f", d2d: {json.dumps(SPREAD)}"
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        experiment = EXPERIMENT.format(seed=seed, train=train, gradient=gradient, update=update)
+        (folder / "experiment.yaml").write_text(experiment)
+        (folder / "array.yaml").write_text(BENCH.format(family=family, spread=spread))
+        with setup.open_bench(setup.load_bench(folder / "array.yaml")[0], seed=seed) as bench:
+            twin, opened, _ = twin_of(bench, folder, seed)
+            opened.close()
+            left = bench._bench._arrays["main"].devices.g.copy()  # where calibration left the devices
+        accuracy, pulses = [], []
+        for file, key in ((folder / "array.yaml", 0), (folder / "array.yaml", 1 << 40), (twin, 0)):
+            prepared = session.prepare(folder / "experiment.yaml", file)
+            if file != twin:
+                prepared.bench._bench._arrays["main"].devices.g[...] = left
+                prepared.bench._bench._key ^= key  # the same devices, other noise
+            run_ = session.execute(prepared, folder / "runs")
+            accuracy.append(100 * run_.accuracy)
+            pulses.append(run_.cost.pulses)
+    of_noise, of_twin = (f"{accuracy[n] - accuracy[0]:+.1f}" for n in (1, 2))
+    more_of_noise, more_of_twin = (f"{100 * (pulses[n] / pulses[0] - 1):+.2f}" for n in (1, 2))
+    print(
+        f"{method:15s} {family:15s} seed {seed}: {accuracy[0]:.1f} %, twin {of_twin}, noise {of_noise}; "
+        f"{pulses[0]:,} pulses, twin {more_of_twin} %, noise {more_of_noise} %; "
+        f"{time.process_time() - begun:.0f} s",
+        flush=True,
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--size", type=int, default=32)
-    parser.add_argument("--seed", type=int, default=1)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", type=int, default=16)
+    parser.add_argument("--seed", type=int, action="append", help="of an array; may be repeated")
     parser.add_argument("--model", default="auto")
     parser.add_argument("--family", action="append", help="a device preset; may be repeated")
+    parser.add_argument("--train", action="append", choices=METHODS, help="train instead; may be repeated")
+    parser.add_argument("--samples", type=int, default=1500, help="to train with")
     asked = parser.parse_args()
+    if asked.train:
+        for method in asked.train:
+            for family in asked.family or FAMILIES[1:2]:
+                for seed in asked.seed or (1, 2, 3):
+                    trained_alike(method, family, seed, asked.samples)
+        return
     print("devices not told apart, %, twin against array (array against itself): readings, changes")
     for family in asked.family or FAMILIES:
-        told_apart(family, asked.size, asked.seed, asked.model)
+        for seed in asked.seed or (1,):
+            told_apart(family, asked.size, seed, asked.model)
 
 
 if __name__ == "__main__":

@@ -36,8 +36,10 @@ class Chosen:
 
     @property
     def newest(self) -> Record:
-        """The record that was measured last: it knows what the devices hold."""
-        return max(self.by_routine.values(), key=lambda record: record.created)
+        """The record that was measured last, in the same second the one that pulsed most: it knows what the
+        devices hold.
+        """
+        return max(self.by_routine.values(), key=lambda record: (record.created, record.cost.pulses))
 
     def on_the_curve(self, routine: str, name: str) -> NDArray[Any] | None:
         """A map of another record, placed on the lines of the update curve [rows, cols]; NaN on lines that

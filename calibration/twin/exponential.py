@@ -22,14 +22,15 @@ _STEEPEST = 0.98
 _MOST = 9.4
 
 
-def fit_exponential(record: Record, cycles: int) -> Exponential:
+def fit_exponential(record: Record, cycles: int) -> Exponential | None:
     """Figures of all devices [devices] of a record of ``update-curve``; what did not move gets the array's.
 
-    Steps are drawn to the mean in units of the range, labels to that of the typical device.
+    Steps are drawn to the mean in units of the range, labels to that of the typical device. None where not
+    even the array as a whole has steps.
     """
     maps, estimates = record.result.maps, record.result.estimates
     factor = 2 * t_factor(cycles)
-    low, high = (_of(maps, name, factor) for name in ("g_min_s", "g_max_s"))
+    low, high = np.maximum(_of(maps, "g_min_s", factor), 0.0), _of(maps, "g_max_s", factor)
     span = high - low
     steps: list[Floats] = []
     bends: list[Floats] = []
@@ -40,6 +41,8 @@ def fit_exponential(record: Record, cycles: int) -> Exponential:
         share = shrunk((step / own).ravel(), (error / own).ravel())
         steps.append(np.maximum(share, _LEAST_STEP * float(share.mean())) * span)
         label, error = _with_error(maps, f"nl_{way}", factor)
+        if not np.isfinite(share).all() or not float(share.mean()) > 0:
+            return None
         labels = sign * shrunk(label.ravel(), error.ravel(), estimates[f"nl_{way}"].value)
         bends.append(np.clip(tanh_of_label(labels), -1, _STEEPEST * span / (2 * steps[-1])))
         c2c.append(float(np.nan_to_num(estimates[f"c2c_{way}"].value)))

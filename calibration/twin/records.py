@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
@@ -16,14 +16,20 @@ from calibration.twin.chosen import Chosen, choose
 from calibration.twin.exponential import fit_exponential, maps_of
 from calibration.twin.goodness import Staircases, goodness
 from calibration.twin.reading import Reading, reading
+from calibration.twin.table import fit_table
 from calibration.twin.walk import Exponential
 from calibration.update_curve import UpdateCurve, read_curves
 from hil.calibrate.choose import recorded_routine
+from hil.calibrate.contracts import Estimate
 from hil.calibrate.record import Record
 from hil.calibrate.twin import Asked, Twin
 from hil.errors import StoreError
 from hil.schedule import ReadAnswer
 
+_GOOD = 0.01
+"""Distance of mean staircases, in units of the range, up to which exponential devices are good enough."""
+_BETTER = 0.7
+"""Tables are taken if they leave less than this part of what exponential devices leave."""
 _KINDS = ("", "stuck", "open", "shorted")
 _OF_CURVE = (
     *("g_min", "g_max", "nl_up", "nl_down", "levels_up", "levels_down", "step_up", "step_down"),
@@ -45,29 +51,28 @@ def fit(records: Sequence[tuple[Path, Record]], asked: Asked, now: datetime) -> 
         raise StoreError("no device of the update curve moved through a range: there is nothing to fit")
     read, estimates, findings = reading(chosen)
     measured = _measured(record)
-    model = fit_exponential(record, len(measured.up))
-    moved = Staircases(measured.up[..., moves.ravel()], measured.down[..., moves.ravel()], measured.strides)
-    good = goodness(_some(model, moves.ravel()), moved, read.of_conductance())
+    fitted = _fitted(record, moves, measured, read, asked.model)
     faults = _faults(chosen, moves, measured, read)
-    maps: dict[str, NDArray[Any]] = dict(maps_of(model, moves.shape))
-    for name in ("g_min_s", "g_max_s"):
-        maps[name] = np.maximum(maps[name] - read.offset_s, 0.0)
+    maps = dict(fitted.maps)
+    for name in ("g_min_s", "g_max_s", "table_min_s", "table_max_s"):
+        if name in maps:
+            maps[name] = np.maximum(maps[name] - read.offset_s, 0.0)
     start = np.maximum(chosen.last_read() - read.offset_s, 0.0)
-    maps["start_s"] = np.where(np.isfinite(start), start, 0.5 * (maps["g_min_s"] + maps["g_max_s"]))
+    maps["start_s"] = np.where(np.isfinite(start), start, record.target.info.device.g_min_s)
     maps["stuck_s"] = faults.stuck_s
     estimates = {name: record.result.estimates[name] for name in _OF_CURVE} | estimates
     for routine, names in _OF_OTHERS.items():
         if routine in chosen.by_routine:
             estimates |= {name: chosen.by_routine[routine].result.estimates[name] for name in names}
-    bench, told = describe(chosen, read, model.c2c)
+    bench, told = describe(chosen, read, fitted.c2c)
     array = record.array
     named = {f"{array}.{name}": values for name, values in (maps | _sheet(record)).items()}
     rows, cols = record.target.shape
     source = f"array {array} of {record.bench}, {rows} x {cols}: " + ", ".join(
         f"{name} of {one.created.isoformat(timespec='minutes')}" for name, one in chosen.by_routine.items()
     )
-    findings = [*findings, *faults.findings, *told, *_lines(record), *_left_out(chosen)]
-    return Twin(source, bench, named, estimates, good.estimates("exponential twin"), findings)
+    findings = [*fitted.findings, *findings, *faults.findings, *told, *_lines(record), *_left_out(chosen)]
+    return Twin(source, bench, named, estimates, fitted.goodness, findings)
 
 
 def _measured(record: Record) -> Staircases:
@@ -76,6 +81,38 @@ def _measured(record: Record) -> Staircases:
         raise StoreError(f"{record.routine} is measured by {type(routine).__name__}, not by ours")
     curves = read_curves(record.steps, routine.ways(record.target), routine.cycles, routine.turning)
     return Staircases(curves.up, curves.down, curves.strides)
+
+
+class _Fitted(NamedTuple):
+    maps: Mapping[str, NDArray[Any]]
+    c2c: tuple[float, float]
+    goodness: Mapping[str, Estimate]
+    findings: list[str]
+
+
+def _fitted(
+    record: Record, moves: NDArray[np.bool_], measured: Staircases, read: Reading, wanted: str
+) -> _Fitted:
+    """The exponential model; tables where they are asked for, or where that one does not fit and they do."""
+    which, reader = moves.ravel(), read.of_conductance()
+    moved = Staircases(measured.up[..., which], measured.down[..., which], measured.strides)
+    exponential = None if wanted == "table" else fit_exponential(record, len(measured.up))
+    findings: list[str] = []
+    found: _Fitted | None = None
+    if exponential is not None:
+        good = goodness(_some(exponential, which), moved, reader).estimates("exponential twin")
+        found = _Fitted(maps_of(exponential, moves.shape), exponential.c2c, good, findings)
+        if wanted == "exponential" or good["misfit"].value <= _GOOD:
+            return found
+        findings.append(f"exponential devices leave {100 * good['misfit'].value:.2g} % of the range (rms)")
+    elif wanted == "exponential":
+        raise StoreError("the staircases tell no steps of exponential devices; --model table takes any")
+    table = fit_table(moved, reader)
+    of_table = goodness(table, moved, reader).estimates("table twin")
+    findings.append(f"tables leave {100 * of_table['misfit'].value:.2g} %")
+    if found is not None and of_table["misfit"].value > _BETTER * found.goodness["misfit"].value:
+        return found
+    return _Fitted(table.maps(moves), (0.0, 0.0), of_table, findings)
 
 
 def _some(model: Exponential, which: NDArray[np.bool_]) -> Exponential:

@@ -12,10 +12,13 @@ from benchmarks.calibration_recovery import FAULTS, SPREAD, devices_truth
 from benchmarks.twin import readings
 from calibration.devices import Devices
 from calibration.read_noise import ReadNoise
+from calibration.staircase import Noise
 from calibration.twin.chosen import choose
-from calibration.twin.goodness import indistinguishable
+from calibration.twin.goodness import Staircases, indistinguishable
 from calibration.twin.records import fit
 from calibration.twin.shrink import shrunk
+from calibration.twin.table import fit_table
+from calibration.twin.walk import Reader
 from calibration.update_curve import UpdateCurve
 from drivers.sim import driver
 from hil import setup
@@ -171,6 +174,38 @@ def test_records_of_several_arrays_need_a_name(measured):
     with pytest.raises(StoreError, match="arrays left, main; name one: --array left"):
         choose([(path, curve), (path, left)], Asked(), NOW)
     assert choose([(path, curve), (path, left)], Asked(array="left"), NOW).curve is left
+
+
+def test_steps_that_are_not_exponential_are_followed_by_tables(tmp_path):
+    """Devices of a measured table, of which records alone are known."""
+    bench = driver.open(driver.settings(device="ENODe_measured", read={"noise": 0.005}), {"main": (5, 5)}, 3)
+    curve = [record(bench, "update-curve", UpdateCurve(points=48), tmp_path)]
+    exponential, fitted = (fit(curve, Asked(model), NOW) for model in ("exponential", "auto"))
+    assert exponential.goodness["misfit"].value > 0.02
+    assert fitted.goodness["misfit"].value < 0.01
+    assert "exponential devices leave" in "\n".join(fitted.findings)
+    assert "c2c" not in fitted.bench["device"]
+    array = truth(bench)[0]
+    steps, levels = fitted.maps["main.table_up_s"].mean(axis=1), np.linspace(0.2, 0.8, 7)
+    for device in range(25):
+        np.testing.assert_allclose(
+            np.interp(levels, np.linspace(0, 1, 17), steps[device]),
+            np.interp(levels, np.linspace(0, 1, array.up.shape[2]), array.up[0].mean(axis=0)),
+            rtol=0.2,
+        )
+
+
+def test_a_device_that_jumps_is_fitted_from_its_first_pulse_on():
+    """Half of the range with the first pulse up, a twentieth with each down, known exactly."""
+    low, high, cycles = 1e-6, 2e-6, 6
+    up = np.concatenate([[low], np.full(5, high)])
+    up[1] = low + 0.7 * (high - low)
+    down = np.maximum(high - 0.05 * (high - low) * np.arange(25), low)
+    walks = (np.tile(way[:, np.newaxis], (cycles, 1, 2)) for way in (up, down))
+    table = fit_table(Staircases(*walks, (1, 1)), Reader(Noise(1e-4, 0)))
+    rng = np.random.default_rng(1)
+    np.testing.assert_allclose(table.pulsed(np.full(2, low), 1, rng), up[1], rtol=0.02)
+    np.testing.assert_allclose(table.pulsed(np.full(2, high), -4, rng), down[4], rtol=0.02)
 
 
 def test_shrinking_takes_off_the_scatter_of_the_measurement():
