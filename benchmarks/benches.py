@@ -80,7 +80,7 @@ def trained(experiment: Path, bench: Path, seed: int, folder: Path) -> dict[str,
     """What one run came to."""
     command = [
         sys.executable, "-m", "hil", "train", str(experiment), "--bench", str(bench), "--seed", str(seed),
-        "--runs", str(folder), "--no-report", "--json",
+        "--runs", str(folder), "--no-report", "--json", "--yes",
     ]  # fmt: skip
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     document = json.loads(done.stdout)

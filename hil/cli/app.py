@@ -121,8 +121,13 @@ def train(
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", metavar=_FLAG, help="No progress: warnings and the result.")
     ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", metavar=_FLAG, help="Do not ask before a run on instruments.")
+    ] = False,
 ) -> None:
     """Train a network in the devices of a bench, and record the run.
+
+    Where instruments take part it says what the run will take, as hil price does, and asks before it begins.
 
     Ctrl-C once finishes the step, reads the arrays and writes the report; twice stops at once.
 
@@ -135,7 +140,7 @@ def train(
     asked = Asked(
         experiment, bench, (*(overrides or ()), *short), tuple(bench_overrides or ()), data_dir, runs, report
     )
-    raise typer.Exit(run_training(asked, json=json, quiet=quiet))
+    raise typer.Exit(run_training(asked, json=json, quiet=quiet, yes=yes))
 
 
 @app.command()

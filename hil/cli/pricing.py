@@ -34,6 +34,8 @@ MINUTE = Extent(budget_s=20.0)
 """Of each of three rehearsals: the price of any run is known within a minute or two."""
 _MOMENT = Extent(budget_s=3.0)
 _WIDTH_OF_FILES = 120
+_DECLINED = 2
+"""Exit code: nothing was started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +100,10 @@ def run_price(asked: Asked, exchanges: Exchanges, json: bool) -> int:
     return 0
 
 
-def agreed(asked: Asked, stream: IO[str]) -> bool:
-    """Say in short what a run on instruments will take, and ask whether to go on; True on simulated benches.
+def declined(asked: Asked, stream: IO[str]) -> int:
+    """Say in short what a run on instruments will take, and ask whether to go on.
+
+    0: yes, or there are no instruments to ask about; else the exit code.
 
     Raises
     ------
@@ -110,21 +114,31 @@ def agreed(asked: Asked, stream: IO[str]) -> bool:
         asked.experiment, asked.bench, asked.overrides, asked.bench_overrides
     )
     if not settings.resources:
-        return True
+        return 0
     if not (sys.stdin.isatty() and stream.isatty()):
         raise ConfigError(
             f"{given.path}: this bench has devices that stay as a run leaves them, and there is no terminal "
             "to ask at; say --yes to train without a question (hil price tells what the run will take)"
         )
     console = _console(stream)
+    with Stop() as stop:
+        try:
+            console.print(_estimate(asked, console))
+            console.print("go on? [y/N] ", end="", markup=False)
+            if sys.stdin.readline().strip().lower() in ("y", "yes"):
+                return 0
+        except KeyboardInterrupt:
+            console.print()
+    console.print("not begun; nothing was output")
+    return stop.exit_code or _DECLINED
+
+
+def _estimate(asked: Asked, console: Console) -> RenderableType:
     try:
-        with console.status("rehearsing the first steps ..."):
-            found = price(replace(asked, seeds=1, extent=_MOMENT), Exchanges())
-        console.print(_in_short(found))
+        with console.status("rehearsing the first steps ..."), unwrapped_interrupts():
+            return _in_short(price(replace(asked, seeds=1, extent=_MOMENT), Exchanges()))
     except HilError as error:
-        console.print(Text(f"no estimate of what it will take: {error}", "yellow"))
-    console.print("go on? [y/N] ", end="", markup=False)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+        return Text(f"no estimate of what it will take: {error}", "yellow")
 
 
 def _in_short(found: Price) -> RenderableType:

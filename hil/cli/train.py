@@ -12,6 +12,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from hil.bench import DeviceSheet
+from hil.cli.pricing import declined
 from hil.cli.progress import Display
 from hil.cli.screen import display_on, watching_compiler
 from hil.cli.show import instruments, print_json, two_columns
@@ -20,6 +21,7 @@ from hil.cli.words import figures
 from hil.config.experiment import TrainingSettings
 from hil.config.validate import Config
 from hil.interrupt import unwrapped_interrupts
+from hil.price.price import Asked as Priced
 from hil.session import Prepared, execute, prepare
 from hil.store import Run
 from hil.units import format_quantity
@@ -40,16 +42,19 @@ class Asked:
     report: bool
 
 
-def run_training(asked: Asked, json: bool, quiet: bool) -> int:
-    """Train as asked and return the exit code.
+def run_training(asked: Asked, json: bool, quiet: bool, yes: bool) -> int:
+    """Train as asked and return the exit code; where instruments take part, ask first unless ``yes``.
 
     Raises
     ------
     HilError
         What kept the run from starting, or ended it; then its notes name the run's folder.
     """
+    stream = sys.stderr if json else sys.stdout
+    if not yes and (code := declined(_question(asked), stream)):
+        return code
     begun = time.monotonic()
-    with Stop() as stop, display_on(sys.stderr if json else sys.stdout, quiet) as display:
+    with Stop() as stop, display_on(stream, quiet) as display:
         try:
             with unwrapped_interrupts():
                 run = train_shown(asked, display, stop)
@@ -72,6 +77,12 @@ def run_training(asked: Asked, json: bool, quiet: bool) -> int:
             }
         )
     return stop.exit_code
+
+
+def _question(asked: Asked) -> Priced:
+    return Priced(
+        asked.experiment, asked.bench, asked.overrides, asked.bench_overrides, data_dir=asked.data_dir
+    )
 
 
 def train_shown(asked: Asked, display: Display, stop: Stop | None = None) -> Run:

@@ -166,7 +166,7 @@ def test_a_board_that_serves_another_host_says_so_and_hil_opens_nothing(board: S
         ArrayController(session).identify()
         told = f"bench.yaml:3: controller.resource: {board.resource} is in use by another host; the board"
         assert told in check("bench.yaml", code=4).stdout
-        trained = CliRunner().invoke(app, ["train", "--bench", "bench.yaml"])
+        trained = CliRunner().invoke(app, ["train", "--bench", "bench.yaml", "--yes"])
         assert trained.exit_code == 4
         assert trained.stderr.endswith("silent for the board's watchdog time\n")
         assert f"error: {told}" in trained.stderr
@@ -199,12 +199,12 @@ def test_a_run_on_instruments_that_are_not_there_says_where_and_how_to_start_vir
     board: Served,
 ) -> None:
     change(board.resource, "TCPIP::127.0.0.1::1::SOCKET")
-    refused = CliRunner().invoke(app, ["train", "--bench", "bench.yaml"])
+    refused = CliRunner().invoke(app, ["train", "--bench", "bench.yaml", "--yes"])
     assert refused.exit_code == 4
     assert "error: bench.yaml:3: controller.resource: connect: TCPIP::127.0.0.1::1::SOCKET" in refused.stderr
     assert refused.stderr.endswith("start them: hil virtual bench.yaml\n")
     change("virtual: {}\n", "")
-    refused = CliRunner().invoke(app, ["train", "--bench", "bench.yaml"])
+    refused = CliRunner().invoke(app, ["train", "--bench", "bench.yaml", "--yes"])
     assert refused.stderr.endswith("is it powered and connected, and its address right?\n")
 
 
@@ -241,7 +241,7 @@ def test_limits_that_forbid_the_benchs_own_pulses_or_reading_are_told_with_their
     assert "limits.shortest" not in shown
     found = json.loads(check("bench.yaml", "--json", code=4).stdout)
     assert len(found["problems"]) == 5
-    refused = CliRunner().invoke(app, ["train", "--bench", "bench.yaml"])
+    refused = CliRunner().invoke(app, ["train", "--bench", "bench.yaml", "--yes"])
     assert refused.exit_code != 0
 
 

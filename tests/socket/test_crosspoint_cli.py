@@ -29,7 +29,7 @@ def test_a_network_trains_from_the_command_line_and_its_pulses_are_counted_over_
     pulses = 0
     with virtual(tmp_path, BENCH, *FREE, "program.ledger=doses"):
         for number in (1, 2):
-            done = hil(tmp_path, "train", "iris.yaml", "--bench", "bench.yaml", "--json")
+            done = hil(tmp_path, "train", "iris.yaml", "--bench", "bench.yaml", "--yes", "--json")
             assert done.returncode == 0, done.stderr
             run = json.loads(done.stdout)
             assert run["status"] == "finished"

@@ -46,7 +46,7 @@ def test_a_network_trains_from_the_command_line_and_the_devices_outlive_the_run(
     pulses = 0
     with virtual(tmp_path, BENCH, "virtual.port=0", f"virtual.link={link}", "virtual.device.initial=g_min"):
         for _ in range(runs):
-            done = hil(tmp_path, "train", "small.yaml", "--bench", "bench.yaml", "--json")
+            done = hil(tmp_path, "train", "small.yaml", "--bench", "bench.yaml", "--yes", "--json")
             assert done.returncode == 0, done.stderr
             run = json.loads(done.stdout)
             assert run["status"] == "finished"

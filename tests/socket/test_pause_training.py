@@ -93,7 +93,7 @@ def test_from_the_command_line_the_pause_is_told_and_in_the_record(tmp_path: Pat
     (tmp_path / "virtual.yaml").write_text(ON_A_BOARD)
     sets = [word for key in (*RINGS, "name=paused") for word in ("--set", key)]
     with virtual(tmp_path, tmp_path / "virtual.yaml"):
-        done = hil(tmp_path, "train", "--bench", "bench.yaml", "--no-report", *sets)
+        done = hil(tmp_path, "train", "--bench", "bench.yaml", "--yes", "--no-report", *sets)
     assert done.returncode == 0, done.stderr
     told = done.stdout
     assert "paused: at training step " in told
