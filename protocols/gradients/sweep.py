@@ -166,7 +166,21 @@ def _chunks(tile: Tile, rows: Index, nudging: Nudging) -> Iterator[_Points]:
             for some, outs in _groups(inside, block.n_out, nudging):
                 out, row = np.repeat(outs, some.size), np.tile(some, outs.size)
                 points = np.stack([row, start + out], axis=1)
-                yield _Points(number, points, sign, row + block.first_in, out + block.first_out)
+                found = _Points(number, points, sign, row + block.first_in, out + block.first_out)
+                if nudging.kind == "pulse":
+                    found = _working(tile, block, found)
+                if found.outs.size:
+                    yield found
+
+
+def _working(tile: Tile, block: Block, points: _Points) -> _Points:
+    """Without the devices that are known not to work: pulses only wear them."""
+    known = tile.faults.get(block.region.array)
+    if known is None:
+        return points
+    rows, cols = block.region.rows[points.points[:, 0]], block.region.cols[points.points[:, 1]]
+    here = ~known.faulty[rows, cols]
+    return _Points(points.block, points.points[here], points.sign, points.inputs[here], points.outs[here])
 
 
 def _groups(rows: Index, n_out: int, nudging: Nudging) -> Iterator[tuple[Index, Index]]:

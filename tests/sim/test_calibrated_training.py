@@ -20,6 +20,7 @@ from hil.faults import KINDS
 from hil.plan import run
 from hil.report import write_report
 from hil.schedule import Multiply, Read, Region
+from hil.store import Run
 
 OFFSET_A = 5e-9
 BENCH = """
@@ -132,6 +133,21 @@ def test_nothing_is_said_of_records_where_none_are_named(place: Path) -> None:
 def test_no_rule_ever_pulses_a_faulty_device_that_no_spare_line_replaces(
     place: Path, update: str, weights: str, initial: str
 ) -> None:
+    done, faulty = trained_without_a_spare_line(place, weights, f"update={update}", f"initial.kind={initial}")
+    assert not done.doses["main"][faulty].any()
+    assert np.count_nonzero(done.doses["main"]) > 35
+    assert any("are never pulsed" in text for _, _, text in done.events)
+
+
+def test_nudges_by_pulses_leave_faulty_devices_alone(place: Path) -> None:
+    dgc = "gradient={name: dgc, nudge: pulse, devices: both}"
+    done, faulty = trained_without_a_spare_line(place, "pair", dgc, "initial.kind=keep", "training.batch=100")
+    assert not done.doses["main"][faulty].any()
+    assert np.count_nonzero(done.doses["main"]) == 3 * 14 + 8 * 4 - 5  # of both layers, five do not work
+
+
+def trained_without_a_spare_line(place: Path, weights: str, *overrides: str) -> tuple[Run, np.ndarray]:
+    """A run on an array that its layers fill, and which of its devices do not work."""
     layers = "[{outputs: 7, activation: tanh}, {outputs: 2, activation: softmax}]"
     size = {"pair": "{rows: 11, cols: 14}", "reference": "{rows: 11, cols: 8}"}[weights]
     bench = BENCH.replace("{rows: 14, cols: 16}", size).replace("[3, 2], ", "[3, 2], [9, 1], ")
@@ -140,16 +156,12 @@ def test_no_rule_ever_pulses_a_faulty_device_that_no_spare_line_replaces(
     shutil.rmtree(place / "records")
     measure(place, names=("devices",))
     ready = prepared(
-        place, f"update={update}", f"network.weights={weights}", f"network.layers={layers}",
-        f"initial.kind={initial}", "training.epochs=2",
+        place, f"network.weights={weights}", f"network.layers={layers}", "training.epochs=2", *overrides,
         bench=("calibrations={folder: records, use: [devices]}",),
     )  # fmt: skip
     faulty = ready.bench.arrays["main"].faults.faulty
     assert sum(sum(layer.tile.faulty.values()) for layer in ready.network.layers) >= 2
-    done = session.execute(ready, place / "runs")
-    assert not done.doses["main"][faulty].any()
-    assert np.count_nonzero(done.doses["main"]) > 35
-    assert any("are never pulsed" in text for _, _, text in done.events)
+    return session.execute(ready, place / "runs"), faulty
 
 
 def test_the_measured_sheet_is_near_the_devices_and_without_the_offset(place: Path) -> None:
@@ -166,7 +178,7 @@ def test_the_measured_sheet_is_near_the_devices_and_without_the_offset(place: Pa
     assert kept.g_min_s - sheet.g_min_s == pytest.approx(OFFSET_A / raw.read_voltage_v, rel=1e-3)
 
 
-@pytest.mark.parametrize("routine", ["read-noise"])
+@pytest.mark.parametrize("routine", ["read-noise", "offset"])
 def test_readings_and_sums_of_both_directions_are_without_the_offset(place: Path, routine: str) -> None:
     shutil.rmtree(place / "records")
     measure(place, names=(routine,))
