@@ -1,8 +1,11 @@
 """Calibration of virtual arrays with known parameters: how often the stated 95 % intervals cover the truth.
 
     python -m benchmarks.calibration_recovery --trials 200 --size 16
+    python -m benchmarks.calibration_recovery --routine offset --trials 200
+    python -m benchmarks.calibration_recovery --routine line-resistance --trials 200
 
 Three families of devices, spread, 5 % of them faulty, noisy readings with an offset; a table for each family.
+Offsets and wires are drawn anew for every array.
 """
 
 from __future__ import annotations
@@ -10,23 +13,31 @@ from __future__ import annotations
 import argparse
 import time
 from collections import defaultdict
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from calibration.devices import Devices
+from calibration.line_resistance import LineResistance
+from calibration.offset import Offset
 from calibration.read_noise import ReadNoise
 from calibration.update_curve import UpdateCurve
 from drivers.sim import driver
 from drivers.sim.curve import shape_of_label
+from drivers.sim.lines import transfer
+from hil.bench import Execution
 from hil.calibrate.contracts import Result, Target
 from hil.calibrate.tape import Tape
 from hil.plan import run
+from hil.schedule import Read
 
 FAMILIES = ("ENODe", "HZO_FeFET", "EpiRAM_AgSiGe")
 SPREAD = {"range": 0.1, "step": 0.1, "asymmetry": 0.05}
 FAULTS = {"stuck": 0.02, "stuck_low": 0.01, "open": 0.01, "shorted": 0.01}
 NOISE = 0.01
+CONDUCTING = ("AlOx_HfO2", "GST_PCM", "EpiRAM_AgSiGe")
+"""Families for wires: 59, 212 and 12 uS at most."""
 
 
 @dataclass
@@ -120,20 +131,111 @@ def devices_truth(device, devices) -> dict[str, np.ndarray]:
     }
 
 
+class Altered:
+    """A bench whose single readings are altered on their way: ``alter`` gets operation and amperes."""
+
+    def __init__(self, bench, alter, **info) -> None:
+        self.bench, self.alter, self.durable, self.identity = bench, alter, bench.durable, bench.identity
+        self.arrays = {name: replace(each, **info) for name, each in bench.arrays.items()}
+
+    def execute(self, schedule) -> Execution:
+        """As the bench, but for what single readings bring."""
+        done = self.bench.execute(schedule)
+        for op, answer in zip(schedule, done.answers, strict=True):
+            if isinstance(op, Read):
+                answer.amperes = self.alter(op, answer.amperes.astype(np.float64))
+        return done
+
+    def make_safe(self) -> None:
+        """As the bench."""
+        self.bench.make_safe()
+
+    def close(self) -> None:
+        """As the bench."""
+        self.bench.close()
+
+
+def offset_trial(family: str, size: int, seed: int, tally: Tally) -> None:
+    """One array with one offset; the same with offsets of columns and of the voltage."""
+    bench, device = open_array(family, size, seed)
+    rng = np.random.default_rng(seed)
+    unit = 0.1 * device.g_min
+    common, columns, volts = unit * rng.normal(), unit * rng.normal(size=size), rng.normal(scale=1e-4)
+    for name, each, of_voltage in (("", np.full(size, common), 0.0), ("apart ", columns, volts)):
+        altered = Altered(bench, lambda op, a, o=each, v=of_voltage: a * (1 + v / op.voltage_v) + o)
+        result = measure(altered, Offset())
+        truths = {"amplifier": each.mean(), "voltage_offset": of_voltage, "rectification": 0.0}
+        if not name:
+            truths |= {"offset": common, "offset_columns": 0.0}
+        for key, truth in truths.items():
+            found = result.estimates[key]
+            tally.state(name + key, found.low, found.high, truth, found.value)
+        g = bench.conductances("main").astype(float)
+        for key, truth in (("offset_a", each + of_voltage * g), ("column_a", each)):
+            if not name or key == "offset_a":
+                maps = result.maps
+                tally.state(f"{name}{key}", maps[f"{key}_low"], maps[f"{key}_high"], truth, maps[key])
+
+
+def wires_trial(family: str, size: int, seed: int, tally: Tally) -> None:
+    """One array behind wires of 0 to 5 ohm a segment; and one of devices reached one at a time, in series
+    with theirs.
+    """
+    rng = np.random.default_rng(seed)
+    row, col = rng.uniform(0, 5, 2)
+    device = {"preset": family, "initial": "uniform", "d2d": SPREAD, "faults": FAULTS}
+    read = {"noise": NOISE, "offset": 1e-3 * 0.1 * 1e-5}
+    settings = driver.settings(device=device, read=read, lines={"row": row, "col": col})
+    bench = driver.open(settings, {"main": (size, size)}, seed)
+    held, full = bench.conductances("main").astype(float), np.full((size, size), settings.device.g_max)
+    result = measure(bench, LineResistance())
+    lost = [1 - transfer(g, row, col).T / np.where(g > 0, g, np.nan) for g in (held, full)]
+    truths = {"row": row, "col": col, "row_lead": 0.0, "col_lead": 0.0, "loss_worst": lost[1][0, -1]}
+    for name, truth in truths.items():
+        found = result.estimates[name]
+        tally.state(name, found.low, found.high, truth, found.value)
+    maps = result.maps
+    if maps:  # else the routine says that it tells nothing
+        tally.state("device loss", maps["loss_low"], maps["loss_high"], lost[0], maps["loss"])
+    row, col = 20 * row, 20 * col
+    i, j = np.indices((size, size))
+    ohms = row * (j + 1) + col * (size - i)
+    settings = driver.settings(device=device, read=read)
+    bench = driver.open(settings, {"main": (size, size)}, seed)
+    one = Altered(bench, lambda op, a: a / (1 + ohms * a / op.voltage_v), parallel_read=False)
+    result = measure(one, LineResistance())
+    for name, truth in (("row", row), ("col", col)):
+        found = result.estimates[name]
+        tally.state(f"one at a time {name}", found.low, found.high, truth, found.value)
+
+
+ROUTINES: dict[str, tuple[tuple[str, ...], Callable[[str, int, int, Tally], None]]] = {
+    "curves": (FAMILIES, trial),
+    "offset": (FAMILIES, offset_trial),
+    "line-resistance": (CONDUCTING, wires_trial),
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--trials", type=int, default=20)
     parser.add_argument("--size", type=int, default=16)
     parser.add_argument("--family", action="append", help="a device preset; may be repeated")
+    parser.add_argument(
+        "--routine", choices=ROUTINES, default="curves", help="curves: the devices themselves"
+    )
     asked = parser.parse_args()
-    for family in asked.family or FAMILIES:
+    families, try_one = ROUTINES[asked.routine]
+    for family in asked.family or families:
         tally, begun = Tally(), time.perf_counter()
         for seed in range(asked.trials):
-            trial(family, asked.size, seed, tally)
+            try_one(family, asked.size, seed, tally)
         seconds = time.perf_counter() - begun
         print(f"\n{family}: {asked.trials} arrays of {asked.size} x {asked.size}, {seconds:.0f} s")
-        print(f"  faulty devices: {tally.faulty}, missed {tally.missed}; false alarms: {tally.false_alarms} "
-              f"of {tally.working} ({100 * tally.false_alarms / tally.working:.3f} %)")  # fmt: skip
+        if tally.working:
+            print(f"  faulty devices: {tally.faulty}, missed {tally.missed}; false alarms: "
+                  f"{tally.false_alarms} of {tally.working} "
+                  f"({100 * tally.false_alarms / tally.working:.3f} %)")  # fmt: skip
         for name in tally.stated:
             error = tally.relative_error.get(name)
             mean = "" if not error else f"   mean error {100 * np.mean(error):+.2f} %"
