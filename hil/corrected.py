@@ -29,12 +29,13 @@ from hil.schedule import (
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Offsets:
-    """Currents that readings of an array carry at any voltage, amperes: ``rows`` [rows] where rows are
-    sensed, ``cols`` [cols] where columns are, single devices included.
+    """Currents that answers carry whatever is driven, amperes: ``devices`` [cols] where single devices are
+    read, by their column; ``cols`` [cols] and ``rows`` [rows] where a column or a row is sensed as a sum.
     """
 
-    rows: NDArray[np.float64]
+    devices: NDArray[np.float64]
     cols: NDArray[np.float64]
+    rows: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,15 +106,16 @@ class CorrectedBench:
         if offsets is None:
             return answer
         if isinstance(op, Read) and isinstance(answer, ReadAnswer):
-            amperes = _less(answer.amperes, offsets.cols[op.region.cols])
+            amperes = _less(answer.amperes, offsets.devices[op.region.cols])
             return ReadAnswer(amperes, answer.clipped, answer.voltage_v)
         if isinstance(op, Multiply) and isinstance(answer, MultiplyAnswer):
             carried = _summed(op, offsets, info) if answer.emulated else _sensed(op, offsets)
             return MultiplyAnswer(_less(answer.amperes, carried), answer.clipped, answer.emulated)
         if isinstance(op, Nudge) and isinstance(answer, NudgeAnswer):
-            carried = offsets.cols[op.region.cols[op.points[:, 1]], np.newaxis]
+            own = op.region.cols[op.points[:, 1]][:, np.newaxis]
+            carried = offsets.cols[own]
             if "nudge" in info.emulated:
-                carried = carried * _readings(op.volts.sum(axis=1), info)
+                carried = offsets.devices[own] * _readings(op.volts.sum(axis=1), info)
             return NudgeAnswer(_less(answer.amperes, carried), answer.clipped, answer.siemens)
         return answer
 
@@ -132,7 +134,7 @@ def _summed(op: Multiply, offsets: Offsets, info: ArrayInfo) -> NDArray[np.float
     """A sum that is put together from readings of single devices has the offset of each, in the proportion in
     which its line is driven.
     """
-    of_cols = offsets.cols[op.region.cols]
+    of_cols = offsets.devices[op.region.cols]
     driven = of_cols if op.transpose else np.ones(op.region.rows.size)
     sensed = np.ones(op.region.rows.size) if op.transpose else of_cols
     total = op.volts.astype(np.float64) @ driven

@@ -12,28 +12,35 @@ from hil.calibrate.record import Record
 from hil.corrected import Offsets
 from hil.errors import ConfigError, StoreError
 from hil.faults import Faults
-from hil.schedule import ReadAnswer
+from hil.schedule import Index, ReadAnswer
 
 Floats = NDArray[np.float64]
 
 
 def offsets_of(record: Record, info: ArrayInfo) -> Offsets:
-    """Of a record of ``offset``, by column and where rows are sensed by row; of ``read-noise`` one for all.
+    """Of a record of ``offset`` by line, of ``read-noise`` one for all. Lines that were not measured have the
+    typical one.
 
-    Lines that were not measured have the typical one. An offset of the voltage is not in it.
+    Sums are as measured with all lines at 0 V. Where an offset of the voltage is seen, that depends on what
+    the devices conduct; then sums carry the part alone that does not.
 
     Raises
     ------
     StoreError
         It was not determined.
     """
-    typical = _estimate(record, "offset")
-    region, maps = record.target.region, record.result.maps
-    rows, cols = np.full(info.rows, typical), np.full(info.cols, typical)
-    for whole, lines, name in ((cols, region.cols, "column_a"), (rows, region.rows, "zero_back_a")):
-        if name in maps:
-            whole[lines] = np.where(np.isfinite(maps[name]), maps[name], typical)
-    return Offsets(rows, cols)
+    typical, estimates = _estimate(record, "offset"), record.result.estimates
+    rows, cols = record.target.region.rows, record.target.region.cols
+    devices = _by_line(record, "column_a", cols, np.full(info.cols, typical))
+    volts, amplifier = estimates.get("voltage_offset"), estimates.get("amplifier")
+    if volts is not None and amplifier is not None and not volts.low <= 0 <= volts.high:
+        apart = amplifier.value if np.isfinite(amplifier.value) else typical
+        return Offsets(devices, devices - (typical - apart), np.full(info.rows, apart))
+    return Offsets(
+        devices,
+        _by_line(record, "zero_forward_a", cols, devices),
+        _by_line(record, "zero_back_a", rows, np.full(info.rows, typical)),
+    )
 
 
 def faults_of(record: Record, info: ArrayInfo, offsets: Offsets | None) -> Faults:
@@ -51,7 +58,7 @@ def faults_of(record: Record, info: ArrayInfo, offsets: Offsets | None) -> Fault
         kind[at] = maps["fault"]
         found = np.asarray(maps["siemens"], np.float64)
         if offsets is not None:
-            found = found - offsets.cols[region.cols] / _voltage_v(record)
+            found = found - offsets.devices[region.cols] / _voltage_v(record)
         siemens[at] = np.where(np.isnan(found), np.inf, found)
         return Faults(kind, siemens)
     except (KeyError, ValueError, ConfigError) as error:
@@ -76,7 +83,7 @@ def sheet_of(record: Record, info: ArrayInfo, offsets: Offsets | None) -> Device
     span = high - low
     up, down = (_step(record, way, span) for way in ("up", "down"))
     if offsets is not None:
-        low -= float(offsets.cols.mean()) / _voltage_v(record)
+        low -= float(offsets.devices.mean()) / _voltage_v(record)
     places = np.linspace(0, 1, 21)
     curve = StepCurve(
         low + span * places,
@@ -85,6 +92,15 @@ def sheet_of(record: Record, info: ArrayInfo, offsets: Offsets | None) -> Device
     )
     sheet = info.device
     return replace(sheet, g_min_s=low, g_max_s=low + span, step_up_s=up, step_down_s=down, curve=curve)
+
+
+def _by_line(record: Record, name: str, lines: Index, otherwise: Floats) -> Floats:
+    """A map of lines where it is there and known."""
+    found = otherwise.copy()
+    if name in record.result.maps:
+        values = record.result.maps[name]
+        found[lines] = np.where(np.isfinite(values), values, otherwise[lines])
+    return found
 
 
 def _step(record: Record, way: str, span: float) -> float:

@@ -157,7 +157,7 @@ class _Search:
         try:
             if "offset" in found:
                 offsets = offsets_of(found["offset"][1], info)
-                self._use(*found["offset"], f"{_amperes(offsets.cols)} taken off readings")
+                self._use(*found["offset"], f"{_amperes(offsets.devices)} taken off readings")
             if "devices" in found:
                 faults = faults_of(found["devices"][1], info, offsets)
                 self._use(*found["devices"], _counted(found["devices"][1], faults.kind.size))

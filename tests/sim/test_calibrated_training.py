@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from hil import session, setup
 from hil.bench import ArrayInfo
 from hil.calibrate.choose import routines, targets
 from hil.calibrate.conduct import About, calibrate
+from hil.calibrate.contracts import Estimate
+from hil.calibrate.file import read_record
+from hil.calibrate.measured import offsets_of
 from hil.calibrate.use import known_by_records
 from hil.errors import ConfigError
 from hil.faults import KINDS
@@ -198,6 +202,32 @@ def test_readings_and_sums_of_both_directions_are_without_the_offset(place: Path
     assert (raw - read).mean() == pytest.approx(OFFSET_A, rel=0.01)
     np.testing.assert_allclose(forward, np.tile(read.sum(axis=0) / 2, (2, 1)), rtol=1e-3)
     np.testing.assert_allclose(back, np.tile(read.sum(axis=1) / 2, (2, 1)), rtol=1e-3)
+
+
+def test_an_offset_of_the_voltage_is_not_taken_for_one_of_the_current_in_sums(place: Path) -> None:
+    shutil.rmtree(place / "records")
+    (path,) = measure(place, names=("offset",), devices=("all,0-9",))
+    record = read_record(path)
+    info = record.target.info
+
+    def offsets(**estimates: Estimate):
+        maps = {**record.result.maps, "column_a": np.linspace(4e-9, 6e-9, 10)}
+        maps |= {"zero_forward_a": np.full(10, 7e-9), "zero_back_a": np.full(14, 8e-9)}
+        maps["column_a"][3] = np.nan
+        found = replace(record.result, estimates={**record.result.estimates, **estimates}, maps=maps)
+        return offsets_of(replace(record, result=found), info)
+
+    typical = record.result.estimates["offset"].value
+    nothing = offsets(voltage_offset=Estimate(1e-5, -1e-5, 3e-5, "V", ""))
+    np.testing.assert_allclose(nothing.devices[[0, 3, 9, 12]], [4e-9, typical, 6e-9, typical])
+    np.testing.assert_allclose(nothing.cols, [7e-9] * 10 + [typical] * 6)
+    np.testing.assert_allclose(nothing.rows, 8e-9)
+    seen = offsets(
+        voltage_offset=Estimate(2e-4, 1e-4, 3e-4, "V", ""), amplifier=Estimate(1e-9, 0.9e-9, 1.1e-9, "A", "")
+    )
+    np.testing.assert_allclose(seen.devices, nothing.devices)
+    np.testing.assert_allclose(seen.cols[[0, 9, 12]], np.array([4e-9, 6e-9, typical]) - typical + 1e-9)
+    np.testing.assert_allclose(seen.rows, 1e-9)
 
 
 def test_a_foreign_record_is_refused_with_its_reasons_and_an_older_own_one_is_taken(place: Path) -> None:

@@ -38,10 +38,11 @@ SHEET = DeviceSheet(
 )
 RNG = np.random.default_rng(2)
 SIEMENS = RNG.uniform(1e-6, 11e-6, (5, 6))
-OFFSETS = Offsets(RNG.normal(0, 1e-7, 5), RNG.normal(0, 1e-7, 6))
+OFFSETS = Offsets(*(RNG.normal(0, 1e-7, lines) for lines in (6, 6, 5)))
 REGION = Region("main", np.array([3, 0, 4]), np.array([5, 1, 2, 0]))
 AT = np.ix_(REGION.rows, REGION.cols)
-OF_COLS, OF_ROWS = OFFSETS.cols[REGION.cols], OFFSETS.rows[REGION.rows]
+OF_DEVICES, OF_COLS = OFFSETS.devices[REGION.cols], OFFSETS.cols[REGION.cols]
+OF_ROWS = OFFSETS.rows[REGION.rows]
 FORWARD, BACK = RNG.normal(0, 0.1, (2, 3)), RNG.normal(0, 0.1, (2, 4))
 VARIANTS = Variants(np.array([2, 0]), RNG.normal(0, 0.1, (2, 2)))
 
@@ -73,7 +74,7 @@ def no_flags(shape) -> np.ndarray:
 
 
 def test_single_readings_are_sensed_at_their_columns() -> None:
-    raw = SIEMENS[AT] * READ_V + OF_COLS
+    raw = SIEMENS[AT] * READ_V + OF_DEVICES
     flags = no_flags(raw.shape)
     flags[1, 1] = True
     answer = corrected(Read(REGION, READ_V, 1e-6), ReadAnswer(raw, flags, READ_V))
@@ -100,7 +101,7 @@ def test_a_sum_of_readings_carries_that_of_each_as_far_as_it_is_driven(variants,
     if transpose and variants is not None:
         variants = Variants(np.array([3, 1]), variants.volts)
     op = Multiply(REGION, BACK if transpose else FORWARD, 1e-6, transpose, variants)
-    as_read = (SIEMENS[AT] * READ_V + OF_COLS) / READ_V  # what such a bench takes for conductances
+    as_read = (SIEMENS[AT] * READ_V + OF_DEVICES) / READ_V  # what such a bench takes for conductances
     truth, flags = sums(op, SIEMENS[AT])
     raw, _ = sums(op, as_read)
     assert np.abs(raw - truth).max() > 1e-9
@@ -116,7 +117,7 @@ def test_a_nudge_is_sensed_at_its_own_column(emulated: bool) -> None:
     truth = np.stack([FORWARD @ SIEMENS[AT][:, col] for col in points[:, 1]])
     carried = OF_COLS[points[:, 1], np.newaxis]
     if emulated:
-        carried = carried * FORWARD.sum(axis=1) / READ_V
+        carried = OF_DEVICES[points[:, 1], np.newaxis] * FORWARD.sum(axis=1) / READ_V
     answer = NudgeAnswer(truth + carried, no_flags(truth.shape), np.zeros(2))
     kinds = frozenset({"nudge"}) if emulated else frozenset()
     np.testing.assert_allclose(corrected(op, answer, kinds).amperes, truth, rtol=1e-9)
