@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from hil import session, setup
 from hil.bench import ArrayInfo
@@ -19,6 +20,7 @@ from hil.calibrate.contracts import Estimate
 from hil.calibrate.file import read_record
 from hil.calibrate.measured import offsets_of
 from hil.calibrate.use import known_by_records
+from hil.cli import app
 from hil.errors import ConfigError
 from hil.faults import KINDS
 from hil.plan import run
@@ -111,6 +113,9 @@ def test_a_run_says_which_records_it_used_and_where_its_faulty_devices_are(place
     assert any("5 nA taken off readings" in text for text in told)
     page = write_report(done).read_text()
     assert "Calibrated by" in page
+    shown = CliRunner().invoke(app, ["show", str(done.path)]).output
+    assert "records  read-noise of main" in shown
+    assert "uncalibrated" not in shown
     for layer in ready.network.layers:  # lines to spare: none of the faults is in the way
         assert layer.tile.faulty == {}
 
@@ -253,6 +258,8 @@ def test_an_expired_record_is_refused_or_used_and_marked(place: Path) -> None:
     assert any("expired 2020-01-31" in text and "used all the same" in text for text in warnings)
     assert any("uncalibrated: no record of update-curve" in text for text in warnings)
     assert "uncalibrated: expired 2020-01-31" in write_report(done).read_text()
+    shown = CliRunner().invoke(app, ["show", str(done.path)]).output
+    assert "(uncalibrated: expired" in " ".join(shown.split())
 
 
 def test_of_another_device_or_pulse_no_record_speaks(place: Path) -> None:
