@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Annotated, Protocol, TypeAlias
 
 import numpy as np
+from annotated_types import Ge, Gt, Lt
 from numpy.typing import NDArray
+from pydantic import Field
 
-from drivers.sim.settings import FormingSettings
+from hil.config.validate import Config
 from hil.schedule import Program
+from hil.units import PositiveVolts
 
 Array = NDArray[np.float32]
+Share: TypeAlias = Annotated[float, Ge(0), Lt(1)]
+
+
+class FormingSettings(Config):
+    """Devices that come unformed: until a pulse forms one, it hardly conducts and nothing moves it."""
+
+    amplitude: PositiveVolts = Field(
+        description="magnitude of the potentiating pulse that forms the typical device"
+    )
+    spread: Share = Field(
+        default=0.1, description="its relative standard deviation from device to device (log-normal)"
+    )
+    conductance: Share = Field(default=0.01, description="of an unformed device, in units of its g_min")
+    broken_above: Annotated[float, Gt(1)] = Field(
+        default=1.5, description="a pulse of so many times its own forming voltage shorts a device for good"
+    )
 
 
 class Ranged(Protocol):

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias, cast
 from annotated_types import Ge, Gt, Le, Lt
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, StrictInt, model_validator
 
+from drivers.sim.forming import FormingSettings
 from drivers.sim.presets import DEFAULT_PRESET, complete, preset
 from hil.bench import DeviceSheet
 from hil.config.bench import BenchSettings
@@ -140,21 +141,6 @@ class FaultSettings(Config):
             ("open", self.open),
             ("shorted", self.shorted),
         )
-
-
-class FormingSettings(Config):
-    """Devices that come unformed: until a pulse forms one, it hardly conducts and nothing moves it."""
-
-    amplitude: PositiveVolts = Field(
-        description="magnitude of the potentiating pulse that forms the typical device"
-    )
-    spread: Spread = Field(
-        default=0.1, description="its relative standard deviation from device to device (log-normal)"
-    )
-    conductance: Spread = Field(default=0.01, description="of an unformed device, in units of its g_min")
-    broken_above: Annotated[float, Gt(1)] = Field(
-        default=1.5, description="a pulse of so many times its own forming voltage shorts a device for good"
-    )
 
 
 class _Pulsed(Config):

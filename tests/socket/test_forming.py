@@ -1,4 +1,4 @@
-"""`hil calibrate --routine forming` on virtual instruments with unformed devices: each is formed once."""
+"""`hil calibrate` on virtual instruments with unformed devices: each is formed once, and then its pulse found."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from hil.calibrate.file import read_record, record_paths
 from tests.socket.cli import ROOT, hil, virtual
 
 BENCHES = ROOT / "examples" / "benches"
-UNFORMED = ("virtual.device.forming={amplitude: 2 V}", "limits.program=4 V")
+UNFORMED = ("virtual.device.forming={amplitude: 2 V}", "virtual.read.noise=0.001", "limits.program=4 V")
 FORM = ("calibrate", "bench.yaml", "--routine", "forming", "--yes", "--set", "most_amplitude=3V")
+SEARCH = ("lines=2", "points=4", "passes=1", "repeats=2", "rise=0.1", "most_amplitude=2V")
 
 
 @pytest.mark.parametrize(
@@ -45,10 +46,19 @@ def test_devices_behind_instruments_are_formed_once_and_never_again(
         done = hil(tmp_path, *words, *sheet, "--devices", "0-1,0-2")
         assert done.returncode == 0, done.stderr
         (again,) = json.loads(done.stdout)["records"]
+        settings = [word for each in SEARCH for word in ("--set", each)]
+        words = ("calibrate", "bench.yaml", "--routine", "pulse-search", *settings, "--json")
+        done = hil(tmp_path, *words, "--devices", "0-1,0-1")
+        assert done.returncode == 0, done.stderr
+        (search,) = json.loads(done.stdout)["records"]
     second = read_record(tmp_path / again["record"])
     np.testing.assert_array_equal(second.result.maps["forming"][:, :2], 2)
     np.testing.assert_array_equal(second.pulses_spent[:2, :2], 0)
     assert (second.pulses_spent[:2, 2] > 0).all()
+    # The virtual devices have the simulator's own law: nothing moves up to half of the nominal 1 V.
+    assert any(line.startswith("potentiate: {amplitude: ") for line in search["findings"])
+    for way in ("up", "down"):
+        assert search["estimates"][f"threshold_{way}"]["value"] == pytest.approx(0.5, abs=0.25), way
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")

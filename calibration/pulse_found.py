@@ -1,0 +1,147 @@
+"""What a fitted law of pulses says of the wanted step: a pulse for a bench file, and the window around it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration.pulse_law import Fitted, Law, Steps
+from hil.calibrate.contracts import Estimate
+from hil.schedule import Pulse
+from hil.units import format_quantity
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What was asked for: a step, of the range; how many times it is too large; the highest amplitude that
+    was allowed and the longest width that was put out, in units of the nominal ones; and whether widths were
+    varied.
+    """
+
+    step: float
+    too_large: float
+    most: float
+    widest: float
+    widths: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One way ("up" or "down") of a search, with its nominal pulse."""
+
+    way: str
+    nominal: Pulse
+    wanted: Wanted
+    fitted: Fitted
+
+    def width(self) -> float:
+        """Width of the pulse that makes the step, in units of the nominal one; NaN if none was found."""
+        law, wanted = self.fitted.whole, self.wanted
+        if law is None:
+            return np.nan
+        if law.amplitude(wanted.step) <= wanted.most:
+            return 1.0
+        width = law.width(wanted.step, wanted.most)
+        return width if width <= wanted.widest else np.nan
+
+    def pulse(self) -> Pulse | None:
+        """The pulse that makes the step; None if there is none within what was allowed."""
+        width, law = self.width(), self.fitted.whole
+        if law is None or np.isnan(width):
+            return None
+        amplitude = law.amplitude(self.wanted.step) if width == 1 else self.wanted.most
+        nominal = self.nominal
+        return Pulse(amplitude * nominal.amplitude_v, width * nominal.width_s, nominal.gap_s)
+
+    def estimates(self) -> dict[str, Estimate]:
+        """With intervals; magnitudes of voltages."""
+        way, wanted, law = self.way, self.wanted, self.fitted.whole
+        volts, unknown = abs(self.nominal.amplitude_v), np.array([np.nan, -np.inf, np.inf])
+        interval = self.fitted.interval
+        width = self.width()
+
+        def at_nominal(law: Law) -> float:
+            return volts * law.amplitude(wanted.step)
+
+        def large(law: Law) -> float:
+            return volts * law.amplitude(wanted.too_large * wanted.step, width)
+
+        def long(law: Law) -> float:
+            return self.nominal.width_s * law.width(wanted.step, wanted.most)
+
+        threshold = p = q = unknown
+        if law is not None and law.inside:
+            threshold, p = np.column_stack([[law.threshold, law.p], self.fitted.ranges])
+            q = interval(lambda law: law.q)
+        enough, wide = (not np.isnan(width) and on for on in (width == 1, width != 1))
+        pulses = {"up": "potentiating", "down": "depressing"}[way]
+        step = f"a step of {wanted.step:g} of the range"
+        return {
+            f"threshold_{way}": Estimate.of(
+                volts * threshold, "V", f"amplitude up to which {pulses} pulses move nothing"
+            ),
+            f"amplitude_{way}": Estimate.of(
+                interval(at_nominal) if enough else unknown, "V", f"for {step}, at the nominal width"
+            ),
+            f"width_{way}": Estimate.of(
+                interval(long) if wide else unknown, "s", f"for {step}, at the highest amplitude"
+            ),
+            f"large_{way}": Estimate.of(
+                interval(large) if not np.isnan(width) else unknown,
+                "V",
+                f"for one {wanted.too_large:g} times as large, at that width; by the law, not put out",
+            ),
+            f"exponent_{way}": Estimate.of(p, "", "steps grow as (V - threshold)^it"),
+            f"width_exponent_{way}": Estimate.of(
+                q if wanted.widths else unknown,
+                "",
+                "steps grow as width^it",
+            ),
+        }
+
+    def findings(self) -> list[str]:
+        """In words, and as a line for a bench file's `device`."""
+        way, wanted, law, pulse = self.way, self.wanted, self.fitted.whole, self.pulse()
+        answers, volts = self.fitted.answers, abs(self.nominal.amplitude_v)
+        said = f"{way}: {int(answers.sum())} of {answers.size} devices answer"
+        if law is None:
+            most = format_quantity(wanted.most * volts, "V", 3)
+            return [f"{said} up to {most}, too few or too faintly for a law; more passes tell more"]
+        if pulse is None:
+            most = format_quantity(wanted.most * volts, "V", 3)
+            widest = format_quantity(wanted.widest * self.nominal.width_s, "s", 3)
+            return [f"{said}; none moves by {wanted.step:g} of the range up to {most} and {widest}"]
+        key = {"up": "potentiate", "down": "depress"}[way]
+        amplitude = format_quantity(pulse.amplitude_v, "V")
+        width, gap = (format_quantity(seconds, "s") for seconds in (pulse.width_s, pulse.gap_s))
+        large = law.amplitude(wanted.too_large * wanted.step, self.width())
+        window = f"{wanted.too_large:g} times as much at {format_quantity(large * volts, 'V', 3)}"
+        if large > wanted.most:
+            window += f", above the highest that was allowed, {format_quantity(wanted.most * volts, 'V', 3)}"
+        lowest = format_quantity(law.threshold * volts, "V", 3)
+        return [
+            f"{said}; nothing moves up to {lowest}; {window}; a step of {wanted.step:g} of the range by",
+            f"{key}: {{amplitude: {amplitude}, width: {width}, gap: {gap}}}",
+        ]
+
+    def maps(self, shape: tuple[int, int], places: NDArray[np.int64], seen: Steps) -> dict[str, NDArray[Any]]:
+        """Of devices [rows, cols], NaN where nothing was searched; and the steps, [n, devices]."""
+        way, law = self.way, self.fitted.whole
+        amplitude, answers = np.full(shape, np.nan), np.full(shape, np.nan)
+        answers.ravel()[places] = self.fitted.answers
+        if law is not None:
+            chosen = self.fitted.answers
+            each = np.full(places.size, np.nan)
+            each[chosen] = [
+                abs(self.nominal.amplitude_v) * law.of(float(size)).amplitude(self.wanted.step)
+                for size in self.fitted.sizes[chosen]
+            ]
+            amplitude.ravel()[places] = each
+        return {
+            f"answers_{way}": answers, f"amplitude_{way}": amplitude,
+            f"volts_{way}": abs(self.nominal.amplitude_v) * seen.volts,
+            f"seconds_{way}": self.nominal.width_s * seen.widths, f"step_{way}": seen.steps,
+        }  # fmt: skip

@@ -1,0 +1,208 @@
+"""The law by which a pulse moves a device, fitted to steps of several devices: threshold, powers, and what
+the typical device needs for a step; intervals by leaving out one device after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import optimize
+
+from calibration.intervals import jackknife, t_factor
+
+Floats = NDArray[np.float64]
+
+_optimize: Any = optimize  # scipy comes without types
+_P_LEAST, _P_MOST = 0.25, 8.0
+_Q_LEAST, _Q_MOST = 0.0, 3.0
+_BEYOND_NOISE = 5.0
+"""A device answers if what is fitted to it is so many standard errors: of 16 stuck ones, 5e-6 look so."""
+_CLEAR = 10.0
+"""There is a law if half of those that answer do so by that many: else weak ones would be missing in it."""
+
+
+class Steps(NamedTuple):
+    """Single pulses to devices [n, devices]: amplitudes in units of the nominal one, widths likewise, and the
+    steps that were measured, in units of the range, at the middle of it.
+    """
+
+    volts: Floats
+    widths: Floats
+    steps: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Law:
+    """step = typical ((x - threshold) / (1 - threshold))^p r^q for a pulse of amplitude x and width r, both
+    in units of the nominal ones: `typical` is the step of the nominal pulse, mean over devices.
+    """
+
+    threshold: float
+    p: float
+    q: float
+    typical: float
+
+    @property
+    def inside(self) -> bool:
+        """Whether threshold and power are apart from the bounds within which they were looked for."""
+        return 1.01 * _P_LEAST < self.p < 0.99 * _P_MOST and self.threshold > 0
+
+    def of(self, typical: float) -> Law:
+        """The same law for a device whose nominal step is another."""
+        return Law(self.threshold, self.p, self.q, typical)
+
+    def amplitude(self, step: float, width: float = 1.0) -> float:
+        """Amplitude for a step at a width."""
+        worth = step / (self.typical * width**self.q)
+        return self.threshold + (1 - self.threshold) * worth ** (1 / self.p)
+
+    def width(self, step: float, amplitude: float) -> float:
+        """Width for a step at an amplitude; infinite if none is long enough."""
+        worth = _worth(np.array(amplitude), self.threshold, self.p)
+        if not (worth > 0 and self.q > 0):
+            return np.inf
+        return float((step / (self.typical * worth)) ** (1 / self.q))
+
+
+class Fitted(NamedTuple):
+    """The law of all devices, that without each of them, between what values its threshold and its p may be
+    [2, 2]; which devices answer at all, bool [devices], and the nominal step of each [devices].
+    """
+
+    whole: Law | None
+    without: list[Law]
+    ranges: Floats
+    answers: NDArray[np.bool_]
+    sizes: Floats
+
+    def interval(self, of: Callable[[Law], float]) -> Floats:
+        """(value, low, high) of a positive function of the law, by the jackknife over devices of its
+        logarithm; NaN without bounds where it is not determined.
+        """
+        if self.whole is None or len(self.without) < 2:
+            return np.array([np.nan, -np.inf, np.inf])
+        value, values = np.log(of(self.whole)), np.log([of(law) for law in self.without])
+        if not (np.isfinite(values).all() and np.isfinite(value)):
+            return np.array([np.nan, -np.inf, np.inf])
+        _, low, high = jackknife(np.asarray(value), values)
+        half = 0.5 * (high - low)
+        return np.exp([value, value - half, value + half])
+
+
+def fit_law(seen: Steps) -> Fitted:
+    """Least squares: threshold and powers are those of all devices, sizes of steps those of each.
+
+    Devices that answer nothing beyond noise are left out first. Without any that answer clearly there is no
+    law.
+    """
+    nothing = np.full((2, 2), np.nan)
+    if not seen.steps.size:
+        return Fitted(None, [], nothing, np.zeros(0, np.bool_), np.zeros(0))
+    everything = _fit(seen)
+    sizes, errors = _sizes(seen, everything)
+    answers = np.asarray(sizes > _BEYOND_NOISE * errors)
+    number = int(answers.sum())
+    if number == 0 or np.median(sizes[answers] / np.maximum(errors[answers], 1e-300)) < _CLEAR:
+        return Fitted(None, [], nothing, answers, sizes)
+    chosen = _some(seen, np.flatnonzero(answers))
+    shape = _fit(chosen, everything)
+    without: list[Law] = []
+    for left_out in range(number if number > 1 else 0):
+        others = _some(chosen, np.delete(np.arange(number), left_out))
+        without.append(_law(others, _fit(others, shape)))
+    ranges = np.array([_range(chosen, shape, part) for part in (0, 1)])
+    return Fitted(_law(chosen, shape), without, ranges, answers, _sizes(seen, shape)[0])
+
+
+def _some(seen: Steps, devices: NDArray[Any]) -> Steps:
+    return Steps(*(part[:, devices] for part in seen))
+
+
+def _worth(volts: Floats, threshold: float, p: float) -> Floats:
+    return (np.maximum(volts - threshold, 0.0) / (1 - threshold)) ** p
+
+
+def _shapes(seen: Steps, shape: Floats) -> Floats:
+    threshold, p, q = shape
+    return _worth(seen.volts, float(threshold), float(p)) * seen.widths**q
+
+
+def _sizes(seen: Steps, shape: Floats) -> tuple[Floats, Floats]:
+    """Size of each device's nominal step by least squares, and its standard error [devices]."""
+    model = _shapes(seen, shape)
+    square = np.maximum((model**2).sum(axis=0), 1e-300)
+    size = (seen.steps * model).sum(axis=0) / square
+    left = seen.steps - size * model
+    variance = (left**2).sum(axis=0) / max(1, len(left) - 1)
+    return size, np.sqrt(variance / square)
+
+
+def _law(seen: Steps, shape: Floats) -> Law:
+    size, _ = _sizes(seen, shape)
+    threshold, p, q = (float(each) for each in shape)
+    return Law(threshold, p, q, float(size.mean()))
+
+
+def _fit(seen: Steps, start: Floats | None = None) -> Floats:
+    """(threshold, p, q) with the least sum of squares, each device's size at its own best."""
+    highest = float(_bounds(seen)[1][0])
+    starts = [np.array([f * highest, p, 1.0]) for f in (0.1, 0.4, 0.7) for p in (1.0, 2.0)]
+    found = [_solved(seen, first) for first in (starts if start is None else [start])]
+    return min(found, key=lambda each: each[1])[0]
+
+
+def _bounds(seen: Steps) -> tuple[Floats, Floats]:
+    highest = 0.98 * min(float(seen.volts.max()), 1.0)
+    return np.array([0.0, _P_LEAST, _Q_LEAST]), np.array([highest, _P_MOST, _Q_MOST])
+
+
+def _solved(seen: Steps, start: Floats, held: int | None = None) -> tuple[Floats, float]:
+    """The shape with the least sum of squares near a start, one part of it held where it is; and that sum."""
+    free = np.array([part for part in range(3) if part != held])
+    lows, highs = _bounds(seen)
+    scale = max(float(np.abs(seen.steps).max()), 1e-300)
+    shape = np.clip(start, lows, highs)
+
+    def left(values: Floats) -> Floats:
+        shape[free] = values
+        size, _ = _sizes(seen, shape)
+        return ((seen.steps - size * _shapes(seen, shape)) / scale).ravel()
+
+    found = _optimize.least_squares(
+        left,
+        shape[free],
+        bounds=(lows[free], highs[free]),
+        x_scale=np.array([0.1, 0.5, 0.5])[free],
+        ftol=1e-6,
+        xtol=1e-6,
+    )
+    shape[free] = found.x
+    return shape, 2 * scale**2 * float(found.cost)
+
+
+def _range(seen: Steps, best: Floats, part: int) -> tuple[float, float]:
+    """Values of a part of the shape between which it may be, by the rise of the sum of squares (95 %).
+
+    The threshold trades for the power, and the sum is no parabola: there the jackknife is too sure.
+    """
+    shape, least = _solved(seen, best)
+    freedom = max(1, seen.steps.size - seen.steps.shape[1] - 3)
+    most = least * t_factor(freedom + 1) ** 2 / freedom
+
+    def beyond(value: float) -> float:
+        trial = shape.copy()
+        trial[part] = value
+        rise = _solved(seen, trial, part)[1] - least
+        return float(np.sqrt(max(rise, 0.0) / most)) - 1 if most > 0 else float(rise > 0) - 0.5
+
+    ends: list[float] = []
+    for bounds in _bounds(seen):
+        limit, inside = float(bounds[part]), float(shape[part])
+        outside = abs(limit - inside) > 1e-6 and beyond(limit) > 0
+        away = 1e-3 * abs(limit - inside)
+        ends.append(float(_optimize.brentq(beyond, inside, limit, xtol=away)) if outside else limit)
+    return ends[0], ends[1]

@@ -1,0 +1,191 @@
+"""The routine pulse-search on arrays whose law is known: it finds the pulse, from below and no further."""
+
+import re
+
+import numpy as np
+import pytest
+
+from benchmarks.calibration_recovery import Tally, measure
+from benchmarks.pulse_recovery import pulse_trial
+from calibration.pulse_law import Law, Steps, fit_law
+from calibration.pulse_search import PulseSearch
+from drivers.sim import driver
+from hil.calibrate.conduct import About, calibrate
+from hil.calibrate.contracts import Target
+from hil.calibrate.file import read_record
+from hil.calibrate.tape import Tape
+from hil.config.validate import validate
+from hil.config.yaml import load_yaml
+from hil.errors import ConfigError, LimitError
+from hil.figures.canvas import styled
+from hil.limits import LimitedBench, Limits
+from hil.plan import run
+from hil.schedule import Program
+
+RESPONSE = {
+    "threshold": {"up": 0.4, "down": 0.6},
+    "amplitude_exponent": {"up": 1.5, "down": 1.0},
+    "width_exponent": {"up": 0.8, "down": 1.0},
+}
+QUICK = {"lines": 2, "passes": 2, "repeats": 4}
+
+
+def open_(size=(6, 6), seed=2, limits=None, noise=0.003, **device):
+    device = {"preset": "HZO_FeFET", "response": RESPONSE, "d2d": {"step": 0.1}, **device}
+    settings = driver.settings(device=device, read={"noise": noise})
+    return LimitedBench(driver.open(settings, {"main": size}, seed), limits or Limits())
+
+
+def taped(bench, routine):
+    target, tape = Target.whole(bench.arrays["main"]), Tape()
+    run(routine.plan(target), bench, tape)
+    return tape.steps, routine.analyse(tape.steps, target)
+
+
+@pytest.mark.parametrize("family", ["HZO_FeFET", "ENODe"])
+def test_what_was_put_into_arrays_is_recovered(family):
+    tally = Tally()
+    for seed in range(3):
+        pulse_trial(family, 16, seed, tally)
+    assert tally.missed == 0
+    assert tally.false_alarms <= 0.1 * tally.working
+    covered = sum(tally.covered.values())
+    assert covered >= 0.8 * sum(tally.stated.values()), dict(tally.covered)
+    found = "width" if family == "ENODe" else "amplitude"  # ENODe's step needs more than the nominal pulse
+    for way in ("up", "down"):
+        assert abs(np.nanmean(tally.relative_error[f"{found}_{way}"])) < 0.15, way
+
+
+def test_the_pulse_that_is_recommended_makes_the_step_when_it_is_pasted_into_a_bench_file():
+    first = open_()
+    _, result = taped(first, PulseSearch(most_amplitude=7.0))
+    keys = [line for line in result.findings if re.match(r"(potentiate|depress): \{", line)]
+    assert len(keys) == 2
+    text = "driver: sim\ndevice:\n  preset: HZO_FeFET\n  " + "\n  ".join(keys) + "\n"
+    pasted = validate(driver.settings, load_yaml(text, "bench.yaml")).device
+    bench, sheet = open_(d2d={"step": 0.0}, initial="mid"), first.arrays["main"].device
+    span, region = sheet.g_max_s - sheet.g_min_s, Target.whole(first.arrays["main"]).region
+    from drivers.sim.models import pulse
+
+    for sign, up, down in (
+        (1, pulse(pasted.potentiate), sheet.depress),
+        (-1, sheet.potentiate, pulse(pasted.depress)),
+    ):
+        before = bench._bench.conductances("main").astype(float)
+        bench.execute((Program(region, np.full(region.shape, sign, np.int16), up, down),))
+        change = sign * (bench._bench.conductances("main") - before) / span
+        assert change.mean() == pytest.approx(0.02, rel=0.1)
+
+
+def test_it_goes_up_from_below_and_each_device_gets_no_more_than_its_step_takes():
+    bench = open_(noise=0.0)
+    steps, _ = taped(bench, PulseSearch(most_amplitude=7.0, **QUICK))
+    routine = PulseSearch(most_amplitude=7.0, **QUICK)
+    sheet = bench.arrays["main"].device
+    nominal = sheet.potentiate
+    given = {}
+    for step in steps:
+        if isinstance(step.op, Program) and step.op.potentiate != nominal:
+            amplitude = step.op.potentiate.amplitude_v
+            assert (np.abs(step.op.counts) <= 1).all()  # single pulses
+            for place in zip(*np.nonzero(step.op.counts), strict=True):
+                given.setdefault(place, []).append(amplitude)
+    assert len(given) == 4
+    devices = bench._bench._arrays["main"].devices
+    some = routine.chosen(Target.whole(bench.arrays["main"]))
+    for (i, j), amplitudes in given.items():
+        row, col = some.region.rows[i], some.region.cols[j]
+        one = (devices.up_a - devices.up_k * 0.5 * (sheet.g_min_s + sheet.g_max_s))[row, col]
+        worth = 0.02 * (sheet.g_max_s - sheet.g_min_s) / one
+        needed = nominal.amplitude_v * (0.4 + 0.6 * worth ** (1 / 1.5))
+        assert amplitudes[0] == pytest.approx(0.3 * nominal.amplitude_v)
+        assert max(amplitudes) < needed + 1.5 * 0.05 * nominal.amplitude_v
+
+
+def test_devices_end_where_the_middle_of_the_range_is_and_others_are_not_touched():
+    bench = open_(size=(8, 8), initial="uniform")
+    routine = PulseSearch(most_amplitude=7.0, **QUICK)
+    measure(bench, routine)
+    doses, sheet = bench.doses["main"], bench.arrays["main"].device
+    some = routine.chosen(Target.whole(bench.arrays["main"]))
+    here = np.ix_(some.region.rows, some.region.cols)
+    assert (doses[here] > 0).all()
+    assert doses.sum() == doses[here].sum()
+    place = (bench._bench.conductances("main")[here] - sheet.g_min_s) / (sheet.g_max_s - sheet.g_min_s)
+    assert np.abs(place - 0.5).max() < 0.1
+
+
+def test_dead_devices_are_told_and_open_and_shorted_ones_get_no_pulse():
+    bench = open_(size=(2, 2), faults={"open": [(0, 0)], "shorted": [(0, 1)], "stuck": [(1, 0)]})
+    result = measure(bench, PulseSearch(most_amplitude=4.5, most_width=75e-9, **QUICK))
+    assert bench.doses["main"][0].tolist() == [0, 0]
+    np.testing.assert_array_equal(result.maps["answers_up"], [[np.nan, np.nan], [0, 1]])
+    assert result.findings[0].startswith("up: 1 of 2 devices answer")
+
+
+def test_without_a_device_to_pulse_nothing_is_pulsed_and_nothing_is_claimed():
+    bench = open_(size=(3, 3), forming={"amplitude": 9.0})
+    result = measure(bench, PulseSearch(**QUICK))
+    assert bench.doses["main"].sum() == 0
+    assert all(np.isnan(each.value) for each in result.estimates.values())
+    assert result.findings[0].startswith("up: 0 of 0 devices answer")
+
+
+def test_where_nothing_is_enough_it_says_so_and_never_goes_beyond_what_is_allowed():
+    limits = Limits(program_v=3.65, width_max_s=100e-9)
+    bench = open_(limits=limits, levels_up=150, levels_down=150, c2c=0.001)
+    info = bench.arrays["main"]
+    routine, tape = PulseSearch(**QUICK), Tape()
+    target = Target(info, Target.whole(info).region, limits)
+    run(routine.plan(target), bench, tape)  # refused if it asked for more
+    widths = {step.op.potentiate.width_s for step in tape.steps if isinstance(step.op, Program)}
+    assert max(widths) <= 100e-9
+    result = routine.analyse(tape.steps, target)
+    for name in ("amplitude_up", "width_up", "amplitude_down", "width_down"):
+        assert np.isnan(result.estimates[name].value), name
+    assert "none moves by 0.02 of the range up to 3.65 V and 75 ns" in result.findings[0]
+    for over, key in (({"most_amplitude": 5.0}, "most_amplitude"), ({"most_width": 1e-6}, "most_width")):
+        with pytest.raises(ConfigError, match=f"{key}: asked for .* of the bench allows"):
+            next(PulseSearch(**over).plan(target))
+    with pytest.raises(ConfigError, match="points: asked for 100 amplitudes; there are 15"):
+        next(PulseSearch(points=100).plan(target))
+
+
+def test_a_dose_budget_is_obeyed():
+    bench = open_(limits=Limits(dose=40))
+    with pytest.raises(LimitError):
+        measure(bench, PulseSearch(most_amplitude=7.0))
+    assert bench.doses["main"].max() <= 40
+
+
+def test_a_record_is_drawn_and_analysed_again_from_what_was_read_back(tmp_path):
+    bench = open_()
+    routine, target = PulseSearch(most_amplitude=7.0), Target.whole(bench.arrays["main"])
+    record = read_record(calibrate(routine.name, routine, bench, target, About("b"), tmp_path).path)
+    with styled():
+        routine.draw(record).savefig(tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").stat().st_size > 10_000
+    again = routine.analyse(record.steps, record.target)
+    for name, each in record.result.estimates.items():
+        np.testing.assert_equal(again.estimates[name].value, each.value, name)
+
+
+def test_a_law_is_found_from_its_own_steps_and_no_law_in_noise():
+    rng = np.random.default_rng(1)
+    volts, widths = np.tile(np.linspace(0.3, 1.2, 9)[:, np.newaxis], (2, 12)), np.ones((18, 12))
+    widths[9:] = 0.5
+    law = Law(0.45, 1.7, 0.6, 0.01)
+    sizes = 0.01 * rng.lognormal(-0.005, 0.1, 12)
+    clean = sizes * (np.maximum(volts - 0.45, 0) / 0.55) ** 1.7 * widths**0.6
+    found = fit_law(Steps(volts, widths, clean + 1e-5 * rng.normal(size=clean.shape)))
+    assert found.answers.all()
+    for name in ("threshold", "p", "q"):
+        assert getattr(found.whole, name) == pytest.approx(getattr(law, name), rel=0.01), name
+        value, low, high = found.interval(lambda each, name=name: getattr(each, name))
+        assert low < value < high
+    assert found.whole.typical == pytest.approx(sizes.mean(), rel=0.01)
+    assert found.whole.amplitude(law.typical) == pytest.approx(1.0, abs=0.03)
+    assert found.whole.width(found.whole.typical, 1.0) == pytest.approx(1.0)
+    noise = fit_law(Steps(volts, widths, 1e-3 * rng.normal(size=clean.shape)))
+    assert noise.whole is None
+    assert not noise.answers.any()
