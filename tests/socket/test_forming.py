@@ -1,4 +1,4 @@
-"""`hil calibrate` on virtual instruments with unformed devices: each is formed once, and then its pulse found."""
+"""`hil calibrate` on virtual instruments with unformed devices: each is formed once, and its pulse found."""
 
 from __future__ import annotations
 
