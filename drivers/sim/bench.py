@@ -21,6 +21,7 @@ from drivers.sim.kernels import warm_up
 from drivers.sim.measured import Measured, read_maps
 from drivers.sim.models import deal, pulse, sheet
 from drivers.sim.operations import Done, Physics
+from drivers.sim.pace import OneByOne
 from drivers.sim.response import Response
 from drivers.sim.settings import ArraySize, DriftSettings, MeasuredDevice, SimSettings
 from hil.bench import ArrayInfo, Cost, Execution
@@ -67,6 +68,7 @@ class SimBench:
         self._infos = MappingProxyType({name: array.info for name, array in self._arrays.items()})
         response = Response(settings.device.response, *pulses)
         self._physics = Physics.of(settings, response)
+        self._one_by_one = OneByOne(self._infos, settings.timing) if settings.timing.one_by_one else None
         self._checks = Checks(self._infos, settings.dac_range_v, response)
         self._identity = MappingProxyType(
             {"bench": f"{settings.name} (simulated, synapse-hil {_version()})", "seed": str(seed)}
@@ -107,6 +109,8 @@ class SimBench:
         for op in schedule:
             self.seconds += overhead_s
             done = self._run(op)
+            if self._one_by_one is not None:
+                done = self._one_by_one.of(op, done)
             self.seconds += done.seconds
             answers.append(done.answer)
             costs.append(

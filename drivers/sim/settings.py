@@ -335,6 +335,7 @@ class TimingSettings(Config):
     settle: NotNegative = Field(default=0.0, description="before each driven vector")
     transaction: NotNegative = Field(default=0.0, description="once for every schedule")
     shot: NotNegative = Field(default=0.0, description="before each programming shot")
+    one_by_one: bool = Field(default=False, description="device after device; sums are made of readings")
 
 
 class SimSettings(BenchSettings):
