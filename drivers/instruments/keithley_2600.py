@@ -160,10 +160,11 @@ class Keithley2600:
         role, top = self.session.role, self._family.volts[-1]
         if volts.ndim != 1:
             raise LimitError(f"{role}: voltages of shape {volts.shape}; a list is needed")
-        for volt in volts:
+        highest = 0.0
+        for volt in volts.tolist():
             if not abs(volt) <= top:
                 raise LimitError(f"{role}: asked for {volt:g} V; this model sources up to {top:g} V")
-        highest = float(np.max(np.abs(volts), initial=0.0))
+            highest = max(highest, abs(volt))
         most = next(amperes for limit, amperes in self._family.safe if highest <= limit)
         if not self._family.least_a <= sourcing.compliance_a <= most:
             raise LimitError(

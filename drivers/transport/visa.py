@@ -26,14 +26,12 @@ class SocketLink:
 
     pyvisa-py 0.8 takes a refused connection for an open one, reports a closed one as a time-out after
     spinning for all of it, may wait for ever in write, leaves Nagle's delay on, and keeps bytes after a
-    termination for the next question. So the socket is asked first, and only what is there already is read.
+    termination for the next question. So it opens the socket, and bytes go through that alone.
     """
 
     def __init__(self, resource: MessageBasedResource, line: socket.socket) -> None:
         self._resource = resource
         self._line = line
-        self._calm = _expect_full_reads(resource)
-        resource.set_visa_attribute(_attribute("termchar_enabled"), False)
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def send(self, data: bytes, timeout_s: float) -> None:
@@ -43,7 +41,7 @@ class SocketLink:
                 _, ready, _ = select.select([], [self._line], [], timeout_s)
                 if not ready:
                     raise TimeoutError
-                self._resource.visalib.write(self._resource.session, data[start : start + _PIECE])
+                self._line.sendall(data[start : start + _PIECE])  # a line that is ready takes so much
 
     def receive(self, timeout_s: float) -> Chunk:
         """At least one byte."""
@@ -51,11 +49,10 @@ class SocketLink:
             ready, _, _ = select.select([self._line], [], [], timeout_s)
             if not ready:
                 raise TimeoutError
-            there = len(self._line.recv(_CHUNK, socket.MSG_PEEK))
-            if not there:
+            data = self._line.recv(_CHUNK)
+            if not data:
                 raise ConnectionResetError("the other side closed the connection")
-            data, _ = self._resource.visalib.read(self._resource.session, there)
-            return Chunk(bytes(data), False)
+            return Chunk(data, False)
 
     def waiting(self) -> bool:
         """Whether there are bytes."""
@@ -69,7 +66,6 @@ class SocketLink:
         """Let go; a thread that waits for an answer is woken."""
         with suppress(OSError):
             self._line.shutdown(socket.SHUT_RDWR)
-        self._calm.close()
         self._resource.close()
 
 

@@ -49,6 +49,8 @@ def say(line: str, **settings: object) -> str:
         ),
         (ON + "smua.reset() print(smua.source.output, smua.source.levelv)", "0.00000e+00\t0.00000e+00"),
         ('print("a b", true, -1e-3)', "a b\ttrue\t-1.00000e-03"),
+        ("""print('say "a b"', "it's") -- and "no more""", """say "a b"\tit's"""),
+        ('print("a", "b")\nprint("b", "a")\nprint("a", 1)', "a\tb|b\ta|a\t1.00000e+00"),
     ],
 )
 def test_a_line_is_answered_as_the_manual_says(line: str, answer: str) -> None:

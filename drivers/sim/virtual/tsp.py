@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Protocol, TypeAlias
 
 Value: TypeAlias = float | str | bool | None
@@ -44,18 +45,33 @@ class Names(Protocol):
         ...
 
 
-Action: TypeAlias = Callable[[Names], None]
-Expression: TypeAlias = Callable[[Names], tuple[Value, ...]]
+Strings: TypeAlias = Sequence[str]
+Action: TypeAlias = Callable[[Names, Strings], None]
+Expression: TypeAlias = Callable[[Names, Strings], tuple[Value, ...]]
 
 
 def run(line: str, names: Names) -> None:
     """Read the whole line, then do it statement by statement. Raises TspError."""
+    pieces = line.split('"')  # every second one is a string
+    if len(pieces) % 2 and "'" not in line and "--" not in line:
+        actions, strings = _read_before('""'.join(pieces[::2]))[0], pieces[1::2]
+    else:
+        actions, strings = _read(line)
+    for action in actions:
+        action(names, strings)
+
+
+def _read(line: str) -> tuple[Sequence[Action], Strings]:
+    """What a line does, and its strings, which it is given when it is done."""
     reader = _Reader(line)
     actions: list[Action] = []
     while reader.kind != "end":
         actions.append(reader.statement())
-    for action in actions:
-        action(names)
+    return actions, reader.strings
+
+
+_read_before = lru_cache(maxsize=512)(_read)
+"""Hosts send the same lines again and again, with another word in a string."""
 
 
 class _Reader:
@@ -66,13 +82,14 @@ class _Reader:
         if wrong is not None:
             raise TspError(-285, f"TSP Syntax error at line 1: malformed near `{wrong}'")
         self._tokens = iter(tokens)
+        self.strings: list[str] = []
         self.kind, self.text = next(self._tokens, _END)
 
     def statement(self) -> Action:
         path, call = self._prefix()
         if call is not None and self.text != ".":
             self._skip(";")
-            return lambda names: (call(names), None)[1]
+            return lambda names, strings: (call(names, strings), None)[1]
         paths = [path]
         while self._skip(","):
             path, call = self._prefix()
@@ -83,7 +100,7 @@ class _Reader:
             self._wrong()
         expressions = self._list()
         self._skip(";")
-        return lambda names: _assign(names, paths, _values(names, expressions))
+        return lambda names, strings: _assign(names, paths, _values(names, strings, expressions))
 
     def _prefix(self) -> tuple[str, Expression | None]:
         path = self._name()
@@ -94,7 +111,7 @@ class _Reader:
         arguments = [] if self.text == ")" else self._list()
         if not self._skip(")"):
             self._wrong()
-        return path, lambda names: names.call(path, _values(names, arguments))
+        return path, lambda names, strings: names.call(path, _values(names, strings, arguments))
 
     def _list(self) -> list[Expression]:
         found = [self._sum()]
@@ -116,16 +133,17 @@ class _Reader:
 
     def _unary(self) -> Expression:
         if self._skip("-"):
-            return _binary("-", lambda _: (0.0,), self._unary())
+            return _binary("-", lambda _, __: (0.0,), self._unary())
         return self._primary()
 
     def _primary(self) -> Expression:
         if self.kind == "number":
             number = float(self._take())
-            return lambda _: (number,)
+            return lambda _, __: (number,)
         if self.kind == "string":
-            string = self._take()[1:-1]
-            return lambda _: (string,)
+            place = len(self.strings)
+            self.strings.append(self._take()[1:-1])
+            return lambda _, strings: (strings[place],)
         if self._skip("("):
             inner = self._sum()
             if not self._skip(")"):
@@ -133,9 +151,9 @@ class _Reader:
             return inner
         if self.kind == "name" and self.text in _CONSTANTS:
             constant = _CONSTANTS[self._take()]
-            return lambda _: (constant,)
+            return lambda _, __: (constant,)
         path, call = self._prefix()
-        return call if call is not None else lambda names: (names.get(path),)
+        return call if call is not None else lambda names, _: (names.get(path),)
 
     def _name(self) -> str:
         if self.kind != "name" or self.text in _RESERVED:
@@ -174,9 +192,9 @@ _RESERVED = frozenset(
 )
 
 
-def _values(names: Names, expressions: Sequence[Expression]) -> list[Value]:
+def _values(names: Names, strings: Strings, expressions: Sequence[Expression]) -> list[Value]:
     """Each gives one value, the last all of its own."""
-    results = [expression(names) for expression in expressions]
+    results = [expression(names, strings) for expression in expressions]
     each: list[Value] = [result[0] if result else None for result in results[:-1]]
     return each + (list(results[-1]) if results else [])
 
@@ -187,8 +205,8 @@ def _assign(names: Names, paths: Sequence[str], values: Sequence[Value]) -> None
 
 
 def _binary(mark: str, left: Expression, right: Expression) -> Expression:
-    def result(names: Names) -> tuple[Value, ...]:
-        a, b = left(names)[0], right(names)[0]
+    def result(names: Names, strings: Strings) -> tuple[Value, ...]:
+        a, b = left(names, strings)[0], right(names, strings)[0]
         if not (type(a) is float and type(b) is float):
             raise TspError(-286, "TSP Runtime error at line 1: attempt to perform arithmetic on a nil value")
         if mark == "/" and b == 0:

@@ -6,7 +6,7 @@ Written from 707B-901-01 Rev. B (sections 2, 5 and 7) and 3700AS-901-01 Rev. D (
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 
 from pydantic import Field
 
@@ -60,11 +60,21 @@ class TspMatrix(TspNode):
         self._slots = slots
         self._channels = channels
         self._order = list(channels)
+        self._place = {name: place for place, name in enumerate(self._order)}
         self._relays = relays
         self._rule = _CONSTANTS["BREAK_BEFORE_MAKE"] if settings.rule is None else settings.rule
         self.closed: set[str] = set()
         self.forbidden: set[str] = set()
         self.counts = dict.fromkeys(channels, 0)
+        self._functions: Mapping[str, Callable[[str], Value]] = {
+            "channel.close": self._close,
+            "channel.exclusiveclose": self._exclusive,
+            "channel.open": self._open,
+            "channel.getclose": lambda text: self._told(text, self.closed),
+            "channel.setforbidden": self._forbid,
+            "channel.clearforbidden": self._allow,
+            "channel.getforbidden": lambda text: self._told(text, self.forbidden),
+        }
 
     def reset(self) -> None:
         """All open, nothing forbidden."""
@@ -99,21 +109,13 @@ class TspMatrix(TspNode):
 
     def call(self, path: str, arguments: Sequence[Value]) -> tuple[Value, ...]:
         """Call a function."""
-        functions: dict[str, Callable[[str], Value]] = {
-            "channel.close": self._close,
-            "channel.exclusiveclose": self._exclusive,
-            "channel.open": self._open,
-            "channel.getclose": lambda text: self._told(text, self.closed),
-            "channel.setforbidden": self._forbid,
-            "channel.clearforbidden": self._allow,
-            "channel.getforbidden": lambda text: self._told(text, self.forbidden),
-        }
-        if path not in functions:
+        function = self._functions.get(path)
+        if function is None:
             return super().call(path, arguments)
         if len(arguments) != 1 or not isinstance(arguments[0], str):
             self.errors.add(Entry(1115, "Parameter error: a channel list is needed"))
             return (None,)
-        return (functions[path](arguments[0]),)
+        return (function(arguments[0]),)
 
     def _close(self, text: str) -> None:
         asked = self._closable(text)
@@ -133,32 +135,34 @@ class TspMatrix(TspNode):
     def _open(self, text: str) -> None:
         asked = self._named(text, slots=True)
         if asked is not None:
-            self._apply(self.closed - set(asked))
+            self._apply(self.closed - asked)
 
     def _forbid(self, text: str) -> None:
         asked = self._named(text, slots=True)
         if asked is not None and not self.settings.deaf:
-            self.forbidden |= set(asked)
+            self.forbidden |= asked
 
     def _allow(self, text: str) -> None:
-        self.forbidden -= set(self._named(text, slots=True) or ())
+        self.forbidden -= self._named(text, slots=True) or frozenset()
 
     def _told(self, text: str, among: set[str]) -> Value:
         asked = self._named(text, slots=True)
-        found = [name for name in asked or () if name in among]
+        found = sorted((name for name in among if asked and name in asked), key=self._place.__getitem__)
         return ";".join(found) if found else None
 
-    def _closable(self, text: str) -> set[str] | None:
+    def _closable(self, text: str) -> Set[str] | None:
         """None, and an error, if any of it cannot be closed: nothing is then."""
         asked = self._named(text, slots=False)
         wrong = self.forbidden.intersection(asked or ())
         if wrong:
             self.errors.add(Entry(1114, f"Settings conflict: {min(wrong)} is forbidden to close"))
             return None
-        return None if asked is None else set(asked)
+        return asked
 
-    def _named(self, text: str, slots: bool) -> list[str] | None:
-        """Channels of a list, in the instrument's order."""
+    def _named(self, text: str, slots: bool) -> Set[str] | None:
+        """Channels of a list; None, and an error, where one is not there."""
+        if slots and text == "allslots":
+            return self._channels.keys()
         found: set[str] = set()
         for part in re.split("[,;]", text):
             names = self._part(part.strip(), slots)
@@ -166,7 +170,7 @@ class TspMatrix(TspNode):
                 self.errors.add(Entry(1115, _INVALID.format(part.strip() or "''")))
                 return None
             found.update(names)
-        return [name for name in self._order if name in found]
+        return found
 
     def _part(self, part: str, slots: bool) -> list[str]:
         if slots and part == "allslots":
@@ -176,12 +180,12 @@ class TspMatrix(TspNode):
         first, _, last = part.partition(":")
         if first not in self._channels or (last and last not in self._channels):
             return []
-        start, end = self._order.index(first), self._order.index(last or first)
+        start, end = self._place[first], self._place[last or first]
         return self._order[start : end + 1]
 
-    def _apply(self, closed: set[str]) -> None:
+    def _apply(self, closed: Set[str]) -> None:
         """The relays move; the settling time passes before the instrument goes on."""
-        now = (closed - set(self.settings.dead)) | (self.closed & set(self.settings.welded))
+        now = set(closed - set(self.settings.dead)) | (self.closed & set(self.settings.welded))
         for name in now - self.closed:
             self.counts[name] += 1
         if now != self.closed:

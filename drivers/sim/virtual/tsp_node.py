@@ -5,7 +5,7 @@ Written from the reference manuals 2600BS-901-01, 707B-901-01 and 3700AS-901-01 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from pydantic import Field
 
@@ -35,6 +35,23 @@ class TspNode:
         self._globals: dict[str, Value] = {}
         self._precision = 6
         self._printed: list[str] = []
+        self._known: Mapping[str, Callable[[], Value]] = {
+            "errorqueue.count": lambda: float(len(self.errors)),
+            "format.asciiprecision": lambda: float(self._precision),
+            "localnode.model": lambda: self._model,
+            "localnode.serialno": lambda: self.settings.serial,
+            "localnode.revision": lambda: self.settings.firmware,
+            "localnode.prompts": lambda: float(self.settings.prompts),
+            "localnode.showerrors": lambda: 0.0,
+        }
+        self._called: Mapping[str, Callable[[Sequence[Value]], tuple[Value, ...]]] = {
+            "print": self._print,
+            "delay": lambda given: (self.wait(numeric(given[0] if given else None)), ())[1],
+            "reset": lambda _: (self.reset(), ())[1],
+            "waitcomplete": lambda _: (),
+            "errorqueue.next": lambda _: self._next_error(),
+            "errorqueue.clear": lambda _: (self.errors.clear(), ())[1],
+        }
 
     def receive(self, line: bytes) -> bytes:
         """One message; what it prints."""
@@ -82,16 +99,8 @@ class TspNode:
             return self._globals.get(path)
         if head not in ("errorqueue", "format", "localnode"):
             raise nil(head)
-        known: dict[str, Value] = {
-            "errorqueue.count": float(len(self.errors)),
-            "format.asciiprecision": float(self._precision),
-            "localnode.model": self._model,
-            "localnode.serialno": self.settings.serial,
-            "localnode.revision": self.settings.firmware,
-            "localnode.prompts": float(self.settings.prompts),
-            "localnode.showerrors": 0.0,
-        }
-        return known.get(path)
+        known = self._known.get(path)
+        return None if known is None else known()
 
     def set(self, path: str, value: Value) -> None:
         """Assign to a name."""
@@ -104,17 +113,10 @@ class TspNode:
 
     def call(self, path: str, arguments: Sequence[Value]) -> tuple[Value, ...]:
         """Call a function."""
-        functions: dict[str, Callable[[], tuple[Value, ...]]] = {
-            "print": lambda: self._print(arguments),
-            "delay": lambda: (self.wait(numeric(arguments[0] if arguments else None)), ())[1],
-            "reset": lambda: (self.reset(), ())[1],
-            "waitcomplete": tuple,
-            "errorqueue.next": self._next_error,
-            "errorqueue.clear": lambda: (self.errors.clear(), ())[1],
-        }
-        if path not in functions:
+        function = self._called.get(path)
+        if function is None:
             raise TspError(-286, f"TSP Runtime error at line 1: attempt to call field `{path}' (a nil value)")
-        return functions[path]()
+        return function(arguments)
 
     def _print(self, values: Sequence[Value]) -> tuple[Value, ...]:
         self._printed.append("\t".join(printed(value, self._precision) for value in values))
