@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -62,10 +62,11 @@ def benches(seed: int) -> dict[str, dict[str, Any]]:
 
 
 @contextmanager
-def served(file: Path) -> Iterator[Path]:
-    """`hil virtual` in a process of its own; the bench file that finds it."""
-    found = file.with_name(f"served-{file.name}")
+def served(file: Path, found: Path | None = None, keys: Iterable[str] = ()) -> Iterator[Path]:
+    """`hil virtual` in a process of its own, with other ``keys`` of the bench; the file that finds it."""
+    found = file.with_name(f"served-{file.name}") if found is None else found
     command = [sys.executable, "-m", "hil", "virtual", str(file), "--write-bench", str(found)]
+    command += [word for key in keys for word in ("--bench-set", key)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             for line in process.stdout or ():

@@ -18,7 +18,7 @@ from drivers.sim.virtual.crosspoint_settings import VirtualCrosspointSettings, V
 from drivers.transport.link import Link
 from drivers.transport.settings import TransportSettings
 from hil.config.bench import BenchSettings
-from hil.errors import ConfigError
+from hil.errors import BenchError, ConfigError
 
 _FULL: dict[str, dict[str, Any]] = {
     "keithley-700": {"cards": dict.fromkeys(range(1, 7), "7174A")},
@@ -56,12 +56,13 @@ class CrosspointRehearsal:
 
         try:
             bench = open_crosspoint_bench(settings, connect, clock.now, clock.pause)
-        except ConfigError as error:
-            error.add_note(
+        except (ConfigError, BenchError) as error:
+            refused = ConfigError(str(error))
+            refused.add_note(
                 "this was found on virtual instruments; virtual.matrix.settings, virtual.pulser.settings … "
                 "of the bench file say which models and cards they shall have"
             )
-            raise
+            raise refused from error
         clock.measured_s = lambda: bench.probe.tally()[0].least_s - grid.pulsed_s
         return bench
 

@@ -130,10 +130,13 @@ def price(
     (first, _), (settings, _) = setup.load_both(
         asked.experiment, asked.bench, asked.overrides, asked.bench_overrides
     )
-    twin = None if asked.twin is None else setup.load_bench(asked.twin)[0]
-    simulated = not settings.resources
-    takes = None if simulated else exchange(settings)
-    opens = _simulated(twin) if simulated else _rehearsed(settings, twin, takes or Exchange(0.0, ""))
+    twin = None if asked.twin is None else _twin(asked.twin)
+    devices, takes = _devices(settings, twin), None
+    if settings.resources:
+        takes = exchange(settings)
+        opens = _rehearsed(settings, twin, takes)
+    else:
+        settings, opens = twin or settings, setup.open_calibrated
     runs: list[Rehearsed] = []
     for number in range(asked.seeds):
         overrides = (*asked.overrides, f"seed={first.seed + number}")
@@ -142,7 +145,7 @@ def price(
     return Price(
         first.name,
         settings.name,
-        _devices(settings, twin),
+        devices,
         takes,
         tuple(runs),
         settings.limits.dose,
@@ -174,11 +177,13 @@ def _one(
     return rehearse(experiment, training, bench, asked.extent, told)
 
 
-def _simulated(twin: BenchSettings | None) -> setup.Opens:
-    def opens(settings: BenchSettings, sizes: dict[str, tuple[int, int]], seed: int) -> OpenedBench:
-        return setup.open_bench(twin or settings, sizes, seed)
-
-    return opens
+def _twin(path: Path) -> BenchSettings:
+    twin = setup.load_bench(path)[0]
+    if twin.resources:
+        raise ConfigError(
+            f"{twin.where('driver')}: asked for {twin.driver}; a twin is a simulated bench (sim)"
+        )
+    return twin
 
 
 def _rehearsed(settings: BenchSettings, twin: BenchSettings | None, exchange: Exchange) -> setup.Opens:
