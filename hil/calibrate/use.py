@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -73,17 +74,18 @@ def known_by_records(settings: BenchSettings, bench: Bench, now: datetime) -> Ca
     folder = settings.beside(asked.folder)
     if not folder.is_dir():
         raise ConfigError(
-            f"{settings.where('calibrations', 'folder')}: no folder {folder}; hil calibrate makes one"
+            f"{settings.where('calibrations', 'folder')}: no folder {folder}; hil calibrate --out {folder} "
+            "makes one"
         )
     search = _Search(folder, settings.name, bench, asked, now)
     known = {name: search.known(info) for name, info in bench.arrays.items()}
-    missing = [*search.foreign, *search.absent]
+    missing = [*search.unusable, *search.absent]
     if asked.use is not None:
         search.refused += missing
     elif not search.used:
         arrays = ", ".join(bench.arrays)
-        none = f"no record of {settings.name} with array {arrays} in {folder}; hil calibrate makes them"
-        search.refused += search.foreign or ([] if search.refused else [none])
+        none = f"no record of {settings.name} with array {arrays} in {folder}; hil calibrate --out {folder}"
+        search.refused += search.unusable or ([] if search.refused else [f"{none} makes them"])
     if search.refused:
         raise ConfigError(f"{settings.where('calibrations')}: {'; '.join(search.refused)}")
     uncalibrated = (f"uncalibrated: {each}" for each in missing)
@@ -102,7 +104,7 @@ class _Search:
     used: list[Used] = field(default_factory=list[Used])
     expired: list[str] = field(default_factory=list[str])
     absent: list[str] = field(default_factory=list[str])
-    foreign: list[str] = field(default_factory=list[str])
+    unusable: list[str] = field(default_factory=list[str])
     refused: list[str] = field(default_factory=list[str])
 
     def known(self, info: ArrayInfo) -> Known:
@@ -136,37 +138,54 @@ class _Search:
                     continue
                 return path, record
         these = " or ".join(routines)
-        self.foreign += foreign
+        self.unusable += foreign
         self.absent += [] if foreign else [f"no record of {these} for array {info.name} in {self.folder}"]
         return None
 
     def _records(self, routine: str, array: str) -> Iterator[tuple[Path, Record]]:
-        """Complete records of a routine and array, newest first. Raises StoreError at a damaged one."""
-        named = re.compile(rf".*-{re.escape(array)}-{re.escape(routine)}(-[0-9]+)?\.npz")
-        for path in reversed(record_paths(self.folder)):
-            if named.fullmatch(path.name):
+        """Complete records of a routine and array, newest first. Raises StoreError at a damaged one of this
+        bench.
+        """
+        of = f"-{re.escape(array)}-{re.escape(routine)}"
+        named = re.compile(rf"([0-9]+-[0-9]+)-(.*){of}(?:-([0-9]+))?\.npz")
+        found = ((named.fullmatch(path.name), path) for path in record_paths(self.folder))
+        dated = [(match[1], int(match[3] or 1), match[2], path) for match, path in found if match]
+        for _, _, bench, path in sorted(dated, reverse=True):
+            try:
                 record = read_record(path)
-                if (record.routine, record.array, record.partial) == (routine, array, None):
-                    yield path, record
+            except StoreError:
+                if bench == self.name:
+                    raise
+                continue
+            if (record.routine, record.array, record.partial) == (routine, array, None):
+                yield path, record
 
     def _told(self, info: ArrayInfo, found: Mapping[Measured, tuple[Path, Record]]) -> Known:
         """What the records of an array say together: currents and conductances are as they were read, so that
         an offset that is taken off from now on is taken off them too.
         """
         offsets = faults = sheet = None
-        try:
+        with self._unless_undetermined():
             if "offset" in found:
                 offsets = offsets_of(found["offset"][1], info)
                 self._use(*found["offset"], f"{_amperes(offsets.devices)} taken off readings")
+        with self._unless_undetermined():
             if "devices" in found:
                 faults = faults_of(found["devices"][1], info, offsets)
                 self._use(*found["devices"], _counted(found["devices"][1], faults.kind.size))
+        with self._unless_undetermined():
             if "update-curve" in found:
                 sheet = sheet_of(found["update-curve"][1], info, offsets)
                 self._use(*found["update-curve"], _range(sheet))
-        except StoreError as error:
-            self.refused.append(str(error))
         return Known(faults, sheet, offsets)
+
+    @contextmanager
+    def _unless_undetermined(self) -> Generator[None]:
+        """A record that did not come to what is needed of it is as good as none."""
+        try:
+            yield
+        except StoreError as error:
+            self.unusable.append(str(error))
 
     def _use(self, path: Path, record: Record, told: str) -> None:
         expires = None if record.expires is None else record.expires.isoformat(timespec="seconds")

@@ -17,7 +17,7 @@ from hil.bench import ArrayInfo
 from hil.calibrate.choose import routines, targets
 from hil.calibrate.conduct import About, calibrate
 from hil.calibrate.contracts import Estimate
-from hil.calibrate.file import read_record
+from hil.calibrate.file import read_record, write_record
 from hil.calibrate.measured import offsets_of
 from hil.calibrate.use import known_by_records
 from hil.cli import app
@@ -244,6 +244,35 @@ def test_a_foreign_record_is_refused_with_its_reasons_and_an_older_own_one_is_ta
     used = prepared(place).bench.calibrations.used
     assert len(used) == 3
     assert len(prepared(place, "seed=4").bench.calibrations.used) == 3
+
+
+def test_a_record_that_determined_nothing_is_as_good_as_none(place: Path) -> None:
+    (path,) = (place / "records").glob("*update-curve*")
+    record = read_record(path)
+    estimates = {**record.result.estimates, "g_max": Estimate(np.nan, 0, 1, "S", "")}
+    path.unlink()
+    write_record(place / "records", replace(record, result=replace(record.result, estimates=estimates)))
+    bench = prepared(place).bench
+    assert any(
+        "uncalibrated" in text and "g_max was not determined" in text for text in bench.calibrations.warnings
+    )
+    assert len(bench.calibrations.used) == 2
+    named = ("calibrations={folder: records, use: [devices, update-curve]}",)
+    assert "g_max was not determined; calibrate again" in refused(place, bench=named)
+
+
+def test_a_damaged_record_of_another_bench_is_passed_over(place: Path) -> None:
+    (place / "records" / "20990101-000000-other-main-devices.npz").write_bytes(b"no")
+    assert len(prepared(place).bench.calibrations.used) == 3
+
+
+def test_of_two_records_of_one_second_the_second_is_taken(place: Path) -> None:
+    shutil.rmtree(place / "records")
+    now = datetime.now(UTC).replace(microsecond=0)
+    paths = [measure(place, names=("devices",), now=now)[0] for _ in range(11)]
+    assert paths[-1].stem.endswith("-11")
+    (used,) = prepared(place).bench.calibrations.used
+    assert used.file == paths[-1].name
 
 
 def test_an_expired_record_is_refused_or_used_and_marked(place: Path) -> None:
