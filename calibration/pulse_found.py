@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.pulse_law import Fitted, Law, Steps
+from hil.bench import DeviceSheet
 from hil.calibrate.contracts import Estimate
 from hil.schedule import Pulse
 from hil.units import format_quantity
@@ -16,16 +17,39 @@ from hil.units import format_quantity
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What was asked for: a step, of the range; how many times it is too large; the highest amplitude that
-    was allowed and the longest width that was put out, in units of the nominal ones; and whether widths were
-    varied.
+    """What was asked for.
+
+    Parameters
+    ----------
+    step, too_large
+        The wanted step, of the range, and how many times that is too large.
+    small, large
+        Both as the law has them, which is that of steps in the middle of the range: a pulse that starts there
+        and moves a device by these ends where its step is another.
+    most, widest
+        The highest amplitude that was allowed and the longest width that was put out, in units of the nominal
+        pulse.
+    widths
+        Whether widths were varied.
     """
 
     step: float
     too_large: float
+    small: float
+    large: float
     most: float
     widest: float
     widths: bool
+
+
+def by_law(sheet: DeviceSheet, way: str, step: float) -> float:
+    """What a pulse would move a device by, of the range, if its step stayed as it is in the middle of it;
+    infinite where the step of the data sheet ends before.
+    """
+    middle, span = 0.5 * (sheet.g_min_s + sheet.g_max_s), sheet.g_max_s - sheet.g_min_s
+    half = 0.5 * step * span * (1 if way == "up" else -1)
+    usual, passed = sheet.curve.steps(np.array([middle, middle + half]))[0 if way == "up" else 1].tolist()
+    return step * usual / passed if passed > 0 else np.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +66,9 @@ class Found:
         law, wanted = self.fitted.whole, self.wanted
         if law is None:
             return np.nan
-        if law.amplitude(wanted.step) <= wanted.most:
+        if law.amplitude(wanted.small) <= wanted.most:
             return 1.0
-        width = law.width(wanted.step, wanted.most)
+        width = law.width(wanted.small, wanted.most)
         return width if width <= wanted.widest else np.nan
 
     def pulse(self) -> Pulse | None:
@@ -52,7 +76,7 @@ class Found:
         width, law = self.width(), self.fitted.whole
         if law is None or np.isnan(width):
             return None
-        amplitude = law.amplitude(self.wanted.step) if width == 1 else self.wanted.most
+        amplitude = law.amplitude(self.wanted.small) if width == 1 else self.wanted.most
         nominal = self.nominal
         return Pulse(amplitude * nominal.amplitude_v, width * nominal.width_s, nominal.gap_s)
 
@@ -64,13 +88,13 @@ class Found:
         width = self.width()
 
         def at_nominal(law: Law) -> float:
-            return volts * law.amplitude(wanted.step)
+            return volts * law.amplitude(wanted.small)
 
         def large(law: Law) -> float:
-            return volts * law.amplitude(wanted.too_large * wanted.step, width)
+            return volts * law.amplitude(wanted.large, width)
 
         def long(law: Law) -> float:
-            return self.nominal.width_s * law.width(wanted.step, wanted.most)
+            return self.nominal.width_s * law.width(wanted.small, wanted.most)
 
         threshold = p = q = unknown
         if law is not None and law.inside:
@@ -117,7 +141,7 @@ class Found:
         key = {"up": "potentiate", "down": "depress"}[way]
         amplitude = format_quantity(pulse.amplitude_v, "V")
         width, gap = (format_quantity(seconds, "s") for seconds in (pulse.width_s, pulse.gap_s))
-        large = law.amplitude(wanted.too_large * wanted.step, self.width())
+        large = law.amplitude(wanted.large, self.width())
         window = f"{wanted.too_large:g} times as much at {format_quantity(large * volts, 'V', 3)}"
         if large > wanted.most:
             window += f", above the highest that was allowed, {format_quantity(wanted.most * volts, 'V', 3)}"
@@ -136,7 +160,7 @@ class Found:
             chosen = self.fitted.answers
             each = np.full(places.size, np.nan)
             each[chosen] = [
-                abs(self.nominal.amplitude_v) * law.of(float(size)).amplitude(self.wanted.step)
+                abs(self.nominal.amplitude_v) * law.of(float(size)).amplitude(self.wanted.small)
                 for size in self.fitted.sizes[chosen]
             ]
             amplitude.ravel()[places] = each

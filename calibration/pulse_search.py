@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from calibration.common import Common, Floats, chunks, program, step_at
-from calibration.pulse_found import Found, Wanted
+from calibration.pulse_found import Found, Wanted, by_law
+from calibration.pulse_ladder import Climb, Ladder, ladder, narrowed
 from calibration.pulse_law import Steps, fit_law
 from hil.bench import Execution
 from hil.calibrate.contracts import Estimate, Result, Target
 from hil.calibrate.tape import Step
-from hil.errors import ConfigError
 from hil.plan import Plan
 from hil.schedule import Op, Program, Pulse, ReadAnswer, Region, Schedule
-from hil.units import PositiveSeconds, PositiveVolts, format_quantity
+from hil.units import PositiveSeconds, PositiveVolts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,7 +32,6 @@ WAYS: tuple[Way, Way] = ("up", "down")
 
 _OPEN_BELOW, _SHORTED_ABOVE = 0.1, 3.0  # of g_min and of g_max, as in the routine devices
 _TRIES = 4
-_WIDEST = 10.0
 
 
 @final
@@ -74,7 +73,7 @@ class PulseSearch(Common):
 
     def rounds(self, target: Target) -> int:
         """Homing, and each way at most all amplitudes, all widths and all passes."""
-        searched = sum(sum(map(len, self._scales(target, way))) for way in WAYS)
+        searched = sum(sum(map(len, self._ladder(target, way))) for way in WAYS)
         return _TRIES + searched + 2 * self._kept
 
     @property
@@ -96,7 +95,7 @@ class PulseSearch(Common):
         ConfigError
             Pulses beyond the limits are asked for, or none are between the first and the highest.
         """
-        scales = {way: self._scales(target, way) for way in WAYS}
+        ladders = {way: self._ladder(target, way) for way in WAYS}
         some = self.chosen(target)
         sheet = some.info.device
         middle = np.full(some.shape, 0.5 * (sheet.g_min_s + sheet.g_max_s))
@@ -107,35 +106,30 @@ class PulseSearch(Common):
             now, _ = yield from self._round(some, now, middle, [])
         home = np.where(alive, now, np.nan)
         for way in WAYS:
-            yield from self._one_way(some, way, scales[way], home, alive)
+            yield from self._one_way(some, way, ladders[way], home, alive)
 
-    def _one_way(
-        self, some: Target, way: Way, scales: tuple[Floats, Floats], home: Floats, alive: Flags
-    ) -> Plan[None]:
+    def _one_way(self, some: Target, way: Way, climb: Ladder, home: Floats, alive: Flags) -> Plan[None]:
         """Search and measure, from home and back there."""
         if not alive.any():
             return
-        amplitudes, widths = scales
-        ladder = [(x, 1.0) for x in amplitudes] + [(float(amplitudes[-1]), r) for r in widths]
+        volts, usual = climb.volts, self._nominal(some, way).width_s
+        rungs = np.array([(v, usual) for v in volts] + [(volts[-1], s) for s in climb.seconds])
         wanted = self.step * (some.info.device.g_max_s - some.info.device.g_min_s)
-        rung, left, now = np.full(some.shape, len(ladder) - 1), alive.copy(), home
-        for number, (x, r) in enumerate(ladder):
+        rung, left, now = np.full(some.shape, len(rungs) - 1), alive.copy(), home
+        for number, (v, s) in enumerate(rungs):
             if not left.any():
                 break
-            pulses = self._pulses(some, way, np.full(some.shape, x), np.full(some.shape, r), left)
+            pulses = self._pulses(some, way, np.full(some.shape, v), np.full(some.shape, s), left)
             before, now = yield from self._round(some, now, home, pulses)
             enough = left & ((now - before) * (1 if way == "up" else -1) >= wanted)
             rung[enough] = number
             left &= ~enough
-        steps = np.array(ladder)
-        highest, width = np.minimum(rung, len(amplitudes) - 1), steps[rung, 1]
-        shortest = some.limits.width_min_s or 0.0
-        part = np.where(self.narrow * width * self._nominal(some, way).width_s >= shortest, self.narrow, 1.0)
+        highest, width = np.minimum(rung, len(volts) - 1), rungs[rung, 1]
+        parts = np.array([narrowed(s, self.narrow, some.limits) for s in width.ravel()]).reshape(some.shape)
         for _ in range(self.passes):
             for point in range(self.points, -1, -1):
                 at = np.round(highest * (point or self.points) / self.points).astype(np.int64)
-                wide = width if point else part * width
-                pulses = self._pulses(some, way, amplitudes[at], wide, alive)
+                pulses = self._pulses(some, way, volts[at], width if point else parts, alive)
                 _, now = yield from self._round(some, now, home, pulses)
 
     def _round(
@@ -163,17 +157,17 @@ class PulseSearch(Common):
             for begun, size in zip(done, parts, strict=False)
         ]
 
-    def _pulses(self, some: Target, way: Way, x: Floats, r: Floats, which: Flags) -> list[Op]:
-        """One pulse of its own amplitude and width to each device, both in units of the nominal one."""
+    def _pulses(self, some: Target, way: Way, volts: Floats, seconds: Floats, which: Flags) -> list[Op]:
+        """One pulse of its own amplitude (magnitude) and width to each device."""
         sheet, nominal = some.info.device, self._nominal(some, way)
+        sign = float(np.sign(nominal.amplitude_v))
         ops: list[Op] = []
-        for one, wide in sorted({(float(a), float(b)) for a, b in zip(x[which], r[which], strict=True)}):
-            pulse = Pulse(one * nominal.amplitude_v, wide * nominal.width_s, nominal.gap_s)
-            counts = (which & (x == one) & (r == wide)).astype(np.int16)
+        for v, s in sorted(set(zip(volts[which].tolist(), seconds[which].tolist(), strict=True))):
+            pulse, counts = Pulse(sign * v, s, nominal.gap_s), which & (volts == v) & (seconds == s)
             if way == "up":
-                ops.append(Program(some.region, counts, pulse, sheet.depress))
+                ops.append(Program(some.region, counts.astype(np.int16), pulse, sheet.depress))
             else:
-                ops.append(Program(some.region, -counts, sheet.potentiate, pulse))
+                ops.append(Program(some.region, -counts.astype(np.int16), sheet.potentiate, pulse))
         return ops
 
     def _is(self, op: Program, way: Way) -> bool:
@@ -187,35 +181,9 @@ class PulseSearch(Common):
         sheet = target.info.device
         return sheet.potentiate if way == "up" else sheet.depress
 
-    def _scales(self, target: Target, way: Way) -> tuple[Floats, Floats]:
-        """Amplitudes, and widths above the nominal one, in units of the nominal pulse, rising."""
-        nominal, limits = self._nominal(target, way), target.limits
-        usual, allowed = abs(nominal.amplitude_v), limits.program_v
-        most = usual if self.most_amplitude is None else self.most_amplitude
-        if allowed is not None and most > allowed:
-            asked, bound = format_quantity(most, "V"), format_quantity(allowed, "V")
-            raise ConfigError(
-                f"most_amplitude: asked for {asked}; limits.program of the bench allows {bound}"
-            )
-        longest = limits.width_max_s
-        if self.most_width is not None and longest is not None and self.most_width > longest:
-            asked, bound = format_quantity(self.most_width, "s"), format_quantity(longest, "s")
-            raise ConfigError(f"most_width: asked for {asked}; limits.longest of the bench allows {bound}")
-        if self.most_width is None:
-            widest = min(_WIDEST, np.inf if longest is None else longest / nominal.width_s)
-        else:
-            widest = self.most_width / nominal.width_s
-        number = int(np.floor((most / usual - self.first) / self.rise + 1e-9)) + 1
-        if number < self.points:
-            raise ConfigError(
-                f"points: asked for {self.points} amplitudes; there are {max(number, 0)} from first to "
-                "most_amplitude"
-            )
-        amplitudes = self.first + self.rise * np.arange(number)
-        if most / usual - amplitudes[-1] > 0.1 * self.rise:
-            amplitudes = np.append(amplitudes, most / usual)
-        widths = self.widen ** np.arange(1, int(np.log(max(widest, 1)) / np.log(self.widen)) + 1)
-        return amplitudes.astype(np.float64), widths.astype(np.float64)
+    def _ladder(self, target: Target, way: Way) -> Ladder:
+        climb = Climb(self.first, self.rise, self.widen, self.most_amplitude, self.most_width)
+        return ladder(climb, self._nominal(target, way), target.limits, self.points)
 
     def analyse(self, steps: Sequence[Step], target: Target) -> Result:
         """The law of each way, what it says of the wanted step, and pulses for a bench file."""
@@ -231,7 +199,10 @@ class PulseSearch(Common):
                 self._own(op, way).width_s for _, pulses, _ in rounds for op in pulses if self._is(op, way)
             ]
             widest = max(put_out, default=0.0) / nominal.width_s
-            wanted = Wanted(self.step, self.too_large, most, widest, widths=self.narrow < 1)
+            small, large = (
+                by_law(some.info.device, way, step) for step in (self.step, self.too_large * self.step)
+            )
+            wanted = Wanted(self.step, self.too_large, small, large, most, widest, widths=self.narrow < 1)
             found = Found(way, nominal, wanted, fit_law(seen))
             estimates |= found.estimates()
             findings += found.findings()
