@@ -269,7 +269,7 @@ class Arc2:
 
 
 def _failure(text: str) -> BenchError:
-    if text.startswith("FPGA Error"):
+    if text.startswith(("FPGA Error", "Invalid ArC2 device id")):
         return DisconnectedError(f"{ROLE}: the ArC TWO does not answer on USB: {text}")
     return InstrumentError(f"{ROLE}: the ArC TWO's library refused: {text}")
 

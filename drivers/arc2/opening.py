@@ -16,7 +16,8 @@ from drivers.arc2.settings import Arc2BenchSettings
 from drivers.crosspoint.ledger import Ledger
 from drivers.sim.bench import SimBench
 from drivers.sim.settings import DisturbSettings, SimSettings
-from drivers.sim.virtual.arc2 import Lines, VirtualArc2, VirtualArc2Error
+from drivers.sim.virtual.arc2 import Lines, VirtualArc2
+from drivers.sim.virtual.arc2_calls import VirtualArc2Error
 from drivers.sim.virtual.arc2_settings import VirtualArc2Settings
 from drivers.wiring import channel_list
 from hil.bench import ArrayInfo
@@ -40,11 +41,12 @@ def bench_on(
     durable: bool = True,
     clock: Callable[[], float] = time.monotonic,
     pause: Callable[[float], None] = time.sleep,
+    exchange_s: float = 0.0,
 ) -> Arc2Bench:
     """Open a board of a library; all channels are connected to ground then.
 
     ``durable``: whether its devices outlive this process. ``clock`` and ``pause``: seconds on the bench's
-    clock, and leaving the arrays alone for some.
+    clock, and leaving the arrays alone for some; ``exchange_s`` is added for each exchange.
 
     Raises
     ------
@@ -80,7 +82,7 @@ def bench_on(
         budget=settings.program.dose,
         ledger=ledger,
         durable=durable,
-        clock=clock,
+        clock=lambda: clock() + exchange_s * board.transactions,
         pause=pause,
     )
 
@@ -106,9 +108,13 @@ def check_device(settings: Arc2BenchSettings) -> None:
             raise ConfigError(f"{key}: {error}") from error
 
 
-def virtual_board(settings: Arc2BenchSettings, given: VirtualArc2Settings, seed: int) -> VirtualArc2:
-    """Simulated devices of all arrays on the channels of a virtual board."""
-    physics = SimSettings(
+def virtual_board(
+    settings: Arc2BenchSettings, given: VirtualArc2Settings, seed: int, devices: SimSettings | None = None
+) -> VirtualArc2:
+    """Simulated devices of all arrays on the channels of a virtual board; ``devices`` in place of those that
+    the file describes.
+    """
+    physics = devices or SimSettings(
         device=settings.device if given.device is None else given.device,
         read=given.read.of(settings.read.voltage, settings.read.sample),
         drift=given.drift,

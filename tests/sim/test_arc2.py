@@ -19,8 +19,11 @@ from drivers.arc2.bench import Arc2Bench
 from drivers.arc2.check import examined
 from drivers.arc2.opening import bench_on, virtual_board, virtual_library
 from drivers.arc2.orders import slices
+from drivers.arc2.rehearsal import rehearsal
 from drivers.arc2.settings import Arc2BenchSettings
-from drivers.sim.virtual.arc2 import VirtualArc2, VirtualInstrument
+from drivers.sim.settings import SimSettings
+from drivers.sim.virtual.arc2 import VirtualArc2
+from drivers.sim.virtual.arc2_calls import VirtualArc2Error, VirtualInstrument
 from hil import session
 from hil.bench import Bench, Returning
 from hil.config.validate import MisfitError
@@ -31,6 +34,7 @@ from hil.errors import (
     DesyncError,
     DisconnectedError,
     IdentityError,
+    InstrumentError,
     LimitError,
     TimeoutError_,
 )
@@ -352,6 +356,45 @@ def test_a_check_opens_nothing_and_tells_of_boards_that_cannot_be_told_apart(
     assert bool(seen.problems) == (boards > 1)
     with pytest.raises(DisconnectedError, match="number 0: connected are none"):
         examined(settings, replace(virtual_library(board), find_ids=list))
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("FPGA Error: error 4", DisconnectedError),
+        ("Invalid ArC2 device id: -1", DisconnectedError),
+        ("Memory error: Out of memory", InstrumentError),
+    ],
+)
+def test_errors_of_the_library_surface_with_their_text(text: str, error: type[BenchError]) -> None:
+    def failing(self: object = None) -> list[int]:
+        raise VirtualArc2Error(text)
+
+    with arc2_bench() as (bench, _):
+        bench.board.library = replace(bench.board.library, find_ids=failing)
+        with pytest.raises(error, match=text):
+            bench.come_back()
+
+
+def test_a_rehearsal_asks_for_what_the_bench_asks_and_takes_the_time_of_its_exchanges(tmp_path: Path) -> None:
+    kept = {"program": {"ledger": str(tmp_path / "life"), "dose": 1}}
+    settings = arc2_settings(virtual=None, instrument={"firmware": "arc2fw.bin"}, **kept)
+    with arc2_bench() as (bench, _):
+        schedule = (one_pulse(bench), Read(everything(bench), 0.1, 5e-5))
+        expected = bench.execute(schedule).cost
+    rehearsed = rehearsal.open(settings, None, 1e-3, seed=5)
+    rehearsed.execute(schedule)
+    found = rehearsed.execute(schedule).cost  # more often than a life's dose: nothing is worn
+    assert (found.pulses, found.reads, found.transactions) == (
+        expected.pulses,
+        expected.reads,
+        expected.transactions,
+    )
+    assert found.seconds == pytest.approx(expected.seconds + 1e-3 * expected.transactions)
+    assert not (tmp_path / "life").exists()
+    twin = SimSettings.model_validate({"device": IDEAL, "arrays": {"main": {"rows": 4, "cols": 4}}})
+    with pytest.raises(ConfigError, match="the twin has main 4 x 4; the bench has main 9 x 7"):
+        rehearsal.open(settings, twin, 1e-3, seed=5)
 
 
 def test_without_the_library_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
