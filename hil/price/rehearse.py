@@ -163,7 +163,7 @@ def rehearse(
         outcome.steps,
         outcome.steps if ended else of_steps,
         _extrapolated(meter.costs, numbers, total),
-        _wear(stop.early, final, total.steps / max(1, numbers.steps)),
+        _wear(stop.early, final, total.steps / numbers.steps if numbers.steps else 1.0),
         None if evaluation is None or not ended else evaluation.accuracy,
     )
 

@@ -74,10 +74,14 @@ def small(tmp_path: Path) -> Asked:
     return Asked(files["small"], files["sim"], seeds=1)
 
 
-def test_the_price_of_a_simulated_run_is_what_it_then_takes(small: Asked, tmp_path: Path) -> None:
-    told = price(replace(small, seeds=2), free)
+@pytest.mark.parametrize("epochs", [0, 2])
+def test_the_price_of_a_simulated_run_is_what_it_then_takes(
+    epochs: int, small: Asked, tmp_path: Path
+) -> None:
+    keys = [f"training.epochs={epochs}"]
+    told = price(replace(small, seeds=2, overrides=tuple(keys)), free)
     for run, seed in zip(told.runs, (3, 4), strict=True):
-        prepared = session.prepare(small.experiment, small.bench, [f"seed={seed}"])
+        prepared = session.prepare(small.experiment, small.bench, [*keys, f"seed={seed}"])
         taken = session.execute(prepared, tmp_path / "runs").summary
         assert {name: taken[name] for name in asdict(run.cost)} == pytest.approx(asdict(run.cost))
         assert (taken["wear"], taken["accuracy"]) == (run.wear, run.accuracy)
@@ -100,12 +104,6 @@ def test_few_steps_are_enough_to_know_what_every_step_and_evaluation_reads(small
     whole, part = price(small, free).runs[0], price(replace(small, extent=Extent(0.01)), free).runs[0]
     assert part.steps == 2
     assert part.cost.reads == pytest.approx(whole.cost.reads, rel=0.02)
-
-
-def test_a_run_without_training_is_priced_too(small: Asked) -> None:
-    run = price(replace(small, overrides=("training.epochs=0",)), free).runs[0]
-    assert (run.steps, run.of_steps, run.whole) == (0, 0, True)
-    assert run.accuracy is not None
 
 
 def test_a_dose_or_a_night_that_is_too_short_is_warned_of(small: Asked) -> None:

@@ -11,7 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from hil.cli import app
 from tests.socket.cli import ROOT, hil, virtual
 
 BENCHES = ROOT / "examples" / "benches"
@@ -36,7 +38,7 @@ read: {voltage: 100 mV, integration: 60 ms, noise: 0.005}
 IRIS = f"""\
 name: small
 seed: 1
-data: {{name: csv, path: {ROOT / "examples/experiments/iris.csv"}, train: 60, test: 30}}
+data: {{name: csv, path: {ROOT / "examples/experiments/iris.csv"}, train: 30, test: 20}}
 network: {{layers: [{{outputs: 3, activation: softmax}}]}}
 gradient: backprop
 update: bidirectional
@@ -111,12 +113,16 @@ def test_on_a_terminal_a_run_on_instruments_is_asked_about_first(
     assert not (absent / "doses").exists()
 
 
-def test_without_a_terminal_it_is_not_begun_unless_told_so(absent: Path) -> None:
-    refused = hil(absent, "train", "iris.yaml", "--bench", "bench.yaml")
-    assert refused.returncode == 2
+def test_without_a_terminal_it_is_not_begun_unless_told_so(
+    absent: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(absent)
+    train = ["train", "iris.yaml", "--bench", "bench.yaml"]
+    refused = CliRunner().invoke(app, train)
+    assert refused.exit_code == 2
     assert "no terminal to ask at; say --yes" in refused.stderr
-    begun = hil(absent, "train", "iris.yaml", "--bench", "bench.yaml", "--yes")
-    assert begun.returncode == 4
+    begun = CliRunner().invoke(app, [*train, "--yes"])
+    assert begun.exit_code == 4
     assert "start them: hil virtual" in begun.stderr
 
 
@@ -137,7 +143,10 @@ def test_what_cannot_be_rehearsed_is_said_and_asked_about_all_the_same(absent: P
         (("--twin", "iris.yaml"), "iris.yaml:3: data: this is an experiment file"),
     ],
 )
-def test_a_wrong_option_is_told(words: tuple[str, ...], message: str, absent: Path) -> None:
-    refused = hil(absent, "price", "iris.yaml", "--bench", "bench.yaml", *words)
-    assert refused.returncode == 2
+def test_a_wrong_option_is_told(
+    words: tuple[str, ...], message: str, absent: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(absent)
+    refused = CliRunner().invoke(app, ["price", "iris.yaml", "--bench", "bench.yaml", *words])
+    assert refused.exit_code == 2
     assert message in refused.stderr
