@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from drivers.transport.session import Session
@@ -21,6 +21,10 @@ _LINE = (TimeoutError_, DesyncError, DisconnectedError)
 
 class Queue(Protocol):
     """An instrument's error queue."""
+
+    def errors(self) -> Sequence[tuple[int, str]]:
+        """Empty it; codes and messages that were in it, oldest first."""
+        ...
 
     def raise_errors(self, line: str) -> None:
         """Raise what is in it, as left by ``line``; it is empty then."""

@@ -6,12 +6,13 @@ from __future__ import annotations
 
 import re
 import secrets
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 from weakref import WeakValueDictionary
 
+from drivers.instruments.instrument import LineInstrument
 from drivers.instruments.replies import Measured, measured, named, number, whole
 from drivers.instruments.scpi import ScpiError, queued
 from drivers.transport.session import Session
@@ -178,36 +179,20 @@ def mainframe(session: Session) -> Mainframe:
 
 
 @dataclass
-class Module(ABC):
-    """What drivers of one module of a mainframe have in common; those of other modules may share its session.
+class Module(LineInstrument):
+    """What drivers of one module of a mainframe have in common; those of other modules may share its session,
+    so that transactions are those of all of them.
 
-    Parameters
-    ----------
-    session
-        The line to the mainframe.
-    serial
-        What the mainframe's ``*IDN?`` must tell as its serial number; None takes any.
+    The serial number is what the mainframe's ``*IDN?`` must tell as its own; None takes any.
     """
 
-    session: Session
-    _: KW_ONLY
-    serial: str | None = None
-    errors_found: list[ScpiError] = field(default_factory=list[ScpiError], init=False)
     _frame: Mainframe = field(init=False)
 
     def __post_init__(self) -> None:
         self._frame = mainframe(self.session)
 
-    @property
-    def transactions(self) -> int:
-        """Exchanges so far, those of other modules on the same line included."""
-        return self.session.transactions
-
     def attach(self) -> None:
-        """Find out who is there; no output changes. Errors found in the queue are in ``errors_found``.
-
-        Raises IdentityError as `identify`, BenchError if nobody answers as a B1500A does.
-        """
+        """See `LineInstrument.attach`."""
         self.errors_found = self._frame.find(self.serial)
         self._find_module()
 
@@ -220,6 +205,13 @@ class Module(ABC):
     @abstractmethod
     def _find_module(self) -> None:
         """Raise IdentityError unless the module is in its slot."""
+
+    @property
+    def _queue(self) -> Flex:
+        return self._frame.flex
+
+    def _identified(self, session: Session) -> None:
+        self._frame.found(session)
 
 
 def datum(text: str) -> Datum:

@@ -10,8 +10,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from drivers.instruments.replies import Named
-from drivers.instruments.scpi_smu import Point, ScpiSmu, Sweep, listed, word_point
+from drivers.instruments.keithley_scpi import KeithleyScpiSmu
+from drivers.instruments.scpi_smu import Point, Sweep, listed, word_point
 from drivers.instruments.settings import Setting
 from drivers.instruments.smu_limits import Family
 from hil.instruments import Sourcing
@@ -35,12 +35,14 @@ _BOUNDS = _OVERFLOW | _COMPLIANCE | _OVER_VOLTAGE | _RANGE_COMPLIANCE
 
 
 @dataclass
-class Keithley2400(ScpiSmu):
+class Keithley2400(KeithleyScpiSmu):
     """A 2400; see `ScpiSmu`. The list holds 100 voltages; the longest message it takes is not documented."""
 
     points: int = 50
 
     wanted = "a Keithley 2400, 2400-LV, 2401, 2410, 2420, 2425 or 2440"
+    model = _MODEL
+    families = _FAMILIES
     elements = 3
     most_points = 100
     longest_settle_s = 9999.998
@@ -49,21 +51,9 @@ class Keithley2400(ScpiSmu):
     def _least(self) -> Family:
         return _FAMILIES["2401"]
 
-    def _recognised(self, who: Named) -> Family | None:
-        model = _MODEL.fullmatch(who.model.upper())
-        return _FAMILIES[model[1]] if model and "KEITHLEY" in who.maker.upper() else None
-
-    def _integration_s(self) -> tuple[float, float]:
-        return 0.01 / self._line_hz, 10 / self._line_hz
-
-    def _output(self, on: bool) -> Setting:
-        return Setting(":OUTP", int(on))
-
+    @property
     def _off(self) -> str:
         return ":ABOR;:OUTP 0;:SOUR:VOLT:MODE FIX;:SOUR:VOLT 0"
-
-    def _level(self) -> str:
-        return ":SOUR:VOLT?"
 
     def _settings(self, top_v: float, sourcing: Sourcing) -> list[Setting]:
         """The meter's lowest range and a compliance that every range allows come first: compliance may not be

@@ -10,8 +10,9 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from drivers.instruments.replies import Named, measured, whole
-from drivers.instruments.scpi_smu import Point, ScpiSmu, Sweep, listed
+from drivers.instruments.keithley_scpi import KeithleyScpiSmu
+from drivers.instruments.replies import measured, whole
+from drivers.instruments.scpi_smu import Point, Sweep, listed
 from drivers.instruments.settings import Setting
 from drivers.instruments.smu_limits import Family
 from hil.errors import IdentityError
@@ -38,20 +39,18 @@ _BUFFER = '"defbuffer1"'
 
 
 @dataclass
-class Keithley2450(ScpiSmu):
+class Keithley2450(KeithleyScpiSmu):
     """A 2450; see `ScpiSmu`. Its source list holds 100 voltages."""
 
     wanted = "a Keithley 2450, 2460 or 2461"
+    model = _MODEL
+    families = _FAMILIES
     elements = 4
     most_points = 100
     longest_settle_s = 10_000.0
 
     def _least(self) -> Family:
         return _FAMILIES["2450"]
-
-    def _recognised(self, who: Named) -> Family | None:
-        model = _MODEL.fullmatch(who.model.upper())
-        return _FAMILIES[model[1]] if model and "KEITHLEY" in who.maker.upper() else None
 
     def _language(self) -> str:
         language = self.session.ask("*LANG?", str.strip)
@@ -65,17 +64,9 @@ class Keithley2450(ScpiSmu):
     def _interlock(self) -> tuple[str, Callable[[str], bool]]:
         return ":OUTP:INT:TRIP?", lambda answer: not whole(answer)
 
-    def _integration_s(self) -> tuple[float, float]:
-        return 0.01 / self._line_hz, 10 / self._line_hz
-
-    def _output(self, on: bool) -> Setting:
-        return Setting(":OUTP", int(on))
-
+    @property
     def _off(self) -> str:
         return ":ABOR;:OUTP 0;:SOUR:VOLT 0"
-
-    def _level(self) -> str:
-        return ":SOUR:VOLT?"
 
     def _settings(self, top_v: float, sourcing: Sourcing) -> list[Setting]:
         """The meter's lowest range and a limit that every range allows come first: the limit must be above

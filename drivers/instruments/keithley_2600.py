@@ -13,16 +13,10 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from drivers.instruments.failure import made_safe, safely
+from drivers.instruments.instrument import LineInstrument
 from drivers.instruments.replies import Measured, logical, measured, named, number, whole
-from drivers.instruments.tsp import QueuedError, Tsp
-from drivers.transport.session import Session
-from hil.errors import (
-    BenchError,
-    IdentityError,
-    LimitError,
-    SettingError,
-)
+from drivers.instruments.tsp import Tsp
+from hil.errors import IdentityError, LimitError, SettingError
 from hil.instruments import Identity, Readings, Sourcing
 from hil.region import Floats
 
@@ -47,23 +41,16 @@ _FAMILIES = {
 
 
 @dataclass
-class Keithley2600:
+class Keithley2600(LineInstrument):
     """One channel of a Series 2600B; an `hil.instruments.Smu`.
 
     Parameters
     ----------
-    session
-        The line to it.
     channel
         "a", or "b" where there are two.
-    serial
-        The serial number that it must have; None takes any, and from then on the same.
     """
 
-    session: Session
     channel: Literal["a", "b"] = "a"
-    serial: str | None = None
-    errors_found: list[QueuedError] = field(default_factory=list[QueuedError], init=False)
     _tsp: Tsp = field(init=False)
     _family: _Family = field(init=False)
     _line_hz: float = field(default=50.0, init=False)
@@ -73,20 +60,6 @@ class Keithley2600:
     def __post_init__(self) -> None:
         self._tsp = Tsp(self.session)
         self._family = _FAMILIES["260"]
-
-    @property
-    def transactions(self) -> int:
-        """Exchanges so far."""
-        return self.session.transactions
-
-    def attach(self) -> None:
-        """Find out who is there; no output changes. Errors found in the queue are in ``errors_found``.
-
-        Raises IdentityError as `identify`, BenchError if nobody answers as a Series 2600B does.
-        """
-        self.session.recover(self._identified)
-        self.session.identify = self._identified
-        self.errors_found = self._tsp.errors()
 
     def identify(self) -> Identity:
         """Ask who is there; only how numbers are printed is changed.
@@ -99,8 +72,7 @@ class Keithley2600:
             raise IdentityError(
                 f"{role}: {who.maker} {who.model} answers; a Keithley 2601B to 2636B is needed"
             )
-        if self.serial not in (None, who.serial):
-            raise IdentityError(f"{role}: serial number {who.serial} answers; the bench names {self.serial}")
+        self._check_serial(who.serial)
         if self.channel == "b" and model[2] in "15":
             raise IdentityError(f"{role}: {who.model} has no channel b")
         self._line_hz, prompts = self._tsp.ask(
@@ -118,25 +90,22 @@ class Keithley2600:
         """See `hil.instruments.Smu.measure`; one transaction for up to 8 points once the settings are in."""
         self.check(volts, sourcing)
         found: list[tuple[Measured, Measured, bool]] = []
-        try:
+        with self._safe_on_failure("output at 0 V and off"):
             self._set_up(float(np.max(np.abs(volts), initial=0.0)), sourcing)
             for start in range(0, volts.size, _POINTS):
                 found += self._measure(volts[start : start + _POINTS], sourcing)
-        except BenchError as error:
-            reason = made_safe(error, self.make_safe, self.session, self._tsp, "output at 0 V and off")
-            if reason is error:
-                raise
-            raise reason from error
         return Readings(
             np.array([each[1].value for each in found]),
             np.array([each[0].value for each in found]),
             np.array([each[0].bound or each[1].bound or each[2] for each in found], np.bool_),
         )
 
-    def make_safe(self) -> tuple[str, ...]:
-        """0 V and output off, read back; what could not be verified."""
+    @property
+    def _queue(self) -> Tsp:
+        return self._tsp
+
+    def _forget(self) -> None:
         self._set = None
-        return safely(self.session, self._off, self._identified, self._switched_off)
 
     @property
     def _off(self) -> str:
@@ -150,10 +119,6 @@ class Keithley2600:
         if level or output:
             return (f"{self.session.role}: after {off!r} the level is {level:g} V, output {output:g}",)
         return ()
-
-    def _identified(self, _: Session) -> None:
-        self._set = None  # it may have been switched off and on since
-        self.identify()
 
     def check(self, volts: Floats, sourcing: Sourcing) -> None:
         """See `hil.instruments.Smu.check`."""

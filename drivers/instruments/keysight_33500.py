@@ -68,5 +68,6 @@ class Keysight33500(ScpiPulser):
     def _trigger(self) -> str:
         return f":TRIG{self.channel}"  # *TRG would trigger the other channel too
 
-    def _stop(self) -> str:
+    @property
+    def _off(self) -> str:
         return f"{self._output(False)};:ABOR"

@@ -14,10 +14,9 @@ from dataclasses import KW_ONLY, dataclass, field
 
 import numpy as np
 
-from drivers.instruments.failure import made_safe, safely
 from drivers.instruments.flex import LONGEST, Datum, Learnt, Module
 from drivers.instruments.smu_limits import Family, check_limits, highest
-from hil.errors import BenchError, IdentityError, LimitError, SettingError
+from hil.errors import IdentityError, LimitError, SettingError
 from hil.instruments import Readings, Sourcing
 from hil.region import Floats
 
@@ -75,19 +74,12 @@ class KeysightB1500Smu(Module):
         """See `hil.instruments.Smu.measure`; a transaction for each few points, and one for the errors."""
         self.check(volts, sourcing)
         found: list[Datum] = []
-        try:
+        with self._safe_on_failure(f"slot {self.channel} at 0 V and off"):
             top = self._family.range_v(highest(volts))
             self._set_up(top, sourcing)
             for line, count in self._lines(volts, top, sourcing):
                 found += self._measure(line, count, sourcing)
             self._frame.flex.raise_errors(f"measurements of slot {self.channel}")
-        except BenchError as error:
-            reason = made_safe(
-                error, self.make_safe, self.session, self._frame.flex, f"slot {self.channel} at 0 V and off"
-            )
-            if reason is error:
-                raise
-            raise reason from error
         currents, levels = found[::2], found[1::2]
         bound = [
             a.value.bound or v.value.bound or a.status != _GOOD or v.status != _GOOD
@@ -99,13 +91,16 @@ class KeysightB1500Smu(Module):
             np.array(bound, np.bool_),
         )
 
-    def make_safe(self) -> tuple[str, ...]:
-        """0 V and output off, read back; what could not be verified. Other modules are left alone."""
+    @property
+    def _off(self) -> str:
+        """Other modules are left alone."""
+        return f"CL {self.channel}"
+
+    def _forget(self) -> None:
         self._set = None
-        return safely(self.session, f"CL {self.channel}", self._frame.found, self._switched_off)
 
     def _switched_off(self) -> tuple[str, ...]:
-        off = f"CL {self.channel}"
+        off = self._off
         held = self._frame.flex.learn(self.channel, off)
         if held != [Learnt("CL", [self.channel])]:
             return (f"{self.session.role}: after {off!r} slot {self.channel} holds {held}",)

@@ -7,13 +7,12 @@ Commands and their places in the manual: docs/instruments/keysight-b2200a.md.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from drivers.instruments.matrix import Card, RelayMatrix
 from drivers.instruments.replies import named
-from drivers.instruments.scpi import Scpi, ScpiError
+from drivers.instruments.scpi import Scpi
 from drivers.transport.session import Session
 from hil.errors import IdentityError, SettingError
 from hil.instruments import Identity
@@ -87,9 +86,6 @@ class KeysightB2200(RelayMatrix):
     @property
     def _all_open(self) -> str:
         return ":ROUT:OPEN:CARD ALL"
-
-    def _errors(self) -> Sequence[ScpiError]:
-        return self._scpi.errors()
 
     def _identified(self, session: Session) -> None:
         super()._identified(session)

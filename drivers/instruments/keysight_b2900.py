@@ -67,6 +67,7 @@ class KeysightB2900(ScpiSmu):
     def _output(self, on: bool) -> Setting:
         return Setting(f":OUTP{self.channel}", int(on))
 
+    @property
     def _off(self) -> str:
         c = self.channel
         return f":ABOR:ALL (@{c});:OUTP{c} 0;:SOUR{c}:VOLT:MODE FIX;:SOUR{c}:VOLT 0"

@@ -10,10 +10,9 @@ import time
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
 
-from drivers.instruments.failure import made_safe, safely
 from drivers.instruments.flex import Module, numbers
 from drivers.instruments.replies import whole
-from hil.errors import BenchError, IdentityError, InstrumentError, LimitError, SettingError, TimeoutError_
+from hil.errors import IdentityError, InstrumentError, LimitError, SettingError, TimeoutError_
 from hil.schedule import Pulse
 
 _MODULE = "B1525A"
@@ -82,30 +81,25 @@ class KeysightB1500Spgu(Module):
         """See `hil.instruments.Pulser.burst`; an error's notes say whether pulses are in doubt."""
         self.check(pulse, count)
         self._doubtful = False
-        try:
+
+        def known() -> str:
+            doubt = f"at most {count} are in doubt" if self._doubtful else "none was started"
+            return f"{self.session.role}: 0 of {count} pulses are known to have come; {doubt}"
+
+        with self._safe_on_failure(f"channel {self.channel} stopped and off", known):
             self._set_up(pulse, count)
             self._fire(pulse, count)
-        except BenchError as error:
-            reason = made_safe(
-                error,
-                self.make_safe,
-                self.session,
-                self._frame.flex,
-                f"channel {self.channel} stopped and off",
-            )
-            doubt = f"at most {count} are in doubt" if self._doubtful else "none was started"
-            reason.add_note(f"{self.session.role}: 0 of {count} pulses are known to have come; {doubt}")
-            if reason is error:
-                raise
-            raise reason from error
 
-    def make_safe(self) -> tuple[str, ...]:
-        """Pulses stopped, output off, read back; what could not be verified. SMUs are left alone."""
+    @property
+    def _off(self) -> str:
+        """Pulses stop, and SMUs are left alone."""
+        return f"SPP;CL {self.channel}"
+
+    def _forget(self) -> None:
         self._frame.pulses = None
-        return safely(self.session, f"SPP;CL {self.channel}", self._frame.found, self._stopped)
 
-    def _stopped(self) -> tuple[str, ...]:
-        stop = f"SPP;CL {self.channel}"
+    def _switched_off(self) -> tuple[str, ...]:
+        stop = self._off
         busy = self._frame.flex.ask(stop, "SPST?", whole)
         on = self._frame.flex.learn(0)
         if busy or any(each.command == "CN" and self.channel in each.parameters for each in on):

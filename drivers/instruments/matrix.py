@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from drivers.instruments.failure import Queue, made_safe, safely
+from drivers.instruments.instrument import LineInstrument
 from drivers.transport.session import Session
-from hil.errors import BenchError, IdentityError, LimitError, SettingError
-from hil.instruments import Crosspoint, Identity
+from hil.errors import IdentityError, LimitError, SettingError
+from hil.instruments import Crosspoint
 
 
 class Card(NamedTuple):
@@ -23,31 +23,19 @@ class Card(NamedTuple):
 
 
 @dataclass
-class RelayMatrix(ABC):
+class RelayMatrix(LineInstrument):
     """An `hil.instruments.SwitchMatrix`. All its cards stand in a row: their columns are counted on from slot
     to slot, their rows are the same rows.
 
     Parameters
     ----------
-    session
-        The line to it.
-    serial
-        The serial number that it must have; None takes any, and from then on the same.
     forbidden
         Crosspoints that are never closed.
     """
 
-    session: Session
-    serial: str | None = None
     forbidden: Sequence[Crosspoint] = ()
-    errors_found: Sequence[tuple[int, str]] = field(default=(), init=False)
     _names: dict[Crosspoint, str] = field(default_factory=dict[Crosspoint, str], init=False)
     _prepared: bool = field(default=False, init=False)
-
-    @property
-    def transactions(self) -> int:
-        """Exchanges so far."""
-        return self.session.transactions
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -57,59 +45,36 @@ class RelayMatrix(ABC):
             max((point.col + 1 for point in self._names), default=0),
         )
 
-    def attach(self) -> None:
-        """Find out who is there and which cards it has; nothing is switched. Errors found in the queue are in
-        ``errors_found``.
-
-        Raises IdentityError as `identify`, BenchError if nobody answers as it should.
-        """
-        self.session.recover(self._identified)
-        self.session.identify = self._identified
-        self.errors_found = self._errors()
-
-    @abstractmethod
-    def identify(self) -> Identity:
-        """Ask who is there, and for the cards; nothing is switched.
-
-        Raises IdentityError for another model, serial number or language, or without a card that is known.
-        """
-
     def connect(self, closed: Collection[Crosspoint]) -> None:
         """See `hil.instruments.SwitchMatrix.connect`."""
         names = self._checked(closed)
-        try:
+        with self._safe_on_failure("all open"):
             if not self._prepared:
                 self._verify(frozenset(), self._prepare())
                 self._prepared = True
             self._verify(names, self._switch(names))
-        except BenchError as error:
-            reason = made_safe(error, self.make_safe, self.session, self._queue, "all open")
-            if reason is error:
-                raise
-            raise reason from error
 
-    def make_safe(self) -> tuple[str, ...]:
-        """All open, read back; what could not be verified."""
-        return safely(self.session, self._all_open, self._identified, self._opened)
+    @property
+    def _off(self) -> str:
+        return self._all_open
 
-    def _opened(self) -> tuple[str, ...]:
+    def _switched_off(self) -> tuple[str, ...]:
         left = self._open_all()
         if left:
             return (f"{self.session.role}: after {self._all_open!r} {_listed(left)} are still closed",)
         return ()
 
-    @property
-    @abstractmethod
-    def _queue(self) -> Queue: ...
+    def _forget(self) -> None:
+        """Nothing: opening all leaves the rule, and what is forbidden, as they are."""
+
+    def _identified(self, session: Session) -> None:
+        self._prepared = False  # it may have been switched off and on since
+        super()._identified(session)
 
     @property
     @abstractmethod
     def _all_open(self) -> str:
         """The command that opens everything."""
-
-    @abstractmethod
-    def _errors(self) -> Sequence[tuple[int, str]]:
-        """Empty the error queue; what was in it."""
 
     @abstractmethod
     def _prepare(self) -> frozenset[str]:
@@ -126,15 +91,10 @@ class RelayMatrix(ABC):
     def _forbidden_names(self) -> list[str]:
         return sorted(self._names[Crosspoint(*point)] for point in self.forbidden)
 
-    def _identified(self, session: Session) -> None:
-        self._prepared = False  # it may have been switched off and on since
-        self.identify()
-
     def _wired(self, model: str, serial: str, named: Iterable[tuple[Card, Sequence[Sequence[str]]]]) -> None:
         """Number the crosspoints of the cards [rows][columns] named so."""
         role = self.session.role
-        if self.serial not in (None, serial):
-            raise IdentityError(f"{role}: serial number {serial} answers; the bench names {self.serial}")
+        self._check_serial(serial)
         names: dict[Crosspoint, str] = {}
         first = 0
         for card, channels in named:

@@ -6,16 +6,16 @@ A driver says what its instrument's words are; when what is sent, and what is do
 from __future__ import annotations
 
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import ClassVar, Literal, NamedTuple
 
-from drivers.instruments.failure import made_safe, safely
+from drivers.instruments.instrument import LineInstrument
 from drivers.instruments.replies import named, number, whole
-from drivers.instruments.scpi import Scpi, ScpiError
+from drivers.instruments.scpi import Scpi
 from drivers.transport.session import Session
-from hil.errors import BenchError, IdentityError, LimitError, SettingError
+from hil.errors import IdentityError, LimitError, SettingError
 from hil.instruments import Identity
 from hil.schedule import Pulse
 
@@ -84,17 +84,13 @@ def polarity(header: str, pulse: Pulse) -> Step:
 
 
 @dataclass
-class ScpiPulser(ABC):
+class ScpiPulser(LineInstrument):
     """One channel of a pulse generator; an `hil.instruments.Pulser`. Levels are those into an open circuit.
 
     Parameters
     ----------
-    session
-        The line to it.
     channel
         1, or 2 where there are two.
-    serial
-        The serial number that it must have; None takes any, and from then on the same.
     edge_s
         Both edges, from 10 % to 90 %.
     settle_s
@@ -103,14 +99,11 @@ class ScpiPulser(ABC):
         Waits so many seconds.
     """
 
-    session: Session
     _: KW_ONLY
     channel: Literal[1, 2] = 1
-    serial: str | None = None
     edge_s: float = 20e-9
     settle_s: float = 0.05
     pause: Callable[[float], None] = time.sleep
-    errors_found: list[ScpiError] = field(default_factory=list[ScpiError], init=False)
     _scpi: Scpi = field(init=False)
     _model: Model = field(init=False)
     _name: str = field(default="", init=False)
@@ -144,26 +137,20 @@ class ScpiPulser(ABC):
     @abstractmethod
     def _trigger(self) -> str: ...
 
-    def _stop(self) -> str:
-        """The output off, first of all; then whatever ends a burst."""
+    @property
+    def _off(self) -> str:
+        """The output, first of all; then whatever ends a burst."""
         return str(self._output(False))
+
+    @property
+    def _queue(self) -> Scpi:
+        return self._scpi
+
+    def _forget(self) -> None:
+        self._set = None
 
     def _output(self, on: bool) -> Step:
         return Step(f":OUTP{self.channel}", int(on))
-
-    @property
-    def transactions(self) -> int:
-        """Exchanges so far."""
-        return self.session.transactions
-
-    def attach(self) -> None:
-        """Find out who is there; no output changes. Errors found in the queue are in ``errors_found``.
-
-        Raises IdentityError as `identify`, BenchError if nobody answers as such an instrument does.
-        """
-        self.session.recover(self._identified)
-        self.session.identify = self._identified
-        self.errors_found = self._scpi.errors()
 
     def identify(self) -> Identity:
         """Ask who is there; changes nothing.
@@ -174,8 +161,7 @@ class ScpiPulser(ABC):
         model = self.models.get(who.model.upper())
         if model is None or not who.maker.lower().startswith(self.makers):
             raise IdentityError(f"{role}: {who.maker} {who.model} answers; {self.wanted} is needed")
-        if self.serial not in (None, who.serial):
-            raise IdentityError(f"{role}: serial number {who.serial} answers; the bench names {self.serial}")
+        self._check_serial(who.serial)
         if self.channel > model.channels:
             raise IdentityError(f"{role}: {who.model} has no channel {self.channel}")
         self.serial, self._model, self._name = who.serial, model, who.model.upper()
@@ -188,29 +174,21 @@ class ScpiPulser(ABC):
         """
         self.check(pulse, count)
         came, self._doubtful = 0, 0
-        try:
+
+        def known() -> str:
+            doubt = self._doubtful
+            more = f"at most {doubt} more are in doubt" if doubt else "no other was triggered"
+            return f"{self.session.role}: {came} of {count} pulses are known to have come; {more}"
+
+        with self._safe_on_failure("output off", known):
             while came < count:
                 some = min(count - came, self.cycles)
                 self._set_up(pulse, some)
                 self._fire(pulse, some)
                 came += some
-        except BenchError as error:
-            reason = made_safe(error, self.make_safe, self.session, self._scpi, "output off")
-            doubt = (
-                f"at most {self._doubtful} more are in doubt" if self._doubtful else "no other was triggered"
-            )
-            reason.add_note(f"{self.session.role}: {came} of {count} pulses are known to have come; {doubt}")
-            if reason is error:
-                raise
-            raise reason from error
 
-    def make_safe(self) -> tuple[str, ...]:
-        """Output off and bursts ended, read back; what could not be verified."""
-        self._set = None
-        return safely(self.session, self._stop(), self._identified, self._stopped)
-
-    def _stopped(self) -> tuple[str, ...]:
-        stop = self._stop()
+    def _switched_off(self) -> tuple[str, ...]:
+        stop = self._off
         on = self._scpi.ask(
             stop,
             ("*OPC?", f"{self._output(False).header}?"),
@@ -219,9 +197,8 @@ class ScpiPulser(ABC):
         )
         return (f"{self.session.role}: after {stop!r} the output is {on}",) if on else ()
 
-    def _identified(self, _: Session) -> None:
-        self._set = None  # it may have been switched off and on since
-        self.identify()
+    def _identified(self, session: Session) -> None:
+        super()._identified(session)
         self._scpi.prove_fresh()
 
     def check(self, pulse: Pulse, count: int) -> None:

@@ -5,20 +5,20 @@ A driver says what its instrument's words are; when what is sent, and what is do
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from drivers.instruments.failure import made_safe, safely
+from drivers.instruments.instrument import LineInstrument
 from drivers.instruments.replies import Measured, Named, measured, named, number, whole
-from drivers.instruments.scpi import Scpi, ScpiError
+from drivers.instruments.scpi import Scpi
 from drivers.instruments.settings import Setting, differences
 from drivers.instruments.smu_limits import Family, check_limits, highest
 from drivers.transport.session import Session
-from hil.errors import BenchError, ConfigError, IdentityError, InterlockError, SettingError
+from hil.errors import ConfigError, IdentityError, InterlockError, SettingError
 from hil.instruments import Identity, Readings, Sourcing
 from hil.region import Floats
 
@@ -46,24 +46,17 @@ class Point(NamedTuple):
 
 
 @dataclass
-class ScpiSmu(ABC):
+class ScpiSmu(LineInstrument):
     """One channel of a source-measure unit; an `hil.instruments.Smu`.
 
     Parameters
     ----------
-    session
-        The line to it.
-    serial
-        The serial number that it must have; None takes any, and from then on the same.
     points
         Voltages in one transaction.
     """
 
-    session: Session
     _: KW_ONLY
-    serial: str | None = None
     points: int = 100
-    errors_found: list[ScpiError] = field(default_factory=list[ScpiError], init=False)
     _scpi: Scpi = field(init=False)
     _family: Family = field(init=False)
     _line_hz: float = field(default=50.0, init=False)
@@ -104,12 +97,6 @@ class ScpiSmu(ABC):
     def _output(self, on: bool) -> Setting: ...
 
     @abstractmethod
-    def _off(self) -> str:
-        """Commands, legal in any state, after which no list runs, the output is off and at 0 V. The abortion
-        is first: other commands wait for the end of a list.
-        """
-
-    @abstractmethod
     def _level(self) -> str:
         """The question for the programmed voltage."""
 
@@ -131,20 +118,6 @@ class ScpiSmu(ABC):
         """The question for the interlock and whether its answer means that it is open."""
         return None
 
-    @property
-    def transactions(self) -> int:
-        """Exchanges so far."""
-        return self.session.transactions
-
-    def attach(self) -> None:
-        """Find out who is there; no output changes. Errors found in the queue are in ``errors_found``.
-
-        Raises IdentityError as `identify`, BenchError if nobody answers as such an instrument does.
-        """
-        self.session.recover(self._identified)
-        self.session.identify = self._identified
-        self.errors_found = self._scpi.errors()
-
     def identify(self) -> Identity:
         """Ask who is there; changes nothing.
 
@@ -154,8 +127,7 @@ class ScpiSmu(ABC):
         family = self._recognised(who)
         if family is None:
             raise IdentityError(f"{role}: {who.maker} {who.model} answers; {self.wanted} is needed")
-        if self.serial not in (None, who.serial):
-            raise IdentityError(f"{role}: serial number {who.serial} answers; the bench names {self.serial}")
+        self._check_serial(who.serial)
         language = self._language()
         self._line_hz = self.session.ask(":SYST:LFR?", number)
         self.serial, self._family = who.serial, family
@@ -172,28 +144,25 @@ class ScpiSmu(ABC):
         """See `hil.instruments.Smu.measure`; one transaction for ``points`` once the settings are in."""
         self.check(volts, sourcing)
         found: list[Point] = []
-        try:
+        with self._safe_on_failure("output at 0 V and off"):
             self._set_up(self._family.range_v(highest(volts)), sourcing)
             for start in range(0, volts.size, self.points):
                 found += self._run(volts[start : start + self.points], sourcing)
-        except BenchError as error:
-            reason = made_safe(error, self.make_safe, self.session, self._scpi, "output at 0 V and off")
-            if reason is error:
-                raise
-            raise reason from error
         return Readings(
             np.array([each.volts.value for each in found]),
             np.array([each.amperes.value for each in found]),
             np.array([each.bound or each.volts.bound or each.amperes.bound for each in found], np.bool_),
         )
 
-    def make_safe(self) -> tuple[str, ...]:
-        """Output off and 0 V, read back; what could not be verified."""
+    @property
+    def _queue(self) -> Scpi:
+        return self._scpi
+
+    def _forget(self) -> None:
         self._set = None
-        return safely(self.session, self._off(), self._identified, self._switched_off)
 
     def _switched_off(self) -> tuple[str, ...]:
-        off = self._off()
+        off = self._off
         output, level = self._scpi.ask(
             off,
             (f"{self._output(False).name}?", self._level()),
@@ -204,10 +173,9 @@ class ScpiSmu(ABC):
             return (f"{self.session.role}: after {off!r} output is {output:g}, the level {level:g} V",)
         return ()
 
-    def _identified(self, _: Session) -> None:
-        """After a recovery. The echo also says that no list runs any more: commands wait for its end."""
-        self._set = None  # it may have been switched off and on since
-        self.identify()
+    def _identified(self, session: Session) -> None:
+        """The echo also says that no list runs any more: commands wait for its end."""
+        super()._identified(session)
         self._scpi.prove_fresh()
 
     def _set_up(self, top_v: float, sourcing: Sourcing) -> None:

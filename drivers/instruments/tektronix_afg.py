@@ -83,5 +83,6 @@ class TektronixAfg(ScpiPulser):
     def _trigger(self) -> str:
         return "*TRG"
 
-    def _stop(self) -> str:
+    @property
+    def _off(self) -> str:
         return f"{self._output(False)};:ABOR"

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from drivers.instruments.matrix import Card, RelayMatrix
 from drivers.instruments.replies import named, number, whole
-from drivers.instruments.tsp import QueuedError, Tsp
+from drivers.instruments.tsp import Tsp
 from hil.errors import IdentityError, SettingError
 from hil.instruments import Identity
 
@@ -71,9 +70,6 @@ class TspMatrix(RelayMatrix):
     @property
     def _all_open(self) -> str:
         return 'channel.open("allslots")'
-
-    def _errors(self) -> Sequence[QueuedError]:
-        return self._tsp.errors()
 
     def _prepare(self) -> frozenset[str]:
         forbidden = self._forbidden_names()
