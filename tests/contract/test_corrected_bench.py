@@ -29,5 +29,5 @@ def test_answers_without_offsets_agree_with_each_other() -> None:
 
 
 def test_with_them_sums_are_not_those_of_single_readings() -> None:
-    with pytest.raises(ConformanceError, match="superposition on .main."):
+    with pytest.raises(ConformanceError, match="superposition on 'main'"):
         check_bench(lambda: nullcontext(bench()), rtol=1e-4)
