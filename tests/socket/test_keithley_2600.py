@@ -14,25 +14,22 @@ from drivers.instruments.keithley_2600 import Keithley2600
 from drivers.sim.bench import SimBench
 from drivers.sim.settings import SimSettings
 from drivers.sim.virtual.errorqueue import InjectedError
-from drivers.sim.virtual.faults import Fault, FaultKind, Faults
+from drivers.sim.virtual.faults import Fault, Faults
 from drivers.sim.virtual.grid import DeviceGrid, Lines
 from drivers.sim.virtual.keithley_2600 import Keithley2600 as Virtual2600
 from drivers.sim.virtual.keithley_2600 import Virtual2600Settings
 from drivers.sim.virtual.server import Outlet, serving
-from drivers.transport.session import Session, open_session
+from drivers.transport.session import open_session
 from drivers.transport.settings import TransportSettings
 from hil.conformance.instruments import check_smu
 from hil.errors import (
-    BenchError,
     DesyncError,
-    DisconnectedError,
     IdentityError,
     InstrumentError,
     InterlockError,
     LimitError,
     ScheduleError,
     SettingError,
-    TimeoutError_,
 )
 from hil.instruments import Smu, Sourcing
 
@@ -152,18 +149,6 @@ def test_the_smu_reads_the_device_behind_the_closed_crosspoint() -> None:
     assert grid.hot_switches == 0
 
 
-def test_a_current_at_compliance_is_flagged_point_by_point(build: Build) -> None:
-    readings = build(ohms=1e3).smu.measure(np.array([0.01, 0.3, -0.3]), SOURCING)
-    assert readings.clipped.tolist() == [False, True, True]
-    np.testing.assert_allclose(readings.amperes[1:], [1e-4, -1e-4])
-
-
-def test_an_overflow_is_flagged_and_is_no_number(build: Build) -> None:
-    readings = build(overflow=True).smu.measure(VOLTS, SOURCING)
-    assert readings.clipped.all()
-    assert np.isnan(readings.amperes).all()
-
-
 def test_what_the_model_cannot_do_is_refused_before_anything_is_sent(build: Build) -> None:
     bench = build(model="2602B")
     before = bench.smu.transactions
@@ -248,59 +233,3 @@ def test_channel_b_of_a_single_channel_model_is_refused() -> None:
         smu = Keithley2600(session, channel="b")
         with pytest.raises(IdentityError, match="no channel b"):
             smu.attach()
-
-
-KINDS: tuple[FaultKind, ...] = (
-    "silent", "late", "late-next", "truncated", "cut-line", "garbage", "nul", "bad-utf8", "separator",
-    "extra-line", "huge", "disconnect-before", "disconnect-within", "disconnect-after",
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_after_any_fault_in_a_measurement_the_output_is_off_and_the_next_one_is_right(
-    build: Build, kind: FaultKind
-) -> None:
-    bench = build(Fault(kind=kind, on="measure.iv", numbers=[2], delay=0.8), settings=IMPATIENT)
-    first = bench.smu.measure(VOLTS, SOURCING)
-    if kind == "extra-line":  # the answer itself is whole; the line behind it is found by the next command
-        bench.smu.measure(VOLTS, SOURCING)
-    with pytest.raises(BenchError) as caught:
-        bench.smu.measure(-VOLTS, SOURCING)
-    assert isinstance(caught.value, TimeoutError_ | DesyncError | DisconnectedError)
-    assert "made safe: output at 0 V and off, read back" in caught.value.__notes__
-    assert bench.virtual.channels["smua"].values["source.output"] == 0
-    assert bench.volts_now == 0
-    again = bench.smu.measure(2 * VOLTS, SOURCING)
-    np.testing.assert_allclose(again.amperes, 2 * first.amperes)
-
-
-def test_a_line_that_the_instrument_cannot_parse_is_an_instrument_error_not_a_time_out(build: Build) -> None:
-    bench = build(broken="measure.iv", settings=IMPATIENT)
-    with pytest.raises(InstrumentError, match=r"-285 .*Syntax error") as caught:
-        bench.smu.measure(VOLTS, SOURCING)
-    assert "measure.iv" in str(caught.value)
-    assert isinstance(caught.value.__cause__, TimeoutError_)
-
-
-def test_make_safe_reports_what_it_could_not_verify_and_never_raises() -> None:
-    outlet = Outlet(Virtual2600(Virtual2600Settings(), Resistor(), Resistor()))
-    with serving([outlet]):
-        session = open_session(outlet.resource, QUICK, role="smu")
-        smu = Keithley2600(session)
-        smu.attach()
-        assert smu.make_safe() == smu.make_safe() == ()
-    problems = smu.make_safe()
-    assert problems
-    assert "does not answer" in problems[0]
-    session.close()
-    assert smu.make_safe()
-
-
-def test_another_serial_number_after_a_disconnect_is_refused(build: Build) -> None:
-    bench = build(Fault(kind="disconnect-before", on="measure.iv", numbers=[1]))
-    session: Session = bench.smu.session
-    bench.virtual.settings = Virtual2600Settings(serial="999")
-    with pytest.raises(DisconnectedError) as caught:
-        bench.smu.measure(VOLTS, SOURCING)
-    assert "serial number 999 answers" in caught.value.__notes__[0]
-    assert session.state == "desynchronised"

@@ -12,16 +12,12 @@ import pytest
 from drivers.sim.bench import SimBench
 from drivers.sim.settings import SimSettings
 from drivers.sim.virtual.errorqueue import InjectedError
-from drivers.sim.virtual.faults import Fault, FaultKind
 from drivers.sim.virtual.grid import DeviceGrid, Lines, Load
 from drivers.sim.virtual.server import Outlet, serving
 from drivers.transport.session import open_session
 from hil.conformance.instruments import check_smu
 from hil.errors import (
-    BenchError,
     ConfigError,
-    DesyncError,
-    DisconnectedError,
     IdentityError,
     InstrumentError,
     InterlockError,
@@ -30,7 +26,7 @@ from hil.errors import (
     TimeoutError_,
 )
 from hil.instruments import Smu, Sourcing
-from tests.socket.scpi_smu_lab import (
+from tests.socket.smu_lab import (
     BY_RS_232,
     IMPATIENT,
     KINDS,
@@ -160,18 +156,6 @@ def test_the_smu_reads_the_device_behind_the_closed_crosspoint(kind: Kind) -> No
     assert not any(grid.volts.values())
 
 
-def test_a_current_at_compliance_is_flagged_point_by_point(build: Build) -> None:
-    readings = build(ohms=1e3).smu.measure(np.array([0.01, 0.3, -0.3]), SOURCING)
-    assert readings.clipped.tolist() == [False, True, True]
-    np.testing.assert_allclose(readings.amperes[1:], [1e-4, -1e-4])
-
-
-def test_an_overflow_is_flagged_and_is_no_number(build: Build) -> None:
-    readings = build(overflow=True).smu.measure(VOLTS, SOURCING)
-    assert readings.clipped.all()
-    assert np.isnan(readings.amperes).all()
-
-
 def test_what_the_model_cannot_do_is_refused_before_anything_is_sent(build: Build) -> None:
     bench = build()
     before = bench.smu.transactions
@@ -293,30 +277,6 @@ def test_a_driver_refuses_the_instruments_of_the_others() -> None:
                 kind.driver(session).attach()
 
 
-FAULTS: tuple[FaultKind, ...] = (
-    "silent", "late", "late-next", "truncated", "cut-line", "garbage", "nul", "bad-utf8", "separator",
-    "extra-line", "huge", "disconnect-before", "disconnect-within", "disconnect-after",
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("fault", FAULTS)
-def test_after_any_fault_in_a_measurement_the_output_is_off_and_the_next_one_is_right(
-    kind: Kind, build: Build, fault: FaultKind
-) -> None:
-    bench = build(Fault(kind=fault, on=kind.runs, numbers=[2], delay=0.9), settings=IMPATIENT)
-    first = bench.smu.measure(VOLTS, SOURCING)
-    if fault == "extra-line":  # the answer itself is whole; the line behind it is found by the next command
-        bench.smu.measure(VOLTS, SOURCING)
-    with pytest.raises(BenchError) as caught:
-        bench.smu.measure(-VOLTS, SOURCING)
-    assert isinstance(caught.value, TimeoutError_ | DesyncError | DisconnectedError)
-    assert "made safe: output at 0 V and off, read back" in caught.value.__notes__
-    assert bench.output.values["OUTP"] == 0
-    assert bench.volts_now == 0
-    again = bench.smu.measure(2 * VOLTS, SOURCING)
-    np.testing.assert_allclose(again.amperes, 2 * first.amperes, rtol=1e-6)
-
-
 def test_old_answers_to_who_is_there_are_not_taken_for_new_ones(kind: Kind) -> None:
     line = Lagging(kind.virtual([Resistor(), Resistor()]))
     outlet = Outlet(line)
@@ -330,41 +290,8 @@ def test_old_answers_to_who_is_there_are_not_taken_for_new_ones(kind: Kind) -> N
         assert "made safe: output at 0 V and off, read back" in caught.value.__notes__
 
 
-def test_a_message_that_is_not_understood_is_an_instrument_error_not_a_time_out(
-    kind: Kind, build: Build
-) -> None:
-    bench = build(broken=kind.runs, settings=IMPATIENT)
-    with pytest.raises(InstrumentError, match=r"-113 .*Undefined header") as caught:
-        bench.smu.measure(VOLTS, SOURCING)
-    assert kind.runs in str(caught.value)
-    assert isinstance(caught.value.__cause__, TimeoutError_)
-
-
-def test_make_safe_reports_what_it_could_not_verify_and_never_raises(kind: Kind) -> None:
-    outlet = Outlet(kind.virtual([Resistor(), Resistor()]))
-    with serving([outlet]):
-        session = open_session(outlet.resource, QUICK, role="smu")
-        smu = kind.driver(session)
-        smu.attach()
-        assert smu.make_safe() == smu.make_safe() == ()
-    problems = smu.make_safe()
-    assert problems
-    assert "does not answer" in problems[0]
-    session.close()
-    assert smu.make_safe()
-
-
 def test_an_output_that_stays_on_is_reported(build: Build) -> None:
     bench = build()
     bench.smu.measure(VOLTS, SOURCING)
     bench.output.switch = lambda on: None
     assert "output is 1" in bench.smu.make_safe()[0]
-
-
-def test_another_serial_number_after_a_disconnect_is_refused(kind: Kind, build: Build) -> None:
-    bench = build(Fault(kind="disconnect-before", on=kind.runs, numbers=[1]))
-    bench.virtual.idn = bench.virtual.idn.replace(bench.virtual.settings.serial, "999")
-    with pytest.raises(DisconnectedError) as caught:
-        bench.smu.measure(VOLTS, SOURCING)
-    assert "serial number 999 answers" in caught.value.__notes__[0]
-    assert bench.smu.session.state == "desynchronised"

@@ -1,4 +1,4 @@
-"""A driver of each SCPI source-measure unit, connected to its virtual instrument, which has a resistor."""
+"""A driver of each source-measure unit, connected to its virtual instrument, which has a resistor."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import numpy as np
 
 from drivers.instruments.keithley_2400 import Keithley2400
 from drivers.instruments.keithley_2450 import Keithley2450
+from drivers.instruments.keithley_2600 import Keithley2600
 from drivers.instruments.keysight_b2900 import KeysightB2900
-from drivers.instruments.scpi_smu import ScpiSmu
-from drivers.sim.virtual import keithley_2400, keithley_2450, keysight_b2900
+from drivers.sim.virtual import keithley_2400, keithley_2450, keithley_2600, keysight_b2900
 from drivers.sim.virtual.faults import Fault, Faults
 from drivers.sim.virtual.grid import Load
+from drivers.sim.virtual.keithley_2600 import Keithley2600 as Virtual2600
 from drivers.sim.virtual.scpi_smu import VirtualScpiSmu
 from drivers.sim.virtual.server import Outlet, serving
-from drivers.sim.virtual.smu_output import Output
 from drivers.transport.session import open_session
 from drivers.transport.settings import TransportSettings
 from hil.instruments import Sourcing
@@ -46,13 +46,15 @@ class Resistor:
 class Kind(NamedTuple):
     """A driver, its virtual instrument, and the words in which they differ."""
 
-    driver: Callable[..., ScpiSmu]
-    virtual: Callable[..., VirtualScpiSmu]
+    driver: Callable[..., Any]
+    virtual: Callable[..., Any]
     model: str
     runs: str
     limit: str
     integration: str
     full_list: int
+    unknown: str = r"-113 .*Undefined header"
+    on: str = "OUTP"
 
 
 def _2400(loads: Sequence[Load], **given: Any) -> VirtualScpiSmu:
@@ -74,18 +76,37 @@ KINDS = {
 }
 
 
+def _2600(loads: Sequence[Load], **given: Any) -> Virtual2600:
+    return Virtual2600(keithley_2600.Virtual2600Settings(**given), *loads)
+
+
+SMUS = {
+    **KINDS,
+    "2600": Kind(
+        Keithley2600, _2600, "2636B", "measure.iv", "source.limiti", "measure.nplc", 8,
+        r"-285 .*Syntax error", "source.output",
+    ),
+}  # fmt: skip
+"""Those that speak SCPI, and the 2600, which speaks TSP."""
+
+
 @dataclass
 class Lab:
     """A virtual instrument, its resistor, and a driver connected to it."""
 
-    smu: ScpiSmu
-    virtual: VirtualScpiSmu
+    smu: Any
+    virtual: Any
     load: Resistor
-    output: Output
+    output: Any
+    key: str
 
     @property
     def volts_now(self) -> float:
         return max(map(abs, self.load.at.values()))
+
+    @property
+    def on(self) -> bool:
+        return bool(self.output.values[self.key])
 
 
 @contextmanager
@@ -106,7 +127,8 @@ def lab(
     with serving([outlet]), open_session(outlet.resource, settings, role="smu") as session:
         smu = kind.driver(session, **given)
         smu.attach()
-        yield Lab(smu, instrument, load, instrument.outputs[channel - 1])
+        outputs = list(instrument.channels.values()) if kind is SMUS["2600"] else instrument.outputs
+        yield Lab(smu, instrument, load, outputs[channel - 1], kind.on)
 
 
 @dataclass
