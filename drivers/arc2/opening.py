@@ -112,8 +112,9 @@ def virtual_board(
     settings: Arc2BenchSettings, given: VirtualArc2Settings, seed: int, devices: SimSettings | None = None
 ) -> VirtualArc2:
     """Simulated devices of all arrays on the channels of a virtual board; ``devices`` in place of those that
-    the file describes.
+    the file describes. Raises ConfigError as `check_device`.
     """
+    check_device(settings)
     physics = devices or SimSettings(
         device=settings.device if given.device is None else given.device,
         read=given.read.of(settings.read.voltage, settings.read.sample),

@@ -220,7 +220,7 @@ def test_what_was_queued_when_a_run_is_interrupted_is_never_put_out(monkeypatch:
 def test_an_output_that_does_not_go_to_0_v_is_told_of() -> None:
     with (
         pytest.raises(BenchError, match=r"channel 17 is at -1.5 V after grounding"),
-        arc2_bench(virtual={"stuck": {17: -1.5}}),
+        arc2_bench(virtual={"stuck": [{"channel": 17, "voltage": -1.5}]}),
     ):
         raise AssertionError("it was opened")
 
@@ -308,6 +308,11 @@ def test_a_device_that_the_board_cannot_pulse_is_refused_with_its_key() -> None:
         arc2_bench(device=short),
     ):
         raise AssertionError("it was opened")
+
+
+def test_a_read_voltage_beyond_the_hardware_is_refused_with_its_key() -> None:
+    with pytest.raises(ConfigError, match=r"^read.voltage: asked to drive a device with 12 V"):
+        driver.open(arc2_settings(read={"voltage": 12.0}), {}, 0)
 
 
 def test_pulses_of_a_devices_life_are_kept_in_the_ledger(tmp_path: Path) -> None:

@@ -117,8 +117,8 @@ class VirtualArc2:
     def outputs(self) -> NDArray[np.float64]:
         """Volts of all channels; NaN where one is open."""
         volts = np.where(self.grounded, 0.0, np.where(self.connected, self.volts, np.nan))
-        for channel, stuck in self.settings.stuck.items():
-            volts[channel] = stuck
+        for stuck in self.settings.stuck:
+            volts[stuck.channel] = stuck.voltage
         return volts
 
     def put(self, channels: Index, volts: NDArray[np.float64]) -> None:

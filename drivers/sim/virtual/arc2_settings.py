@@ -30,6 +30,13 @@ class Arc2Fault(Config):
     )
 
 
+class StuckOutput(Config):
+    """An output that does not do as it is told."""
+
+    channel: Annotated[int, Ge(0), Le(63)] = Field(description="which")
+    voltage: Volts = Field(description="where it stays")
+
+
 class VirtualArc2Settings(Config):
     """A virtual board in place of the real one, in the process that opens the bench."""
 
@@ -47,7 +54,7 @@ class VirtualArc2Settings(Config):
         default=2.5e-3,
         description="virtual time of an execution beside its orders; the library sleeps so long",
     )
-    stuck: dict[Annotated[int, Ge(0), Le(63)], Volts] = Field(
-        default={}, description="channels whose outputs stay at a voltage whatever they are told"
+    stuck: list[StuckOutput] = Field(
+        default=[], description="outputs that stay at a voltage whatever they are told"
     )
     faults: list[Arc2Fault] = Field(default=[], description="what goes wrong")
