@@ -17,7 +17,7 @@ from tests.socket.cli import ROOT, hil, virtual
 BENCHES = ROOT / "examples" / "benches"
 UNFORMED = ("virtual.device.forming={amplitude: 2 V}", "virtual.read.noise=0.001", "limits.program=4 V")
 FORM = ("calibrate", "bench.yaml", "--routine", "forming", "--yes", "--set", "most_amplitude=3V")
-SEARCH = ("lines=2", "points=4", "passes=1", "repeats=2", "rise=0.1", "most_amplitude=2V")
+SEARCH = ("lines=2", "points=6", "passes=2", "repeats=2", "rise=0.1", "most_amplitude=2V")
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,8 @@ def test_devices_behind_instruments_are_formed_once_and_never_again(
     # The virtual devices have the simulator's own law: nothing moves up to half of the nominal 1 V.
     assert any(line.startswith("potentiate: {amplitude: ") for line in search["findings"])
     for way in ("up", "down"):
-        assert search["estimates"][f"threshold_{way}"]["value"] == pytest.approx(0.5, abs=0.25), way
+        threshold = search["estimates"][f"threshold_{way}"]
+        assert threshold["low"] < 0.5 < threshold["high"] < 0.9, way
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
