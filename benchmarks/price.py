@@ -4,7 +4,8 @@ python benchmarks/price.py [--seeds 3] [--experiment examples/experiments/iris.y
 
 Each run has an array of its own. The first array is calibrated before (64 devices), so that the time of an
 exchange is this machine's. The price knows the data sheet alone: the devices that are trained have a spread
-and read noise that are not in it.
+and read noise that are not in it. The virtual instruments of the crosspoint bench take 5 ms for an answer, as
+instruments do, so that the time is not that of two busy processors.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from typing import Any
 import numpy as np
 from benches import ROOT, served, trained
 
+ROLES = "smu", "pulser", "matrix"
 FREE = {
     "crosspoint": [
-        *(f"virtual.{role}.port=0" for role in ("smu", "pulser", "matrix")),
+        *(f"virtual.{role}.{key}" for role in ROLES for key in ("port=0", "latency=5 ms")),
         "program.ledger=doses",
     ],
     "line": ["virtual.port=0"],
