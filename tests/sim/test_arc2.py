@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import replace
 from inspect import signature
 from pathlib import Path
 from typing import Any
@@ -15,72 +14,22 @@ import pytest
 
 from drivers.arc2 import driver
 from drivers.arc2.api import CALLS, Board, installed
-from drivers.arc2.bench import Arc2Bench
-from drivers.arc2.check import examined
-from drivers.arc2.opening import bench_on, virtual_board, virtual_library
+from drivers.arc2.opening import virtual_board
 from drivers.arc2.orders import slices
 from drivers.arc2.rehearsal import rehearsal
-from drivers.arc2.settings import Arc2BenchSettings
 from drivers.sim.settings import SimSettings
-from drivers.sim.virtual.arc2 import VirtualArc2
-from drivers.sim.virtual.arc2_calls import VirtualArc2Error, VirtualInstrument
+from drivers.sim.virtual.arc2_calls import VirtualInstrument
 from hil import session
-from hil.bench import Bench, Returning
+from hil.bench import Bench
 from hil.config.validate import MisfitError
 from hil.conformance import check_bench
 from hil.errors import (
-    BenchError,
     ConfigError,
-    DesyncError,
-    DisconnectedError,
-    IdentityError,
-    InstrumentError,
     LimitError,
-    TimeoutError_,
 )
-from hil.region import Region
-from hil.schedule import Multiply, Program, Pulse, Read, ReadAnswer, Variants, Wait
-from tests.sim.test_training import Notes
+from hil.schedule import Multiply, Program, Read, ReadAnswer, Variants, Wait
+from tests.sim.arc2_lab import DIGITS, EXAMPLES, FULL, IDEAL, arc2_bench, arc2_settings, everything, one_pulse
 from tests.socket.keystone import trained
-
-EXAMPLES = Path(__file__).parents[2] / "examples"
-IDEAL = {"preset": "ideal", "levels_up": 200, "levels_down": 200, "initial": "uniform"}
-FULL = {"main": {"rows": "0-15,32-47", "cols": "16-31,48-63"}}
-
-
-def arc2_settings(**keys: Any) -> Arc2BenchSettings:
-    given: dict[str, Any] = {
-        "instrument": {"timeout": 0.05},
-        "arrays": {"main": {"rows": "3,0-2,32-36", "cols": "16-19,48-50"}},
-        "device": IDEAL,
-        "virtual": {},
-    }
-    return driver.settings.model_validate({**given, **keys})
-
-
-@contextmanager
-def arc2_bench(**keys: Any) -> Generator[tuple[Arc2Bench, VirtualArc2]]:
-    """A bench on a virtual board of its own."""
-    settings = arc2_settings(**keys)
-    assert settings.virtual is not None
-    board = virtual_board(settings, settings.virtual, 5)
-    bench = bench_on(settings, virtual_library(board), clock=board.clock, pause=board.leave_alone)
-    try:
-        yield bench, board
-    finally:
-        bench.close()
-
-
-def everything(bench: Bench, name: str = "main") -> Region:
-    info = bench.arrays[name]
-    return Region(name, np.arange(info.rows), np.arange(info.cols))
-
-
-def one_pulse(bench: Bench, **changed: float) -> Program:
-    sheet, region = bench.arrays["main"].device, everything(bench)
-    pulse = sheet.potentiate
-    given = {"amplitude_v": pulse.amplitude_v, "width_s": pulse.width_s, "gap_s": pulse.gap_s, **changed}
-    return Program(region, np.ones(region.shape, np.int16), Pulse(**given), sheet.depress)
 
 
 @pytest.mark.parametrize(
@@ -106,14 +55,6 @@ def test_it_keeps_the_bench_contract(keys: dict[str, Any], rtol: float, repeats:
     assert not report.skipped
 
 
-DIGITS = (
-    "data={name: mnist-5k, train: 60, test: 30, pixels: 5}",
-    "network.layers=[{outputs: 5, activation: tanh}, {outputs: 10, activation: softmax}]",
-    "training={epochs: 1, batch: 10, rate: 0.05, update_noise_every: 0}",
-    "update=bidirectional",
-)
-
-
 @pytest.mark.parametrize("gradient", ["backprop", "progressive-bp"])
 def test_a_training_ends_where_it_ends_on_the_simulated_bench_and_its_pulses_are_counted(
     gradient: str,
@@ -135,94 +76,6 @@ def test_a_training_ends_where_it_ends_on_the_simulated_bench_and_its_pulses_are
     moved, expected = found - start, simulated.conductances("main") - start
     assert (expected != 0).sum() > 300
     assert np.corrcoef(moved.ravel(), expected.ravel())[0, 1] > 0.999  # DACs round to 0.3 mV
-
-
-def test_a_training_goes_on_after_the_cable_was_out_and_no_pulse_is_put_out_twice() -> None:
-    notes = Notes()
-    fault = {"kind": "lost-after", "executions": [60], "away": 1}
-    with arc2_bench(arrays=FULL, virtual={"faults": [fault]}) as (bench, board):
-        trained(bench, "gradient=backprop", *DIGITS, notes=notes)
-        assert board.openings == 3  # to make it safe, and when it is back
-        doubtful = bench.doses["main"] - board.pulses["main"]  # counted before they are sent
-        assert doubtful.min() >= 0
-    assert [kind for kind, _ in notes.events if kind in {"paused", "resumed"}] == ["paused", "resumed"]
-
-
-@pytest.mark.parametrize(
-    ("kind", "error", "message", "sent"),
-    [
-        ("lost-before", DisconnectedError, "does not answer on USB: FPGA Error", False),
-        ("lost-after", TimeoutError_, "busy, or away", True),
-        ("busy", TimeoutError_, "in doubt", True),
-    ],
-)
-def test_what_fails_while_programming_is_typed_and_safe_and_nothing_is_sent_again(
-    kind: str, error: type[BenchError], message: str, sent: bool
-) -> None:
-    with arc2_bench(virtual={"faults": [{"kind": kind, "executions": [4]}]}) as (bench, board):
-        with pytest.raises(error, match=message) as told:
-            bench.execute((one_pulse(bench),))
-        assert not getattr(told.value, "__notes__", [])
-        assert board.openings == 2
-        assert np.all(board.pulses["main"] == (1 if sent else 0))
-        assert np.all(board.grounded)
-        bench.execute((one_pulse(bench),))
-        assert np.all(board.pulses["main"] == (2 if sent else 1))
-
-
-@pytest.mark.parametrize(
-    ("kind", "error", "message"),
-    [
-        ("panic", DisconnectedError, "library broke down: called `Result::unwrap"),
-        ("no-result", DesyncError, "nothing where 64 values"),
-    ],
-)
-def test_what_fails_while_reading_is_typed_and_the_next_reading_is_its_own(
-    kind: str, error: type[BenchError], message: str
-) -> None:
-    with arc2_bench(virtual={"faults": [{"kind": kind, "executions": [4]}]}) as (bench, board):
-        read = Read(everything(bench), 0.1, 1e-5)
-        with pytest.raises(error, match=message):
-            bench.execute((read,))
-        answer = bench.execute((read,)).answers[0]
-        assert isinstance(answer, ReadAnswer)
-        np.testing.assert_allclose(answer.siemens, board.bench.conductances("main"), rtol=5e-3)
-
-
-def test_a_board_that_stays_away_is_not_called_safe_until_it_is_back() -> None:
-    fault = {"kind": "lost-before", "executions": [4], "away": 3}
-    with arc2_bench(virtual={"faults": [fault]}) as (bench, board):
-        assert isinstance(bench, Returning)
-        with pytest.raises(DisconnectedError) as told:
-            bench.execute((one_pulse(bench),))
-        assert "NOT VERIFIED SAFE" in told.value.__notes__[0]
-        with pytest.raises(DisconnectedError, match="no ArC TWO number 0: connected are none"):
-            bench.come_back()
-        bench.come_back()
-        assert np.all(board.grounded)
-        bench.execute((one_pulse(bench),))
-        assert np.all(board.pulses["main"] == 1)
-
-
-def test_what_was_queued_when_a_run_is_interrupted_is_never_put_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(self: VirtualInstrument, nanos: int) -> VirtualInstrument:
-        raise KeyboardInterrupt
-
-    with arc2_bench() as (bench, board):
-        monkeypatch.setattr(VirtualInstrument, "delay", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            bench.execute((one_pulse(bench, gap_s=1e-3),))
-        bench.make_safe()
-        assert np.all(board.pulses["main"] == 0)
-        assert board.openings == 2
-
-
-def test_an_output_that_does_not_go_to_0_v_is_told_of() -> None:
-    with (
-        pytest.raises(BenchError, match=r"channel 17 is at -1.5 V after grounding"),
-        arc2_bench(virtual={"stuck": [{"channel": 17, "voltage": -1.5}]}),
-    ):
-        raise AssertionError("it was opened")
 
 
 def test_polarity_and_place_of_pulses_are_the_programs() -> None:
@@ -324,61 +177,6 @@ def test_pulses_of_a_devices_life_are_kept_in_the_ledger(tmp_path: Path) -> None
         with pytest.raises(LimitError, match="its dose is 2"):
             bench.execute((one_pulse(bench),))
         assert not board.pulses["main"].any()
-
-
-def test_the_firmware_is_part_of_the_identity_and_held_against_it_when_the_board_is_back(
-    tmp_path: Path,
-) -> None:
-    firmware = tmp_path / "arc2fw.bin"
-    firmware.write_bytes(b"one")
-    settings = arc2_settings(virtual=None, instrument={"firmware": str(firmware)})
-    simulated = arc2_settings()
-    assert simulated.virtual is not None
-    bench = bench_on(settings, virtual_library(virtual_board(simulated, simulated.virtual, 1)))
-    assert "arc2fw.bin sha256 7692c3ad3540bb80" in bench.identity["instrument"]
-    assert [each.key for each in settings.resources] == ["instrument.port"]
-    firmware.write_bytes(b"two")
-    with pytest.raises(IdentityError, match=r"arc2fw.bin .* answers; it was .*7692c3ad3540bb80"):
-        bench.come_back()
-    firmware.unlink()
-    with pytest.raises(ConfigError, match=r"instrument.firmware: .* cannot be read: No such file"):
-        bench.come_back()
-    bench.close()
-
-
-@pytest.mark.parametrize("boards", [1, 2])
-def test_a_check_opens_nothing_and_tells_of_boards_that_cannot_be_told_apart(
-    tmp_path: Path, boards: int
-) -> None:
-    (tmp_path / "arc2fw.bin").write_bytes(b"one")
-    settings = arc2_settings(virtual=None, instrument={"firmware": str(tmp_path / "arc2fw.bin")})
-    simulated = arc2_settings()
-    assert simulated.virtual is not None
-    board = virtual_board(simulated, simulated.virtual, 1)
-    seen = examined(settings, replace(virtual_library(board), find_ids=lambda: list(range(boards))))
-    assert board.openings == 0
-    assert "sha256 7692c3ad3540bb80" in seen.identity.firmware
-    assert bool(seen.problems) == (boards > 1)
-    with pytest.raises(DisconnectedError, match="number 0: connected are none"):
-        examined(settings, replace(virtual_library(board), find_ids=list))
-
-
-@pytest.mark.parametrize(
-    ("text", "error"),
-    [
-        ("FPGA Error: error 4", DisconnectedError),
-        ("Invalid ArC2 device id: -1", DisconnectedError),
-        ("Memory error: Out of memory", InstrumentError),
-    ],
-)
-def test_errors_of_the_library_surface_with_their_text(text: str, error: type[BenchError]) -> None:
-    def failing(self: object = None) -> list[int]:
-        raise VirtualArc2Error(text)
-
-    with arc2_bench() as (bench, _):
-        bench.board.library = replace(bench.board.library, find_ids=failing)
-        with pytest.raises(error, match=text):
-            bench.come_back()
 
 
 def test_a_rehearsal_asks_for_what_the_bench_asks_and_takes_the_time_of_its_exchanges(tmp_path: Path) -> None:
