@@ -8,8 +8,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from calibration.timing import timing_of
 from calibration.twin.chosen import Chosen
-from calibration.twin.reading import Reading
+from calibration.twin.reading import WHITE, Reading
 from hil.schedule import Pulse
 from hil.units import format_quantity
 
@@ -39,12 +40,40 @@ def describe(chosen: Chosen, read: Reading, c2c: tuple[float, float]) -> tuple[d
         "device": device,
         "read": reading_keys(read),
     }
-    findings: list[str] = []
+    effects, findings = _effects(chosen)
+    bench |= effects
+    if timing := timing_of(tuple(chosen.by_routine.values())):
+        bench["timing"] = timing
     resolved: Mapping[str, Any] = record.bench_file.get("resolved") or {}
     taken = {key: _given(resolved[key]) for key in _TAKEN_OVER if _given(resolved.get(key))}
     if taken:
         findings.append(f"as the records' bench file says: {', '.join(taken)}")
     return bench | taken, findings
+
+
+def _effects(chosen: Chosen) -> tuple[dict[str, Any], list[str]]:
+    """Drift and half-select disturb, where their records tell them from nothing."""
+    found: dict[str, Any] = {}
+    told: list[str] = []
+    if (drift := chosen.by_routine.get("drift")) is not None:
+        nu, spread = (drift.result.estimates[name] for name in ("nu", "nu_spread"))
+        if nu.low > 0:
+            first = format_quantity(float(drift.result.maps["seconds"][0]), "s", _DIGITS)
+            spreads = {"nu_spread": float(f"{spread.value:.4g}")} if spread.low > 0 else {}
+            found["drift"] = {"nu": float(f"{nu.value:.4g}"), "t0": first} | spreads
+        else:
+            told.append("no drift beyond its uncertainty: left out")
+    if (disturb := chosen.by_routine.get("disturb")) is not None:
+        ways = [
+            disturb.result.estimates[f"{line}_{way}"] for line in ("row", "column") for way in ("up", "down")
+        ]
+        if any(each.low > 0 for each in ways):
+            share = sum(max(0.0, each.value) for each in ways) / len(ways)
+            found["disturb"] = {"half_select": float(f"{share:.4g}")}
+            told.append("half-select disturb is the mean of rows, columns and both ways")
+        else:
+            told.append("no half-select disturb beyond its uncertainty: left out")
+    return found, told
 
 
 def reading_keys(read: Reading) -> dict[str, Any]:
@@ -54,6 +83,8 @@ def reading_keys(read: Reading) -> dict[str, Any]:
         "integration": format_quantity(read.integration_s, "s", None),
         "noise": float(f"{read.noise:.4g}"),
     }
+    if read.exponent != WHITE:
+        found["exponent"] = float(f"{read.exponent:.3g}")
     if read.offset_a:
         found["offset"] = format_quantity(read.offset_a, "A", _DIGITS)
     return found

@@ -14,7 +14,8 @@ from calibration.twin.walk import Reader
 from hil.calibrate.contracts import Estimate
 from hil.units import parse_quantity
 
-_WHITE = 0.5
+WHITE = 0.5
+"""Exponent of the fall of white noise with time, which is taken unless the record tells it apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +53,11 @@ def reading(chosen: Chosen) -> tuple[Reading, dict[str, Estimate], list[str]]:
         relative, floor_s, _ = (float(each) for each in chosen.curve.result.maps["read_noise"])
         told = "no record of read-noise: taken from the turning points of the staircases, and as white"
         floor_a = _without(floor_s * volts, step)
-        return Reading(relative, floor_a, _WHITE, 0.0, volts, seconds, step), {}, [told]
+        return Reading(relative, floor_a, WHITE, 0.0, volts, seconds, step), {}, [told]
     found = record.result.estimates
-    exponent = found["exponent"].value if _known(found["exponent"]) else _WHITE
+    told = found["exponent"]
+    tells = _known(told) and not told.low <= WHITE <= told.high
+    exponent = max(0.0, told.value) if tells else WHITE
     measured_s = float(record.result.maps["seconds"][0])
     worth = (measured_s / seconds) ** exponent
     offset = found["offset"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,17 +14,21 @@ from numpy.typing import NDArray
 from calibration.twin.bench import describe
 from calibration.twin.chosen import Chosen, choose
 from calibration.twin.exponential import fit_exponential, maps_of
-from calibration.twin.goodness import Staircases, goodness
+from calibration.twin.goodness import Goodness, Staircases, goodness
 from calibration.twin.reading import Reading, reading
 from calibration.twin.table import fit_table
 from calibration.twin.walk import Exponential
 from calibration.update_curve import UpdateCurve, read_curves
 from hil.calibrate.choose import recorded_routine
-from hil.calibrate.contracts import Estimate
 from hil.calibrate.record import Record
 from hil.calibrate.twin import Asked, Twin
 from hil.errors import StoreError
 from hil.schedule import ReadAnswer
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Floats = NDArray[np.float64]
 
 _GOOD = 0.01
 """Distance of mean staircases, in units of the range, up to which exponential devices are good enough."""
@@ -72,7 +76,7 @@ def fit(records: Sequence[tuple[Path, Record]], asked: Asked, now: datetime) -> 
         f"{name} of {one.created.isoformat(timespec='minutes')}" for name, one in chosen.by_routine.items()
     )
     findings = [*fitted.findings, *findings, *faults.findings, *told, *_lines(record), *_left_out(chosen)]
-    return Twin(source, bench, named, estimates, fitted.goodness, findings)
+    return Twin(source, bench, named, estimates, fitted.good.estimates(fitted.name), findings, fitted.draw)
 
 
 def _measured(record: Record) -> Staircases:
@@ -84,10 +88,22 @@ def _measured(record: Record) -> Staircases:
 
 
 class _Fitted(NamedTuple):
+    name: str
     maps: Mapping[str, NDArray[Any]]
     c2c: tuple[float, float]
-    goodness: Mapping[str, Estimate]
+    good: Goodness
+    ends: tuple[Floats, Floats]  # of the ranges of devices that moved [devices]
+    measured: Staircases
     findings: list[str]
+
+    @property
+    def misfit(self) -> float:
+        return self.good.estimates(self.name)["misfit"].value
+
+    def draw(self) -> Figure:
+        from calibration.figures.twin import draw_records
+
+        return draw_records(self.measured, self.good, *self.ends)
 
 
 def _fitted(
@@ -100,19 +116,20 @@ def _fitted(
     findings: list[str] = []
     found: _Fitted | None = None
     if exponential is not None:
-        good = goodness(_some(exponential, which), moved, reader).estimates("exponential twin")
-        found = _Fitted(maps_of(exponential, moves.shape), exponential.c2c, good, findings)
-        if wanted == "exponential" or good["misfit"].value <= _GOOD:
+        moving = _some(exponential, which)
+        good, maps = goodness(moving, moved, reader), maps_of(exponential, moves.shape)
+        ends = moving.low, moving.high
+        found = _Fitted("exponential twin", maps, exponential.c2c, good, ends, moved, findings)
+        if wanted == "exponential" or found.misfit <= _GOOD:
             return found
-        findings.append(f"exponential devices leave {100 * good['misfit'].value:.2g} % of the range (rms)")
+        findings.append(f"exponential devices leave {100 * found.misfit:.2g} % of the range (rms)")
     elif wanted == "exponential":
         raise StoreError("the staircases tell no steps of exponential devices; --model table takes any")
     table = fit_table(moved, reader)
-    of_table = goodness(table, moved, reader).estimates("table twin")
-    findings.append(f"tables leave {100 * of_table['misfit'].value:.2g} %")
-    if found is not None and of_table["misfit"].value > _BETTER * found.goodness["misfit"].value:
-        return found
-    return _Fitted(table.maps(moves), (0.0, 0.0), of_table, findings)
+    good, ends = goodness(table, moved, reader), (table.low, table.high)
+    tables = _Fitted("table twin", table.maps(moves), (0.0, 0.0), good, ends, moved, findings)
+    findings.append(f"tables leave {100 * tables.misfit:.2g} %")
+    return found if found is not None and tables.misfit > _BETTER * found.misfit else tables
 
 
 def _some(model: Exponential, which: NDArray[np.bool_]) -> Exponential:

@@ -90,9 +90,9 @@ class _Way(NamedTuple):
     shape: Floats
 
 
-def fit_table(measured: Staircases, reader: Reader) -> Table:
-    """Fit every device [devices] to its staircases."""
-    low, high = _ends(measured, reader)
+def fit_table(measured: Staircases, reader: Reader, ends: tuple[Floats, Floats] | None = None) -> Table:
+    """Fit every device [devices] to its staircases; ``ends`` of the ranges where they are known."""
+    low, high = _ends(measured, reader) if ends is None else ends
     ways = [
         _fit_way(way, low, high, stride, sign, reader)
         for way, stride, sign in (
@@ -118,7 +118,7 @@ def _ends(measured: Staircases, reader: Reader) -> tuple[Floats, Floats]:
     return np.maximum(low, 0.0), np.maximum(high, low + 1e-3 * np.abs(low) + np.finfo(float).tiny)
 
 
-class _Steps(NamedTuple):
+class Steps(NamedTuple):
     """Steps of one device in units of its range [n]: where each is thought to begin, its size."""
 
     place: Floats
@@ -134,7 +134,7 @@ def _fit_way(way: Floats, low: Floats, high: Floats, stride: int, sign: int, rea
     count, mean, variance = (np.full((low.size, _KNOTS), np.nan) for _ in range(3))
     standard: list[list[Floats]] = [[] for _ in range(_KNOTS)]
     for device in range(low.size):
-        steps = _steps(y[..., device], sign, float(np.sqrt(read[device].max())), knots)
+        steps = steps_of(y[..., device], sign, float(np.sqrt(read[device].max())))
         if steps.size.size < 4:
             continue
         weights = _hats(steps.place)
@@ -155,30 +155,31 @@ def _fit_way(way: Floats, low: Floats, high: Floats, stride: int, sign: int, rea
     return _Way(mean * span[:, np.newaxis] / stride, sigma * span[:, np.newaxis], shape)
 
 
-def _steps(y: Floats, sign: int, noise: float, knots: Floats) -> _Steps:
-    """Steps of one device's staircases [cycles, points] that do not begin at the end they lead to.
+def steps_of(y: Floats, sign: int, noise: float) -> Steps:
+    """Steps of one device's staircases [cycles, points] that do not begin at the end they lead to; NaN is
+    left out.
 
     Where steps are far beyond the noise of a reading they begin where is read. Else a reading would be held
     against its own noise, and they begin where the reading before foretells.
     """
     x, size = y[:, :-1], np.diff(y, axis=1)
     left = 1 - x if sign > 0 else x
-    on_the_way = left > np.clip(3 * noise, 0.01, 0.3)
+    on_the_way = (left > np.clip(3 * noise, 0.01, 0.3)) & np.isfinite(size)
     if on_the_way.any() and float(np.mean(np.abs(size[on_the_way]))) > _FAR * noise:
-        return _Steps(np.clip(x[on_the_way], 0, 1), size[on_the_way])
-    z, x, size, use = y[:, :-2], y[:, 1:-1], size[:, 1:], on_the_way[:, :-1]
+        return Steps(np.clip(x[on_the_way], 0, 1), size[on_the_way])
+    z, x, size, use = y[:, :-2], y[:, 1:-1], size[:, 1:], on_the_way[:, :-1] & np.isfinite(size[:, 1:])
     if not use.any():
-        return _Steps(np.zeros(0), np.zeros(0))
-    return _Steps(_foretold(z[use], x[use], knots), size[use])
+        return Steps(np.zeros(0), np.zeros(0))
+    return Steps(_foretold(z[use], x[use]), size[use])
 
 
-def _foretold(z: Floats, x: Floats, knots: Floats) -> Floats:
+def _foretold(z: Floats, x: Floats) -> Floats:
     """Where a device is, by the reading before: local means of x against z."""
     weights = _hats(z)
     count: Floats = weights.sum(axis=0)
     known = count > 0.5
     local: Floats = (weights.T @ (x - z))[known] / count[known]
-    there: Floats = z + np.interp(z, knots[known], local)
+    there: Floats = z + np.interp(z, np.linspace(0, 1, _KNOTS)[known], local)
     return np.clip(there, 0, 1)
 
 

@@ -51,6 +51,7 @@ class Physics:
     """What operations need of the settings; bits 0 means exact, an infinite range of the ADC means auto."""
 
     noise: float
+    exponent: float
     reference_s: float
     converters: kernels.Converters
     settle_s: float
@@ -65,6 +66,7 @@ class Physics:
         """Take them from the settings."""
         return cls(
             noise=settings.read.noise,
+            exponent=settings.read.exponent,
             reference_s=settings.read.integration,
             converters=kernels.Converters(
                 dac_bits=settings.dac.bits or 0,
@@ -82,8 +84,11 @@ class Physics:
         )
 
     def sigma(self, integration_s: float) -> float:
-        """Relative noise of one reading: white, so it falls with the root of the time."""
-        return self.noise * math.sqrt(self.reference_s / integration_s) if self.noise > 0 else 0.0
+        """Relative noise of one reading: it falls with a power of the time, white noise with the root."""
+        if self.noise == 0:
+            return 0.0
+        worth = self.reference_s / integration_s
+        return self.noise * (math.sqrt(worth) if self.exponent == 0.5 else worth**self.exponent)
 
     def drive(self, volts: Floats) -> Array:
         """The volts that the DAC puts out for the volts asked for."""

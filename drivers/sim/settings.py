@@ -271,7 +271,10 @@ class ReadSettings(Config):
     noise: Annotated[float, Ge(0), Lt(10)] = Field(
         default=0.0,
         description="relative standard deviation of one device's current at the nominal integration time; "
-        "falls with the square root of the time",
+        "falls with the time to the power of -exponent",
+    )
+    exponent: Annotated[float, Ge(0), Le(2)] = Field(
+        default=0.5, description="of the fall of noise with integration time; 0.5: white noise"
     )
     offset: Amperes = Field(default=0.0, description="current added to every reading")
 

@@ -69,3 +69,33 @@ class FitsRecords(Protocol):
             Records that do not go together, or none that can be used; all reasons in one message.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What is known of files of data beside what is in them.
+
+    ``unit`` of their values where no header gives it ("uS", "A"); ``read_voltage_v``: currents were read at
+    it; ``ends_s``: conductances that the least and the greatest of normalised data stand for; ``size`` (rows,
+    cols) of the twin's array.
+    """
+
+    model: str = "auto"
+    unit: str | None = None
+    read_voltage_v: float | None = None
+    ends_s: tuple[float, float] | None = None
+    size: tuple[int, int] = (128, 128)
+
+
+class FitsData(Protocol):
+    """The entry point ``data``: from files of pulse responses to a twin."""
+
+    def __call__(self, files: Sequence[Path], described: Described) -> Twin:
+        """Fit.
+
+        Raises
+        ------
+        DataError
+            A file cannot be read as such data; with file and line.
+        """
+        ...

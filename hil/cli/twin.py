@@ -30,6 +30,23 @@ def twin(
     model: Annotated[
         ModelName, typer.Option(help="How devices answer pulses; auto: by goodness of fit.")
     ] = ModelName.AUTO,
+    from_csv: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="From pulse responses instead of records; may be repeated."),
+    ] = None,
+    unit: Annotated[
+        str | None, typer.Option(metavar="uS", help="Of --from-csv, where no header gives it.")
+    ] = None,
+    read_voltage: Annotated[
+        str | None, typer.Option(metavar="VOLTS", help='Of --from-csv, that currents were read at: "100 mV".')
+    ] = None,
+    ends: Annotated[
+        str | None,
+        typer.Option("--range", metavar="LOW:HIGH", help="Of --from-csv, for normalised data: 1uS:10uS."),
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="ROWSxCOLS", help="Of --from-csv, of the twin's array; 128x128.")
+    ] = None,
     array: Annotated[str | None, typer.Option(metavar="NAME", help="Of records of several arrays.")] = None,
     expired: Annotated[
         bool, typer.Option("--expired", metavar=FLAG, help="Take expired records too.")
@@ -37,12 +54,18 @@ def twin(
     force: Annotated[bool, typer.Option("--force", metavar=FLAG, help="Write over files there are.")] = False,
     json: Json = False,
 ) -> None:
-    """Fit a simulated bench to the calibration records of an array: its measured twin.
+    """Fit a simulated bench to the calibration records of an array, or to pulse responses in files.
 
     Writes a bench file that every command takes, the maps of all devices beside it (.npz), and a figure of
     what the fit leaves (.png).
     """
     from hil.calibrate.twin import Asked
-    from hil.cli.twinning import twin_of_records
+    from hil.cli.twinning import Data, twin_of_data, twin_of_records
 
-    twin_of_records(tuple(records or ()), output, Asked(model.value, array, expired), force=force, json=json)
+    data = Data(tuple(from_csv or ()), unit, read_voltage, ends, size)
+    if from_csv:
+        twin_of_data(data, tuple(records or ()), output, model.value, force=force, json=json)
+    else:
+        data.refuse_options()
+        asked = Asked(model.value, array, expired)
+        twin_of_records(tuple(records or ()), output, asked, force=force, json=json)

@@ -5,8 +5,10 @@ of it said.
 from __future__ import annotations
 
 import hashlib
+import math
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,14 +21,16 @@ from hil import plugins
 from hil.calibrate.contracts import Estimate
 from hil.calibrate.file import read_record, record_paths
 from hil.calibrate.record import Record
-from hil.calibrate.twin import Asked, FitsRecords, Twin
+from hil.calibrate.twin import Asked, Described, FitsData, FitsRecords, Twin
 from hil.cli.calibrated import said
 from hil.cli.show import print_json, two_columns
 from hil.errors import ConfigError, StoreError
 from hil.store.blobs import pack
 from hil.store.folder import write_whole
+from hil.units import Unit, parse_quantity
 
 _DPI = 200
+_SIZE = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})")
 
 
 def twin_of_records(paths: Sequence[Path], output: Path, asked: Asked, *, force: bool, json: bool) -> None:
@@ -46,6 +50,76 @@ def twin_of_records(paths: Sequence[Path], output: Path, asked: Asked, *, force:
     twin = fit(records, asked, datetime.now(UTC))
     files.write(twin)
     tell(twin, files, damaged, json=json)
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Files of pulse responses, and what was said of them as it was said."""
+
+    files: tuple[Path, ...]
+    unit: str | None
+    read_voltage: str | None
+    ends: str | None
+    size: str | None
+
+    def refuse_options(self) -> None:
+        """Refuse what is said of data where there are none."""
+        for name in ("unit", "read_voltage", "ends", "size"):
+            if getattr(self, name) is not None:
+                option = {"ends": "range"}.get(name, name.replace("_", "-"))
+                raise ConfigError(f"--{option} {getattr(self, name)}: belongs to --from-csv")
+
+    def described(self, model: str) -> Described:
+        """As numbers."""
+        volts = None if self.read_voltage is None else _quantity("read-voltage", self.read_voltage, "V")
+        size = _SIZE.fullmatch(self.size or "128x128")
+        if size is None:
+            raise ConfigError(f"--size {self.size}: not of the form ROWSxCOLS; write e.g. 128x128")
+        return Described(model, self.unit, volts, self._ends(), (int(size[1]), int(size[2])))
+
+    def _ends(self) -> tuple[float, float] | None:
+        if self.ends is None:
+            return None
+        low, colon, high = self.ends.partition(":")
+        if not colon:
+            raise ConfigError(f"--range {self.ends}: not of the form LOW:HIGH; write e.g. 1uS:10uS")
+        found = _quantity("range", low, "S"), _quantity("range", high, "S")
+        if not found[0] < found[1]:
+            raise ConfigError(f"--range {self.ends}: the first must be below the second")
+        return found
+
+
+def twin_of_data(
+    data: Data, records: Sequence[Path], output: Path, model: str, *, force: bool, json: bool
+) -> None:
+    """Fit a twin to files of pulse responses and write it.
+
+    Raises
+    ------
+    DataError
+        A file cannot be read as such data; with file and line.
+    ConfigError
+        Records are given too, an option is wrong, or an output is there already.
+    """
+    if records:
+        raise ConfigError(f"{records[0]}: give records, or files of data (--from-csv), not both")
+    described = data.described(model)
+    files = _Files.beside(output)
+    files.require_free(force)
+    fit: FitsData = plugins.load("twins", "data")
+    twin = fit(data.files, described)
+    files.write(twin)
+    tell(twin, files, (), json=json)
+
+
+def _quantity(option: str, text: str, unit: Unit) -> float:
+    try:
+        value = parse_quantity(text, unit)
+    except ConfigError as error:
+        raise ConfigError(f"--{option}: {error}") from error
+    if not value > 0:
+        raise ConfigError(f"--{option} {text}: more than 0 is needed")
+    return value
 
 
 class _Files:
@@ -114,7 +188,9 @@ def tell(twin: Twin, files: _Files, damaged: Sequence[str], *, json: bool) -> No
         })  # fmt: skip
         return
     console = Console(highlight=False)
-    console.print(Text(f"twin of {twin.source}", "bold"), _table(twin.estimates), sep="\n")
+    console.print(Text(f"twin of {twin.source}", "bold"))
+    if twin.estimates:
+        console.print(_table(twin.estimates))
     console.print(Text("goodness of fit", "bold"), _table(twin.goodness), sep="\n")
     for each in findings:
         console.print(Text(each))
@@ -126,7 +202,8 @@ def _table(estimates: Mapping[str, Estimate]) -> Table:
     for heading, right in (("", False), ("value", True), ("95 % interval", False), ("", False)):
         table.add_column(heading, justify="right" if right else "left", no_wrap=bool(heading))
     for name, each in estimates.items():
-        table.add_row(name, *said(each), each.about)
+        value, interval = said(each)
+        table.add_row(name, value, "" if math.isnan(each.low) else interval, each.about)
     return table
 
 
