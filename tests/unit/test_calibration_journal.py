@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from hil.bench import Execution
 from hil.calibrate.conduct import About, calibrate
@@ -17,6 +19,7 @@ from hil.calibrate.file import read_record, record_paths
 from hil.calibrate.journal import is_written, journals, read_journal, rescue
 from hil.calibrate.record import Record
 from hil.calibrate.tape import Step
+from hil.cli import app
 from hil.errors import BenchError, LimitError, StoreError
 from hil.face import open_bench
 from hil.limits import LimitedBench
@@ -158,3 +161,30 @@ def test_a_journal_that_was_only_opened_holds_nothing_and_goes(tmp_path: Path) -
     assert read_journal(tmp_path / "x.journal") is None
     assert rescue(tmp_path) == []
     assert journals(tmp_path) == []
+
+
+def test_the_list_says_what_has_no_record_yet_and_why(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    seen: list[dict[str, Any]] = []
+
+    def look(done: int) -> None:
+        seen.extend(listed(folder) if done == 2 else ())
+
+    conduct(folder, look)
+    assert [row["state"] for row in seen] == ["under way"]
+    (path,) = killed(tmp_path / "again", tmp_path / "left", at=2)
+    (path.parent / "damaged.journal").write_bytes(b"no database, whatever its name says" * 40)
+    (path.parent / "opened.journal").touch()
+    rows = listed(path.parent)
+    assert [row["state"] for row in rows] == ["killed", "damaged", "killed"]
+    assert rows[0]["array"] == "main"
+    assert "12 pulses to main are in doubt" in rows[0]["partial"]
+    assert "damaged.journal" in rows[1]["error"]
+    shown = CliRunner().invoke(app, ["calibration", "list", str(path.parent)]).stdout
+    assert "opened.journal: killed before anything was output" in shown
+
+
+def listed(folder: Path) -> list[dict[str, Any]]:
+    shown = CliRunner().invoke(app, ["calibration", "list", str(folder), "--json"])
+    assert shown.exit_code == 0, shown.output
+    return json.loads(shown.stdout)
