@@ -73,7 +73,7 @@ def _typical(found: dict[str, Interval], unsure: float) -> dict[str, Estimate]:
         )
         variance = of_ratio("", "", found[f"{way}.variance"].value, span**2)
         variance = widened(variance, unsure * _mean(found[f"{way}.read"].value) / _mean(span**2))
-        ends = [float(np.sqrt(max(0.0, x))) for x in (variance.value, variance.low, variance.high)]
+        ends = [float(np.sqrt(np.maximum(0.0, x))) for x in (variance.value, variance.low, variance.high)]
         about = f"cycle to cycle: spread of one pulse's change, in units of the range, {what}"
         estimates[f"c2c_{way}"] = Estimate(ends[0], ends[1], ends[2], "", about)
     up, down = found["up.step"].value, found["down.step"].value

@@ -148,5 +148,5 @@ def spread_between(
     if noise.mean() > 0.5 * seen:
         low_v, high_v = np.zeros(()), np.maximum(seen, high_v)
     low_v, high_v = low_v - unsure**2, high_v + unsure**2
-    sigma = [float(np.sqrt(max(0.0, float(v)))) for v in (variance, low_v, high_v)]
+    sigma = [float(np.sqrt(np.maximum(0.0, float(v)))) for v in (variance, low_v, high_v)]
     return Estimate(sigma[0], sigma[1], sigma[2], "", about)

@@ -29,6 +29,8 @@ FIGURES = (
 _PLATEAU = 0.25
 """Last part of a staircase that is taken to be at the end of the range."""
 _MARGIN_SIGMA = 3.0
+_MOST_FALL = 2.0
+"""A pulse that went further would carry a device from any place to beyond the other end."""
 HELD_UNSURE = 0.3
 """How well the distance that noise holds a device off its ends is known: it is that of the typical device."""
 
@@ -226,7 +228,8 @@ def _line(s: _Sums) -> _Line:
     """Change at the centre, its fall, and the noise of a step, from sums."""
     with np.errstate(invalid="ignore", divide="ignore"):
         fall = -(s.n * s.zd - s.z * s.d) / (s.n * s.zx - s.z * s.x)
-        fall = np.where(np.isfinite(fall), fall, np.nan)  # all steps from one place tell none
+        # Steps that all begin in one place tell none: abrupt devices cross the range at once.
+        fall = np.where(np.abs(fall) <= _MOST_FALL, fall, np.nan)
         change = (s.d + fall * s.x) / s.n
         left = (
             s.dd + s.n * change**2 + fall**2 * s.xx

@@ -52,8 +52,10 @@ class Goodness(NamedTuple):
     def estimates(self, model: str) -> dict[str, Estimate]:
         """As figures of the array."""
         squares = of_mean("", "", self.misfit)
-        value, low, high = (float(np.sqrt(max(0.0, x))) for x in (squares.value, squares.low, squares.high))
-        about = f"rms distance of mean staircases, {model} and array, in units of the range"
+        value, low, high = (
+            float(np.sqrt(np.maximum(0.0, x))) for x in (squares.value, squares.low, squares.high)
+        )
+        about = f"rms distance of mean staircases, {model} and array, in units of the range, beyond scatter"
         count = self.alike.size
         return {
             "misfit": Estimate(value, low, high, "", about),

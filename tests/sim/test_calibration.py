@@ -107,6 +107,20 @@ def test_devices_that_do_not_move_have_no_curve():
     assert np.isnan(result.maps["g_max_s"]).all()
 
 
+def test_abrupt_devices_have_a_range_and_are_not_given_steps_that_nobody_saw():
+    bench = open_({"preset": "TaOx_41"}, size=(32, 32), seed=0)
+    sheet = bench.arrays["main"].device
+    result = measure(bench, UpdateCurve())
+    low, high = result.estimates["g_min"].value, result.estimates["g_max"].value
+    assert sheet.g_min_s / 2 < low < high < 2 * sheet.g_max_s
+    moves = result.maps["moves"]
+    assert moves.mean() > 0.9
+    assert (result.maps["g_max_s"][moves] < 2 * sheet.g_max_s).all()
+    assert np.isnan(result.estimates["c2c_up"].value), "0 would be a device without noise"
+    step = result.estimates["step_up"]
+    assert step.high - step.low > sheet.g_max_s, "hardly a step begins within the range: not determined"
+
+
 def test_some_lines_alone_are_pulsed():
     bench = LimitedBench(open_("HZO_FeFET"), Limits())
     info = bench.arrays["main"]
