@@ -12,9 +12,10 @@ from calibration.timing import timing_of
 from calibration.twin.chosen import Chosen
 from calibration.twin.reading import WHITE, Reading
 from hil.schedule import Pulse
-from hil.units import format_quantity
+from hil.units import format_quantity, parse_quantity
 
 _DIGITS = 6
+_NO_TIME_S = 1e-12
 _TAKEN_OVER = ("dac", "adc", "limits")
 
 
@@ -42,8 +43,10 @@ def describe(chosen: Chosen, read: Reading, c2c: tuple[float, float]) -> tuple[d
     }
     effects, findings = _effects(chosen)
     bench |= effects
-    if timing := timing_of(tuple(chosen.by_routine.values())):
-        bench["timing"] = timing
+    timing = timing_of(tuple(chosen.by_routine.values()))
+    taking = {key: each for key, each in timing.items() if each is True or _takes_time(each)}
+    if taking:
+        bench["timing"] = taking
     resolved: Mapping[str, Any] = record.bench_file.get("resolved") or {}
     taken = {key: _given(resolved[key]) for key in _TAKEN_OVER if _given(resolved.get(key))}
     if taken:
@@ -97,6 +100,11 @@ def pulse(one: Pulse) -> dict[str, str]:
         "width": format_quantity(one.width_s, "s", None),
     }
     return found | ({"gap": format_quantity(one.gap_s, "s", None)} if one.gap_s else {})
+
+
+def _takes_time(quantity: str | bool) -> bool:
+    """Whether it is more than the rounding of a least-squares fit."""
+    return isinstance(quantity, str) and parse_quantity(quantity, "s") > _NO_TIME_S
 
 
 def _given(section: Mapping[str, Any] | None) -> dict[str, Any]:

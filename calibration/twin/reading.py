@@ -65,7 +65,8 @@ def reading(chosen: Chosen) -> tuple[Reading, dict[str, Estimate], list[str]]:
     floor = _without(found["floor"].value if found["floor"].low > 0 else 0.0, step)
     names = ("noise", "floor", "exponent", "offset")
     one = Reading(found["noise"].value * worth, floor * worth, exponent, offset_a, volts, seconds, step)
-    return one, {name: found[name] for name in names}, []
+    said = ["a floor of the read noise, which the simulated bench does not have: left out"] if floor else []
+    return one, {name: found[name] for name in names}, said
 
 
 def _resolution(chosen: Chosen) -> float:

@@ -11,6 +11,8 @@ import yaml
 from benchmarks.calibration_recovery import FAULTS, SPREAD, devices_truth
 from benchmarks.twin import readings
 from calibration.devices import Devices
+from calibration.disturb import Disturb
+from calibration.drift import Drift
 from calibration.read_noise import ReadNoise
 from calibration.staircase import Noise
 from calibration.twin.chosen import choose
@@ -123,6 +125,31 @@ def test_an_offset_of_the_readings_is_not_taken_for_conductance(tmp_path):
     low = float(fitted.maps["main.g_min_s"].mean())
     assert low == pytest.approx(truth(bench)[0].lo.mean(), rel=0.03)  # an offset of 5 nA is 50 nS, g_min 40
     assert fitted.bench["read"]["offset"].endswith("nA")
+
+
+def test_effects_of_time_and_of_neighbours_are_those_of_the_array(tmp_path):
+    settings = driver.settings(
+        device={"preset": "HZO_FeFET", "initial": "uniform"},
+        read={"noise": 0.002, "exponent": 0.25},
+        drift={"nu": 0.02, "nu_spread": 0.004},
+        disturb={"half_select": 0.001},
+        timing={"settle": 2e-6},
+    )
+    bench = driver.open(settings, {"main": (8, 8)}, 3)
+    routines = {
+        "read-noise": ReadNoise(),
+        "update-curve": CURVE,
+        "drift": Drift(),
+        "disturb": Disturb(shots=2000),
+    }
+    fitted = fit([record(bench, n, r, tmp_path) for n, r in routines.items()], Asked(), NOW).bench
+    assert fitted["drift"]["nu"] == pytest.approx(0.02, rel=0.15)
+    assert fitted["disturb"]["half_select"] == pytest.approx(0.001, rel=0.35)
+    assert fitted["read"]["exponent"] == pytest.approx(0.25, abs=0.05)
+    assert fitted["timing"]["settle"].startswith("2 us")
+    quiet = fit([record(array(), n, routines[n], tmp_path) for n in ("update-curve", "drift")], Asked(), NOW)
+    assert "drift" not in quiet.bench
+    assert "no drift beyond its uncertainty: left out" in quiet.findings
 
 
 def test_what_was_not_measured_is_said(measured):
