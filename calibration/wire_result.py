@@ -14,6 +14,7 @@ from hil.calibrate.contracts import Estimate, Result
 from hil.units import format_quantity
 
 _FEW = 8
+_HARDLY = 0.02
 _BAD = 2.0
 
 ABOUT = {
@@ -42,6 +43,9 @@ def behind_wires(states: States, usable: Flags, shorted: Flags, g_max_s: float) 
 
     Devices that share a line with a shorted one are not watched: nearly all that they lose is lost to it.
     """
+    total: Floats = np.where(shorted, 0.0, states.seen).sum(axis=(1, 2))
+    if not np.ptp(total) > _HARDLY * total.max():
+        return Result(_unknown(), {}, ("nothing is told: devices that were pulsed hardly moved",))
     beside = shorted.any(axis=1, keepdims=True) | shorted.any(axis=0)
     try:
         fit = fit_wires(states.seen, states.pulsed, usable & ~beside)
