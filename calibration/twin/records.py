@@ -16,7 +16,7 @@ from calibration.twin.chosen import Chosen, choose
 from calibration.twin.exponential import fit_exponential, maps_of
 from calibration.twin.goodness import Goodness, Staircases, goodness
 from calibration.twin.reading import Reading, reading
-from calibration.twin.table import fit_table
+from calibration.twin.table import MOST_KINDS, fit_table
 from calibration.twin.walk import Exponential
 from calibration.update_curve import UpdateCurve, read_curves
 from hil.calibrate.choose import recorded_routine
@@ -125,6 +125,14 @@ def _fitted(
         findings.append(f"exponential devices leave {100 * found.misfit:.2g} % of the range (rms)")
     elif wanted == "exponential":
         raise StoreError("the staircases tell no steps of exponential devices; --model table takes any")
+    if int(which.sum()) > MOST_KINDS:
+        too_many = (
+            f"tables are for up to {MOST_KINDS:,} devices, {which.sum():,} moved; calibrate fewer lines"
+        )
+        if found is None:
+            raise StoreError(too_many)
+        findings.append(f"{too_many} for them")
+        return found
     table = fit_table(moved, reader)
     good, ends = goodness(table, moved, reader), (table.low, table.high)
     tables = _Fitted("table twin", table.maps(moves), (0.0, 0.0), good, ends, moved, findings)

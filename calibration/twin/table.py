@@ -17,6 +17,9 @@ from calibration.twin.walk import Reader
 
 Floats = NDArray[np.float64]
 
+MOST_KINDS = 32_767
+"""Most tables that a file of maps holds, one a device: their numbers are 16 bits."""
+
 _KNOTS = 17
 _QUANTILES = 33
 _PLATEAU = 0.25

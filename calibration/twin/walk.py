@@ -59,7 +59,7 @@ class Exponential:
         span = self.high - self.low
         fall = np.clip(2 * step * bend / span, -0.99, 0.99)
         straight = np.abs(fall) < 1e-9
-        safe = np.where(straight, 1.0, fall)
+        safe = np.where(straight, 0.5, fall)
         times = np.where(straight, n, -np.expm1(n * np.log1p(-safe)) / safe)
         sign = 1 if up else -1
         change = (sign * step - fall * (g - 0.5 * (self.low + self.high))) * times

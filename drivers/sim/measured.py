@@ -40,6 +40,7 @@ Shape: TypeAlias = tuple[int, int]
 _EXPONENTIAL = ("g_min_s", "g_max_s", "step_up_s", "step_down_s", "nl_up", "nl_down")
 _TABLES = ("kind", "table_min_s", "table_max_s", "table_up_s", "table_down_s")
 _ALWAYS = ("start_s", "stuck_s", "sheet_s", "sheet_curve_s")
+_MOST_KINDS = np.iinfo(np.int16).max
 _DAMAGE = (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error, RuntimeError, MemoryError)
 
 
@@ -208,6 +209,8 @@ class Measured:
         low, high, up, down = parts
         if low.ndim != 1 or kind.min(initial=0) < 0 or kind.max(initial=0) >= low.size:
             raise ConfigError(f"kind: {kind.min()} to {kind.max()} given; there are {low.size} tables")
+        if low.size > _MOST_KINDS:
+            raise ConfigError(f"table_min_s: {low.size:,} tables given; up to {_MOST_KINDS:,} are allowed")
         state = self._state(low.astype(np.float64)[kind], high.astype(np.float64)[kind])
         kinds = np.ascontiguousarray(kind, np.int16)
         return TableDevices(state.g, state.lo, state.hi, kinds, up, down, low, high), state.faulty

@@ -175,6 +175,16 @@ def test_a_kind_without_a_table_is_refused(opened):
         opened(tables(kind=np.where(np.arange(12).reshape(SHAPE) > 10, 7, 0)))
 
 
+def test_more_tables_than_can_be_numbered_are_refused(opened):
+    many = np.full(40_000, 1e-6)
+    steps = np.zeros((40_000, 1, 2), np.float32)
+    every = {"table_min_s": many, "table_max_s": 2 * many, "table_up_s": steps, "table_down_s": steps}
+    with pytest.raises(
+        ConfigError, match=r"main\.table_min_s: 40,000 tables given; up to 32,767 are allowed"
+    ):
+        opened(tables(**every))
+
+
 def test_noise_of_pulses_beside_tables_that_have_it_is_refused(opened):
     with pytest.raises(ConfigError, match=r"device\.c2c: these maps hold tables"):
         opened(tables(), BENCH + "  c2c: 0.01\n")

@@ -89,6 +89,26 @@ def test_nothing_is_written_over_unless_it_is_asked_for(cli, measured):
     cli("twin", measured, "--force")
 
 
+def test_a_table_of_a_lab_makes_a_bench_too(cli):
+    up = [1 + 4 * n / 20 for n in range(21)]
+    course = (up + up[-2:0:-1]) * 4
+    Path("pulses.csv").write_text("pulse,G (uS)\n" + "".join(f"{n},{g}\n" for n, g in enumerate(course)))
+    told = json.loads(cli("twin", "--from-csv", "pulses.csv", "--size", "6x5", "--json").stdout)
+    assert told["estimates"]["levels_up"]["value"] == pytest.approx(20, rel=0.02)
+    assert Path(told["figure"]).read_bytes().startswith(b"\x89PNG")
+    listed = json.loads(cli("calibrate", "twin.yaml", "--routine", "devices", "--json").stdout)["records"]
+    assert listed[0]["estimates"]["yield"]["value"] == 1
+    for words, said in (
+        (("--from-csv", "no.csv"), "no.csv: cannot be read"),
+        (("--unit", "uS", "records"), "--unit uS: belongs to --from-csv"),
+        (("--from-csv", "pulses.csv", "records"), "give records, or files of data (--from-csv), not both"),
+        (("--from-csv", "pulses.csv", "--range", "5"), "--range 5: not of the form LOW:HIGH"),
+        (("--from-csv", "pulses.csv", "--size", "3"), "--size 3: not of the form ROWSxCOLS"),
+        (("--from-csv", "pulses.csv", "--read-voltage", "1 s"), "--read-voltage: "),
+    ):
+        assert said in cli("twin", *words, "-o", "other.yaml", code=2).stderr
+
+
 def test_what_cannot_be_fitted_is_refused_in_one_message(cli, measured):
     (damaged, curve) = record_paths(measured)
     damaged.write_bytes(damaged.read_bytes()[:-1000])
