@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias, get_type_hints
 
 from pydantic import Field, ValidationError, create_model
 
+from drivers.instruments.flex import Module
 from drivers.transport.session import Session
 from drivers.transport.settings import TransportSettings
 from hil.config.validate import Config, MisfitError, did_you_mean
@@ -59,6 +60,10 @@ class InstrumentSettings(Config):
             else:
                 told = f"asked for {first['input']!r}; {first['msg']}"
             raise MisfitError(told, role, "options", key) from error
+
+    def modular(self, role: Role) -> bool:
+        """Whether it is one module of a mainframe, whose modules share a line."""
+        return issubclass(driver_class(role, self.driver), Module)
 
     def make(self, role: Role, session: Session) -> Any:
         """The driver on a session; nothing is sent."""

@@ -134,7 +134,19 @@ class CrosspointBenchSettings(BenchSettings):
         for role in ROLES:
             instrument: InstrumentSettings = getattr(self, role)
             instrument.check(role)
+        self._check_lines()
         return self
+
+    def _check_lines(self) -> None:
+        lines = {resource.role: resource.line for resource in self.resources}
+        for one, other in combinations(ROLES, 2):
+            both = one, other
+            if lines[one] == lines[other] and not all(self.instruments[role].modular(role) for role in both):
+                raise MisfitError(
+                    f"the same line as {one}; each needs its own, but for modules of one mainframe",
+                    other,
+                    "resource",
+                )
 
     @property
     def typical(self) -> DeviceSheet:
