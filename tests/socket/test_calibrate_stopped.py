@@ -1,4 +1,4 @@
-"""Every routine on both benches of instruments, interrupted in the middle: what was measured is kept and can be
+"""Every routine on both benches of instruments, interrupted: what was measured is kept and can be
 read, and every output is at 0 V.
 """
 
