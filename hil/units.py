@@ -41,6 +41,7 @@ _ASCII = {0xB5: "u", 0x3BC: "u", 0x3A9: "ohm", 0x2126: "ohm"}
 _NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?"
 _QUANTITY = re.compile(rf"({_NUMBER})\s*([^\W\d_]*)")
 _MAX_LENGTH = 64
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
 _EXACT = Context(prec=2 * _MAX_LENGTH)  # no digit of an accepted text is ever rounded in decimal
 
 
@@ -93,6 +94,22 @@ def format_quantity(value: float, unit: Unit, digits: int | None = 4) -> str:
     if -3 <= mantissa.adjusted() < 6:
         return f"{mantissa:f} {_PREFIXES[power]}{unit}"
     return f"{_EXACT.normalize(number):e} {unit}"
+
+
+def duration(seconds: float) -> str:
+    """A time in its two largest units: "3 d 4 h", "12 min 5 s", "30 d", "4.2 s", "350 us"."""
+    if not math.isfinite(seconds) or seconds < 0:
+        return "?"
+    whole = round(seconds)
+    for large, small, name, below in (
+        (_DAY, _HOUR, "d", "h"),
+        (_HOUR, _MINUTE, "h", "min"),
+        (_MINUTE, 1, "min", "s"),
+    ):
+        if whole >= large:
+            rest = whole % large // small
+            return f"{whole // large} {name}" + (f" {rest} {below}" if rest else "")
+    return format_quantity(seconds, "s", digits=2 if seconds < 10 else 3)
 
 
 @dataclass(frozen=True)

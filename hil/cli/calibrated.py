@@ -20,9 +20,8 @@ from hil.calibrate.file import read_record, record_paths
 from hil.calibrate.journal import is_written, journals, read_journal
 from hil.calibrate.record import Record
 from hil.cli.show import instruments, print_json, two_columns
-from hil.cli.words import duration
 from hil.errors import ConfigError, StoreError
-from hil.units import Unit, format_quantity
+from hil.units import Unit, duration, format_quantity
 
 _SUFFIXES = (".png", ".svg", ".pdf")
 _DPI = 200

@@ -26,10 +26,10 @@ from hil.cli.calibrated import document, results, spent
 from hil.cli.screen import Tough
 from hil.cli.show import instruments, print_json, two_columns
 from hil.cli.signals import AT_ONCE, Stop
-from hil.cli.words import duration
 from hil.config.bench import BenchSettings
 from hil.errors import ConfigError, StoreError
 from hil.opened import OpenedBench
+from hil.units import duration
 
 DEFAULT_SIZE = (32, 32)
 _WIDTH_OF_FILES = 120

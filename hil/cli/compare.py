@@ -19,12 +19,13 @@ from hil.cli.compared import outcome_document, print_outcome, write_tables
 from hil.cli.screen import Tough
 from hil.cli.show import print_json
 from hil.cli.signals import Stop
-from hil.cli.words import duration, percent
+from hil.cli.words import percent
 from hil.compare.conduct import conduct, missing, outcome
 from hil.compare.crew import Job
 from hil.compare.forecast import Forecast
 from hil.compare.outcome import Outcome
 from hil.compare.plan import Options, StudyPlan, plan_study
+from hil.units import duration
 
 SOME_FAILED = 6
 _WIDTH_OF_FILES = 140

@@ -21,14 +21,14 @@ from hil.cli.calibration import FOLDER
 from hil.cli.screen import Tough
 from hil.cli.show import print_json, two_columns
 from hil.cli.signals import Stop
-from hil.cli.words import duration, percent
+from hil.cli.words import percent
 from hil.config.bench import BenchSettings
 from hil.errors import ConfigError, HilError
 from hil.interrupt import unwrapped_interrupts
-from hil.price.exchange import Exchange, exchange_of
+from hil.price.exchange import Exchange, exchange_of, recorded_exchange
 from hil.price.price import Asked, Price, Range, price
 from hil.price.rehearse import Extent
-from hil.units import format_quantity, parse_quantity
+from hil.units import duration, format_quantity, parse_quantity
 
 MINUTE = Extent(budget_s=20.0)
 """Of each of three rehearsals: the price of any run is known within a minute or two."""
@@ -49,8 +49,22 @@ class Exchanges:
         """For a bench."""
         if self.told is not None:
             return Exchange(self.told, "as told by --exchange")
-        beside = Path(settings.file).parent / FOLDER
-        return exchange_of(settings, self.records or beside, datetime.now(UTC))
+        now = datetime.now(UTC)
+        if self.records is None:
+            return exchange_of(settings, Path(settings.file).parent / FOLDER, now)
+        found = recorded_exchange(settings, self.records, now)
+        if found is None:
+            raise ConfigError(
+                f"--records {self.records}: no valid record in it tells how long an exchange of bench "
+                f"{settings.name} takes; hil calibration list {self.records} lists them, --exchange TIME "
+                "says it without"
+            )
+        return found
+
+    def require_folder(self) -> None:
+        """Refuse a folder of records that is not there."""
+        if self.records is not None and not self.records.is_dir():
+            raise ConfigError(f"--records {self.records}: there is no such folder")
 
 
 def extent(share: float | None, *, full: bool) -> Extent:
@@ -85,6 +99,7 @@ def run_price(asked: Asked, exchanges: Exchanges, json: bool) -> int:
     HilError
         What kept it from being rehearsed, or would end the run.
     """
+    exchanges.require_folder()
     console = _console(sys.stderr if json else sys.stdout)
     with Stop() as stop:
         try:

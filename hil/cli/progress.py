@@ -19,8 +19,9 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from hil.cli.words import duration, percent, rate
+from hil.cli.words import percent, rate
 from hil.training.events import EvaluationRow, Snapshot, TrainingRow, UpdateNoiseRow
+from hil.units import duration
 
 Clock: TypeAlias = Callable[[], float]
 

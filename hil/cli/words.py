@@ -6,24 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from hil.units import format_quantity
-
-_MINUTE, _HOUR, _DAY = 60, 3600, 86400
-
-
-def duration(seconds: float) -> str:
-    """A time in its two largest units: "3 d 4 h", "12 min 5 s", "4.2 s", "350 us"."""
-    if not math.isfinite(seconds) or seconds < 0:
-        return "?"
-    whole = round(seconds)
-    for large, small, name, below in (
-        (_DAY, _HOUR, "d", "h"),
-        (_HOUR, _MINUTE, "h", "min"),
-        (_MINUTE, 1, "min", "s"),
-    ):
-        if whole >= large:
-            return f"{whole // large} {name} {whole % large // small} {below}"
-    return format_quantity(seconds, "s", digits=2 if seconds < 10 else 3)
+from hil.units import duration, format_quantity
 
 
 def percent(share: float | None) -> str:

@@ -26,10 +26,16 @@ class Exchange(NamedTuple):
 
 def exchange_of(settings: BenchSettings, folder: Path, now: datetime) -> Exchange:
     """From the valid records of a bench in a folder, else what is assumed."""
+    assumed = Exchange(ASSUMED_S, "assumed; --exchange says another, `hil check` shows a round trip")
+    return recorded_exchange(settings, folder, now) or assumed
+
+
+def recorded_exchange(settings: BenchSettings, folder: Path, now: datetime) -> Exchange | None:
+    """From the valid records of a bench in a folder; None where they do not tell."""
     records = [record for record in _readable(folder) if _speaks_of(record, settings, now)]
     found = exchange_s(records)
     if found is None:
-        return Exchange(ASSUMED_S, "assumed; --exchange says another, `hil check` shows a round trip")
+        return None
     number = f"{len(records)} record{'s' if len(records) > 1 else ''}"
     return Exchange(found, f"from {number} in {folder}")
 

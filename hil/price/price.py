@@ -24,7 +24,7 @@ from hil.price.exchange import Exchange
 from hil.price.rehearse import Extent, Rehearsed, rehearse
 from hil.session import ask_methods
 from hil.training.controller import Training
-from hil.units import format_quantity
+from hil.units import duration
 
 NIGHT_S = 12 * 3600.0
 WHOLE = Extent()
@@ -99,11 +99,8 @@ class Price:
         told: list[str] = []
         longest = max(run.cost.seconds for run in self.runs)
         if longest > self.night_s:
-            nights, night = (
-                longest / self.night_s,
-                format_quantity(self.night_s / 3600, "s").removesuffix(" s"),
-            )
-            told.append(f"longer than a night of {night} h: {nights:.1f} of them")
+            nights = longest / self.night_s
+            told.append(f"longer than a night of {duration(self.night_s)}: {nights:.1f} of them")
         worn = max(run.wear for run in self.runs)
         if self.dose is not None and worn > self.dose:
             told.append(

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from calibration.devices import Devices
 from calibration.read_noise import ReadNoise
 from hil import session, setup
 from hil.calibrate.conduct import About, calibrate
 from hil.calibrate.contracts import Target
+from hil.cli import app
 from hil.config.bench import BenchSettings
 from hil.errors import ConfigError
 from hil.price.exchange import ASSUMED_S, Exchange, exchange_of, exchange_s
@@ -109,7 +111,7 @@ def test_few_steps_are_enough_to_know_what_every_step_and_evaluation_reads(small
 def test_a_dose_or_a_night_that_is_too_short_is_warned_of(small: Asked) -> None:
     told = price(replace(small, bench_overrides=("limits.dose=20",), night_s=1e-6), free)
     night, dose = told.warnings
-    assert night.startswith("longer than a night")
+    assert night.startswith("longer than a night of 1 us: ")
     assert f"would get {told.runs[0].wear:,} pulses; limits.dose allows 20" in dose
     assert price(small, free).warnings == ()
 
@@ -186,6 +188,17 @@ def test_records_tell_how_long_an_exchange_takes(crosspoint: Asked, tmp_path: Pa
     assert "1 record" in found.source
     elsewhere = settings.model_copy(update={"name": "another"})
     assert exchange_of(elsewhere, tmp_path / "records", now()).seconds == ASSUMED_S
+
+
+def test_records_that_are_named_and_of_no_use_are_refused(crosspoint: Asked, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    words = ["price", str(crosspoint.experiment), "--bench", str(crosspoint.bench), "--records"]
+    for folder, told in ((tmp_path / "nowhere", "no such folder"), (empty, "no valid record in it tells")):
+        done = CliRunner().invoke(app, [*words, str(folder)])
+        assert done.exit_code == 2
+        assert f"--records {folder}: " in done.stderr
+        assert told in done.stderr
 
 
 def test_a_clock_of_the_controllers_own_tells_nothing_of_exchanges(tmp_path: Path) -> None:

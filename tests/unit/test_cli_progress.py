@@ -15,8 +15,9 @@ import hil
 from hil.cli.notebook import Notebook
 from hil.cli.progress import COMPILING, Lines, Pace, Silent
 from hil.cli.screen import Tough, display_for_python, watching_compiler
-from hil.cli.words import duration, figures, percent, rate
+from hil.cli.words import figures, percent, rate
 from hil.training.events import EvaluationRow, TrainingRow
+from hil.units import duration
 
 NAN = float("nan")
 
@@ -220,7 +221,8 @@ def _read(descriptor: int) -> bytes:
         (0.0, "0 s"),
         (4.21, "4.2 s"),
         (59.4, "59.4 s"),
-        (59.6, "1 min 0 s"),
+        (59.6, "1 min"),
+        (30 * 86400, "30 d"),
         (725, "12 min 5 s"),
         (3600 * 5 + 60 * 12 + 3, "5 h 12 min"),
         (86400 * 3 + 3600 * 4, "3 d 4 h"),
