@@ -31,11 +31,14 @@ def routines(names: Sequence[str], overrides: Sequence[str] = ()) -> dict[str, R
         There is no such routine, or a setting is wrong.
     """
     own: dict[str, list[str]] = {name: [] for name in names}
+    others = {*plugins.names("calibrations")} - own.keys()
     for asked in overrides:
         key = asked.partition("=")[0].strip()
         head, dot, _ = key.partition(".")
         if dot and head in own:
             own[head].append(asked.strip().removeprefix(f"{head}."))
+        elif dot and head in others:
+            raise ConfigError(f"--set {asked}: {head} is not among the routines asked for: {', '.join(own)}")
         elif len(own) == 1:
             next(iter(own.values())).append(asked)
         else:

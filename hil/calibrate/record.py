@@ -115,16 +115,21 @@ def check_record(
     if record.target.info.shape != shape:
         ours, theirs = (f"{rows} x {cols}" for rows, cols in (shape, record.target.info.shape))
         wrong.append(f"its array {record.array} is {theirs}, this one is {ours}")
-    for role in sorted({*record.identity, *identity}):
+    roles = sorted({*record.identity, *identity})
+    differing = {role for role in roles if record.identity.get(role) != identity.get(role)}
+    for role in sorted(differing):
         theirs, ours = record.identity.get(role, "absent"), identity.get(role, "absent")
-        if theirs != ours:
-            wrong.append(f"its {role} was {theirs}, this is {ours}")
+        wrong.append(f"its {role} was {theirs}, this is {ours}")
     if sheet is not None:
         wrong += _other_sheet(record.target.info.device, sheet)
     if wrong:
+        remedy = "calibrate again"
+        theirs, ours = record.identity.get("seed"), identity.get("seed")
+        if len(wrong) == 1 and differing == {"seed"} and None not in (theirs, ours):  # a simulated bench
+            remedy += f" (hil calibrate --seed {ours}), or use --seed {theirs}"
         date = record.created.isoformat(timespec="minutes")
         raise StoreError(
-            f"calibration {record.routine} of {record.array}, {date}: {'; '.join(wrong)}; calibrate again"
+            f"calibration {record.routine} of {record.array}, {date}: {'; '.join(wrong)}; {remedy}"
         )
 
 

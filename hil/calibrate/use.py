@@ -89,7 +89,7 @@ def known_by_records(settings: BenchSettings, bench: Bench, now: datetime) -> Ca
     if search.refused:
         raise ConfigError(f"{settings.where('calibrations')}: {'; '.join(search.refused)}")
     uncalibrated = (f"uncalibrated: {each}" for each in missing)
-    return Calibrations(known, tuple(search.used), (*search.expired, *uncalibrated))
+    return Calibrations(known, tuple(search.used), (*search.expired, *search.partly, *uncalibrated))
 
 
 @dataclass(slots=True)
@@ -103,6 +103,7 @@ class _Search:
     now: datetime
     used: list[Used] = field(default_factory=list[Used])
     expired: list[str] = field(default_factory=list[str])
+    partly: list[str] = field(default_factory=list[str])
     absent: list[str] = field(default_factory=list[str])
     unusable: list[str] = field(default_factory=list[str])
     refused: list[str] = field(default_factory=list[str])
@@ -192,11 +193,28 @@ class _Search:
         created, state = record.created.isoformat(timespec="seconds"), record.state(self.now)
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         self.used.append(Used(path.name, digest, record.routine, record.array, created, expires, state, told))
+        if (left := _left_out(record)) is not None:
+            self.partly.append(f"calibration {record.routine} of {record.array}, {created}: {left}")
         if state == "expired":
             self.expired.append(
                 f"calibration {record.routine} of {record.array}, {created}, expired {expires} and is used "
                 "all the same (calibrations.expired: mark)"
             )
+
+
+def _left_out(record: Record) -> str | None:
+    """What a record of some lines alone says nothing of, and what is made of that; None: it is of all."""
+    whole = record.target.info.shape
+    if record.target.shape == whole:
+        return None
+    (rows, cols), (all_rows, all_cols) = record.target.shape, whole
+    of = f"it is of {rows} x {cols} devices of {all_rows} x {all_cols}"
+    unseen = all_rows * all_cols - rows * cols
+    then = {
+        "devices": f"{unseen:,} were not examined and are taken to work",
+        "update-curve": "its range and steps are taken for all",
+    }
+    return f"{of}; {then.get(record.routine, 'the others are taken to have its typical offset')}"
 
 
 def _range(sheet: DeviceSheet) -> str:

@@ -182,7 +182,9 @@ def _opened(asked: Asked, settings: BenchSettings, console: Console) -> Generato
 
 def _names(asked: Asked) -> tuple[str, ...]:
     installed = plugins.names("calibrations")
-    if asked.every == bool(asked.routines):
+    if asked.every and asked.routines:
+        raise ConfigError("--routine and --all: give one of them")
+    if not (asked.every or asked.routines):
         raise ConfigError(
             "what shall be measured? give --routine NAME, or --all; installed: "
             + (", ".join(installed) or "none")

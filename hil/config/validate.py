@@ -204,6 +204,8 @@ def _report(model: type[BaseModel], document: Document, error: ValidationError) 
     problems: dict[KeyPath, list[_Problem]] = {}
     branches: set[KeyPath] = set()
     for detail in error.errors(include_url=False):
+        if detail["type"] == "too_short" and len(detail["input"]) >= detail.get("ctx", {})["min_length"]:
+            continue  # items that are refused by themselves are not counted
         place = _find(detail, model, document.data)
         if place.is_branch:
             branches.add(place.path)

@@ -361,6 +361,15 @@ def test_devices_that_were_not_examined_count_as_working(place: Path) -> None:
     assert faulty.tolist() == [[0, 0], [1, 4], [2, 9], [3, 2]]
     assert info.faults.kind[1, 4] == KINDS.index("shorted")
     assert "4 of 64 devices do not work, 160 were not examined" in bench.calibrations.used[0].told
+    (warned,) = (text for text in bench.calibrations.warnings if "uncalibrated" not in text)
+    assert "4 x 16 devices of 14 x 16; 160 were not examined and are taken to work" in warned
+
+
+def test_a_kind_that_is_none_is_refused_once(place: Path) -> None:
+    told = refused(place, bench=("calibrations={folder: records, use: [device]}",))
+    assert "use.0: asked for 'device'" in told
+    assert "at least 1" not in told
+    assert "at least 1" in refused(place, bench=("calibrations={folder: records, use: []}",))
 
 
 def test_the_codes_of_faults_are_those_that_the_routine_writes() -> None:

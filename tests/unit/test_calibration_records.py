@@ -149,6 +149,9 @@ def test_expired_foreign_and_partial_records_are_refused_with_all_reasons(bench,
         check_record(record, "other", {**identity, "seed": "7"}, (8, 8), late)
     for reason in ("bench 'simulated'", "is 3 x 4, this one is 8 x 8", "its seed was 1, this is 7"):
         assert reason in str(refused.value)
+    assert "--seed" not in str(refused.value)
+    with pytest.raises(StoreError, match=r"calibrate again \(hil calibrate --seed 7\), or use --seed 1$"):
+        check_record(record, "simulated", {**identity, "seed": "7"}, shape, NOON)
     assert record.state(NOON) == "valid"
     assert record.state(late) == "expired"
 

@@ -88,7 +88,11 @@ def test_some_lines_alone_are_measured(cli):
     ("words", "said"),
     [
         ((), "what shall be measured?"),
-        (("--routine", "devices", "--all"), "what shall be measured?"),
+        (("--routine", "devices", "--all"), "--routine and --all: give one of them"),
+        (
+            ("--routine", "update-curve", "--set", "devices.valid=3"),
+            "devices is not among the routines asked",
+        ),
         (("--routine", "device"), "did you mean 'devices'"),
         (("--routine", "devices", "--size", "4"), "ROWSxCOLS"),
         (("--routine", "devices", "--set", "repeats=1"), "repeats: asked for 1; must be greater"),
@@ -104,16 +108,25 @@ def test_what_is_wrong_is_refused_before_anything_is_measured(cli, words, said):
     assert not Path("calibrations").exists()
 
 
+def test_a_dose_budget_that_cannot_suffice_is_told_before_a_pulse(cli):
+    for routine, key in (("update-curve", "cycles"), ("disturb", "shots")):
+        words = ("--routine", routine, "--size", "4x4", "--bench-set", "limits.dose=150")
+        told = cli("calibrate", "bench.yaml", *words, code=2).stderr
+        assert f"{key}: asks for " in told
+        assert "limits.dose allows 150" in told
+    assert not record_paths(Path("calibrations"))
+
+
 def test_a_dose_budget_ends_a_calibration_and_what_was_measured_is_kept(cli):
     words = (
         "calibrate",
         "bench.yaml",
         "--routine",
-        "update-curve",
+        "drift",
         "--size",
         "4x4",
         "--bench-set",
-        "limits.dose=150",
+        "limits.dose=50",
     )
     told = cli(*words, code=3).stderr
     (path,) = record_paths(Path("calibrations"))
