@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from hil.bench import DeviceSheet
 from hil.calibrate.contracts import Target
 from hil.calibrate.tape import Step
 from hil.config.validate import Config
+from hil.errors import ConfigError
 from hil.schedule import Program, Read, ReadAnswer
 from hil.units import PositiveSeconds, PositiveVolts
 
@@ -49,6 +50,44 @@ class Common(Config):
             sheet.read_voltage_v if self.voltage is None else self.voltage,
             sheet.integration_s if self.integration is None else self.integration,
         )
+
+    def half(self, target: Target, times: int = 1) -> tuple[Read, ...]:
+        """At half the voltage: against readings at the whole, they tell conductance without an offset."""
+        whole = self.reading(target)
+        return (Read(whole.region, 0.5 * whole.voltage_v, whole.integration_s),) * times
+
+
+OPEN_BELOW, SHORTED_ABOVE = 0.1, 3.0
+"""A device that conducts less than this part of g_min is open, one above this multiple of g_max shorted."""
+
+
+def kinds_found(
+    half: Sequence[ReadAnswer],
+    whole: Sequence[ReadAnswer],
+    sheet: DeviceSheet,
+    open_below: float = OPEN_BELOW,
+    shorted_above: float = SHORTED_ABOVE,
+) -> NDArray[np.uint8]:
+    """Codes [rows, cols] of what devices conduct: 0 as they should, 2 as open ones, 3 as shorted ones or out
+    of the meter's range; by readings at half and the whole voltage.
+    """
+    rise = np.mean([a.amperes for a in whole], axis=0) - np.mean([a.amperes for a in half], axis=0)
+    siemens = np.abs(rise / (whole[0].voltage_v - half[0].voltage_v))
+    clipped = np.any([a.clipped for a in (*half, *whole)], axis=0)
+    kind = np.zeros(siemens.shape, np.uint8)
+    kind[siemens < open_below * sheet.g_min_s] = 2
+    kind[clipped | (siemens > shorted_above * sheet.g_max_s)] = 3
+    return kind
+
+
+def check_dose(target: Target, key: str, pulses: int) -> None:
+    """Refuse with ConfigError, before anything is pulsed, what a limit would refuse on the way.
+
+    ``pulses`` are those of the most pulsed device; ``key`` is the setting that they follow from.
+    """
+    dose = target.limits.dose
+    if dose is not None and pulses > dose:
+        raise ConfigError(f"{key}: asks for {pulses:,} pulses to a device; limits.dose allows {dose:,}")
 
 
 def program(target: Target, counts: NDArray[np.integer]) -> Program:

@@ -9,7 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from calibration.common import Common, Floats, chunks, program, step_at
+from calibration.common import (
+    OPEN_BELOW,
+    SHORTED_ABOVE,
+    Common,
+    Floats,
+    chunks,
+    kinds_found,
+    program,
+    step_at,
+)
 from calibration.intervals import of_mean, of_share, t_factor
 from hil.calibrate.contracts import Estimate, Result, Target
 from hil.calibrate.tape import Step
@@ -44,8 +53,10 @@ class Devices(Common):
     crossing: float = Field(
         default=1.0, gt=0, le=10, description="most pulses each way, in units of those that cross the range"
     )
-    open_below: float = Field(default=0.1, ge=0, lt=1, description="open below this part of g_min")
-    shorted_above: float = Field(default=3.0, gt=1, description="shorted above this multiple of g_max")
+    open_below: float = Field(default=OPEN_BELOW, ge=0, lt=1, description="open below this part of g_min")
+    shorted_above: float = Field(
+        default=SHORTED_ABOVE, gt=1, description="shorted above this multiple of g_max"
+    )
     burst: int = Field(default=1000, ge=1, description="most pulses to a device in one operation")
 
     def rounds(self, target: Target) -> int:
@@ -54,7 +65,7 @@ class Devices(Common):
 
     def plan(self, target: Target) -> Plan[None]:
         """Read, then pulse what conducts as a device should until it moves."""
-        found = yield (*self.half(target), *self.read(target, self.repeats))
+        found = yield (*self.half(target, self.repeats), *self.read(target, self.repeats))
         answers = [a for a in found.answers if isinstance(a, ReadAnswer)]
         before = _Level.of(answers[self.repeats :])
         still = self._kinds(answers, target) == 0
@@ -133,22 +144,10 @@ class Devices(Common):
             trains.append(min(max(1, sum(trains)), most - sum(trains)))
         return trains
 
-    def half(self, target: Target) -> tuple[Read, ...]:
-        """Readings at half the voltage: against those at the whole, they tell conductance without offset."""
-        whole = self.reading(target)
-        return (Read(whole.region, 0.5 * whole.voltage_v, whole.integration_s),) * self.repeats
-
     def _kinds(self, answers: Sequence[ReadAnswer], target: Target) -> NDArray[np.uint8]:
         """Codes [rows, cols] by the first readings: half of them at half the voltage, then at the whole."""
-        sheet = target.info.device
         half, whole = answers[: self.repeats], answers[self.repeats :]
-        rise = np.mean([a.amperes for a in whole], axis=0) - np.mean([a.amperes for a in half], axis=0)
-        siemens = np.abs(rise / (whole[0].voltage_v - half[0].voltage_v))
-        clipped = np.any([a.clipped for a in answers], axis=0)
-        kind = np.zeros(siemens.shape, np.uint8)
-        kind[siemens < self.open_below * sheet.g_min_s] = 2
-        kind[clipped | (siemens > self.shorted_above * sheet.g_max_s)] = 3
-        return kind
+        return kinds_found(half, whole, target.info.device, self.open_below, self.shorted_above)
 
     def _has_moved(self, before: _Level, now: _Level, target: Target) -> NDArray[np.bool_]:
         sheet = target.info.device

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from calibration.common import Common, Floats, chunks, program, step_at, uniform
+from calibration.common import Common, Floats, check_dose, chunks, program, step_at, uniform
 from calibration.intervals import of_mean
 from hil.calibrate.contracts import Estimate, Result, Target
 from hil.calibrate.tape import Step
@@ -51,15 +51,17 @@ class Disturb(Common):
         Raises
         ------
         ConfigError
-            The region has too few lines for neighbours and a control.
+            The region has too few lines for neighbours and a control, or ``limits.dose`` allows fewer pulses.
         """
         rows, cols = target.shape
         if rows < 3 or cols < 3:
             raise ConfigError(f"devices: {rows} x {cols} lines; 3 x 3 or more have neighbours and a control")
         up, down = step_at(target.info.device)
+        ready = round(2 * down), max(1, round(0.5 * up))
+        check_dose(target, "shots", 2 * (sum(ready) + self.shots))
         for sign in (1, -1):
-            ops: list[Op] = [uniform(target, -n) for n in chunks(round(2 * down), self.burst)]
-            ops += [uniform(target, n) for n in chunks(max(1, round(0.5 * up)), self.burst)]
+            ops: list[Op] = [uniform(target, -n) for n in chunks(ready[0], self.burst)]
+            ops += [uniform(target, n) for n in chunks(ready[1], self.burst)]
             yield (*ops, *self.read(target, self.repeats))
             given = 0
             for stop in self.stops():

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import takewhile
 from typing import TYPE_CHECKING, Literal, NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from calibration.common import Common, Floats, chunks, step_at, uniform
+from calibration.common import Common, Floats, check_dose, chunks, kinds_found, program, step_at
 from calibration.curve_summary import summarise
 from calibration.noise_fit import fit_noise
 from calibration.staircase import Noise
 from hil.calibrate.contracts import Result, Target
 from hil.calibrate.tape import Step
+from hil.errors import ConfigError
 from hil.plan import Plan
-from hil.schedule import Op, Program, ReadAnswer
+from hil.schedule import Answer, Op, Program, ReadAnswer
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,7 +49,7 @@ class UpdateCurve(Common):
     def rounds(self, target: Target) -> int:
         """Blocks of all staircases."""
         up, down = (len(chunks(way.points, self.block)) for way in self.ways(target))
-        return 1 + self.cycles * (up + down)
+        return 2 + self.cycles * (up + down)
 
     def ways(self, target: Target) -> tuple[Way, Way]:
         """Stride and number of points of the staircases up and down."""
@@ -57,16 +60,34 @@ class UpdateCurve(Common):
         return made[0], made[1]
 
     def plan(self, target: Target) -> Plan[None]:
-        """To the low end, then staircases."""
+        """A look at what conducts, then to the low end, then staircases, of what neither is open nor shorted.
+
+        Raises
+        ------
+        ConfigError
+            ``limits.dose`` does not allow so many pulses, or no device conducts as one should.
+        """
         up, down = self.ways(target)
-        to_low = chunks(down.points * down.stride, self.burst)
-        yield (*(uniform(target, -count) for count in to_low), *self.read(target, self.turning))
+        to_low = down.points * down.stride
+        check_dose(target, "cycles", to_low + self.cycles * (up.points * up.stride + to_low))
+        found = yield (*self.half(target, self.turning), *self.read(target, self.turning))
+        live = (self._kinds(found.answers, target) == 0).astype(np.int16)
+        if not live.any():
+            raise ConfigError(
+                f"devices: none of {live.size:,} conducts as one that works: they are open or shorted; none "
+                "was pulsed. New ones may have to be formed (routine forming)"
+            )
+
+        def given(count: int) -> Program:
+            return program(target, count * live)
+
+        yield (*(given(-count) for count in chunks(to_low, self.burst)), *self.read(target, self.turning))
         for _ in range(self.cycles):
             for way, sign in ((up, 1), (down, -1)):
                 ops: list[Op] = []
                 for number in range(1, way.points + 1):
                     times = self.turning if number == way.points else 1
-                    ops += (uniform(target, sign * way.stride), *self.read(target, times))
+                    ops += (given(sign * way.stride), *self.read(target, times))
                     if number % self.block == 0 or number == way.points:
                         yield tuple(ops)
                         ops = []
@@ -74,8 +95,15 @@ class UpdateCurve(Common):
     def analyse(self, steps: Sequence[Step], target: Target) -> Result:
         """Fit every device, then the array."""
         curves = read_curves(steps, self.ways(target), self.cycles, self.turning)
-        shape = target.shape
-        return summarise(curves, shape, target.info.device)
+        result = summarise(curves, target.shape, target.info.device)
+        before = takewhile(lambda step: not isinstance(step.op, Program), steps)
+        spared = int(np.count_nonzero(self._kinds([step.answer for step in before], target)))
+        told = [f"{spared:,} conduct as open or shorted ones do: not pulsed"] if spared else []
+        return replace(result, findings=[*result.findings, *told])
+
+    def _kinds(self, answers: Sequence[Answer], target: Target) -> NDArray[np.uint8]:
+        found = [answer for answer in answers if isinstance(answer, ReadAnswer)]
+        return kinds_found(found[: self.turning], found[self.turning :], target.info.device)
 
     def draw(self, record: Record) -> Figure:
         """Staircases, change against conductance, distributions of range, labels and noise over devices."""
@@ -106,7 +134,7 @@ def read_curves(steps: Sequence[Step], ways: tuple[Way, Way], cycles: int, turni
     for step in steps:
         if isinstance(step.op, Program):
             blocks.append([])
-        elif isinstance(step.answer, ReadAnswer):
+        elif blocks and isinstance(step.answer, ReadAnswer):
             blocks[-1].append(step.answer.siemens.astype(np.float64).ravel())
     read = [block for block in blocks if block]
     turns = [np.stack(block) for block in read if len(block) == turning]

@@ -92,7 +92,7 @@ def signed_reference(delta: F32) -> F32:
 @kernel
 def peaks(values: F32, at_least: F32) -> F32:
     """Largest magnitude of each vector, [n, 1], and no less than ``at_least`` [n or 1, 1]; 1 where all are
-    zero.
+    zero, or so small that a voltage over them is beyond float32.
     """
     n = values.shape[0]
     out = np.empty((n, 1), np.float32)
@@ -100,7 +100,7 @@ def peaks(values: F32, at_least: F32) -> F32:
         peak = at_least[s if at_least.shape[0] > 1 else 0, 0]
         for j in range(values.shape[1]):
             peak = max(peak, abs(values[s, j]))
-        out[s, 0] = peak if peak > 0 else np.float32(1)
+        out[s, 0] = peak if peak > np.float32(1e-30) else np.float32(1)
     return out
 
 

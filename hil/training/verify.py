@@ -22,6 +22,8 @@ _STILL = 0.1
 """A device moved when it made a tenth of the way that its pulses should have made."""
 _FLAT = 0.02
 """An expected step counts as at least this fraction of the nominal one: near an end of the range it is 0."""
+_FURTHEST = 2.0
+"""No device counts as further from its aim than this many ranges: a shorted one never comes nearer."""
 _DOUBT = 8.0
 """Nominal steps of the way as expected that stand beside a device's own when its gain is estimated."""
 
@@ -186,7 +188,8 @@ class _Chase:
     def pulse(self) -> list[Program]:
         """Pulses for all that are not there and still move, one operation for each amplitude."""
         active = self._off() & (self._still < self.settings.give_up)
-        rise = np.where(active, _known(self.wanted - self.reading), np.float32(0))
+        furthest = np.float32(_FURTHEST * (self.sheet.g_max_s - self.sheet.g_min_s))
+        rise = np.where(active, _known(self.wanted - self.reading), np.float32(0)).clip(-furthest, furthest)
         up, down = self.sheet.curve.steps(0.5 * (self.wanted + self.reading))
         step = np.where(
             rise > 0,

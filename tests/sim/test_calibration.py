@@ -26,7 +26,7 @@ from hil.limits import LimitedBench, Limits
 def test_what_was_put_into_an_array_is_recovered(family):
     tally = Tally()
     curve = UpdateCurve(points=32) if family == "ENODe" else None  # it has hundreds of levels
-    for seed in range(2):
+    for seed in range(4):
         trial(family, 16, seed, tally, curve)
     assert tally.faulty > 10
     assert tally.missed == 0
@@ -116,9 +116,10 @@ def test_abrupt_devices_have_a_range_and_are_not_given_steps_that_nobody_saw():
     moves = result.maps["moves"]
     assert moves.mean() > 0.9
     assert (result.maps["g_max_s"][moves] < 2 * sheet.g_max_s).all()
-    assert np.isnan(result.estimates["c2c_up"].value), "0 would be a device without noise"
+    noise = result.estimates["c2c_up"]
+    assert np.isnan(noise.value) or noise.low < noise.high, "0 to 0 would be devices without noise"
     step = result.estimates["step_up"]
-    assert step.high - step.low > sheet.g_max_s, "hardly a step begins within the range: not determined"
+    assert step.high - step.low > 0.2 * sheet.g_max_s, "hardly a step begins within the range"
 
 
 def test_some_lines_alone_are_pulsed():

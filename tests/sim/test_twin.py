@@ -89,7 +89,7 @@ def test_every_device_of_the_twin_is_that_of_the_array(measured, twin):
     assert shorted.any()
     np.testing.assert_allclose(own.g[faulty & ~shorted], array.g[faulty & ~shorted], rtol=0.02, atol=1e-10)
     np.testing.assert_allclose(own.g[shorted], array.g[shorted], rtol=0.02)
-    np.testing.assert_allclose([own.c2c_up, own.c2c_down], 0.005, rtol=0.15)
+    np.testing.assert_allclose([own.c2c_up, own.c2c_down], 0.005, rtol=0.25)
     assert opened._bench.settings.read.noise == pytest.approx(0.01, rel=0.05)
 
 
