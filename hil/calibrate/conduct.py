@@ -55,13 +55,14 @@ def calibrate(
     stop: Callable[[], bool] = lambda: False,
     now: Callable[[], datetime] = _now,
     begun: Callable[[Path], None] = lambda path: None,
+    written: Callable[[Kept], None] = lambda kept: None,
 ) -> Kept:
     """Run a routine and keep its record in ``folder``.
 
     ``told`` gets the number of schedules done; ``stop`` is asked before each. Stopped, failed or interrupted,
     the bench is safe and what was measured is kept as a partial record. On a durable bench a journal holds
     both what is about to be output and what was measured until the record is written; ``begun`` is told
-    before the first output where the record will be.
+    before the first output where the record will be. ``written`` gets the record, complete or partial.
 
     Raises
     ------
@@ -81,6 +82,7 @@ def calibrate(
         kept = Kept(write_record(folder, found, None if journal is None else journal.record_path), found)
         if journal is not None:
             journal.discard()
+        written(kept)
         return kept
 
     with nullcontext() if journal is None else closing(journal):

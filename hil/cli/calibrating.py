@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from hil import plugins, setup
-from hil.bench import Cost
+from hil.bench import ArrayInfo, Cost
 from hil.calibrate.choose import notes, routines, targets
 from hil.calibrate.conduct import About, Kept, calibrate
 from hil.calibrate.contracts import Irreversible, Routine, Target
@@ -27,7 +27,7 @@ from hil.cli.screen import Tough
 from hil.cli.show import instruments, print_json, two_columns
 from hil.cli.signals import AT_ONCE, Stop
 from hil.config.bench import BenchSettings
-from hil.errors import ConfigError, StoreError
+from hil.errors import ConfigError, HilError, StoreError
 from hil.opened import OpenedBench
 from hil.units import duration
 
@@ -68,7 +68,7 @@ def run_calibrations(asked: Asked, json: bool) -> int:
     settings, given = setup.load_bench(asked.bench, asked.bench_overrides)
     for name, routine in chosen.items():
         if isinstance(routine, Irreversible) and not asked.yes:
-            _ask(f"{name} {routine.warning}", asked, settings.name, json)
+            _ask(name, routine, asked, settings, json)
     about = About(
         settings.name,
         {
@@ -84,6 +84,7 @@ def run_calibrations(asked: Asked, json: bool) -> int:
         told = f"an earlier {record.routine} of {record.array} was {record.partial}; it is kept as {path}"
         console.print(Text(told, "yellow"))
     kept: list[Kept] = []
+    jobs: list[tuple[Target, str, Routine]] = []
     with Stop() as stop, _opened(asked, settings, console) as bench:
         try:
             stop.be_patient(
@@ -93,31 +94,68 @@ def run_calibrations(asked: Asked, json: bool) -> int:
                 chosen = {name: _informed(name, each, asked, settings.name) for name, each in chosen.items()}
             for whole in targets(bench.arrays, asked.devices):
                 target = replace(whole, limits=bench.limits)
-                for name, routine in chosen.items():
-                    if not stop():
-                        kept.append(_one(name, routine, bench, target, about, asked.out, console, stop))
+                jobs += [(target, name, routine) for name, routine in chosen.items()]
+            for target, name, routine in jobs:
+                if not stop():
+                    _one(name, routine, bench, target, about, asked.out, console, stop, kept.append)
         except KeyboardInterrupt as error:
             for line in (AT_ONCE, *getattr(error, "__notes__", ())):
                 console.print(Text(line, "yellow"))
+        except HilError:
+            if kept:
+                _in_all(kept, jobs, console)
+            raise
         if bench.lost_record:
             console.print(Text(bench.lost_record, "yellow"))
-    total = sum((each.record.cost for each in kept), Cost())
-    console.print(Text(f"in all: {duration(total.seconds)} on the bench, {total.reads:,} readings, "
-                       f"{total.pulses:,} pulses, {total.transactions:,} transactions"))  # fmt: skip
+    total, left = _in_all(kept, jobs, console)
     if json:
         records = [{"record": str(each.path), **document(each.record)} for each in kept]
         rescues = [{"record": str(path), "partial": record.partial} for path, record in rescued]
-        print_json({"records": records, "cost": asdict(total), "rescued": rescues})
+        print_json({"records": records, "cost": asdict(total), "not_done": left, "rescued": rescues})
     return stop.exit_code
 
 
-def _ask(what: str, asked: Asked, bench: str, json: bool) -> None:
-    """Have a person confirm it; refuse where there is none to ask."""
+def _in_all(
+    kept: Sequence[Kept], jobs: Sequence[tuple[Target, str, Routine]], console: Console
+) -> tuple[Cost, list[str]]:
+    """Say what was spent, pulses in doubt as given, and what has no record; both are returned."""
+    total = sum((each.record.cost for each in kept), Cost())
+    given = sum(int(each.record.pulses_spent.sum()) for each in kept)
+    doubt = max(0, given - total.pulses)
+    total.pulses += doubt
+    pulses = f"{total.pulses:,} pulses" + (f" ({doubt:,} in doubt, counted as given)" if doubt else "")
+    console.print(Text(f"in all: {duration(total.seconds)} on the bench, {total.reads:,} readings, "
+                       f"{pulses}, {total.transactions:,} transactions"))  # fmt: skip
+    several = len({target.info.name for target, _, _ in jobs}) > 1
+    left = [name + (f" of {target.info.name}" if several else "") for target, name, _ in jobs[len(kept) :]]
+    if left:
+        console.print(Text(f"not done: {', '.join(left)}", "yellow"))
+    return total, left
+
+
+def _ask(name: str, routine: Irreversible, asked: Asked, settings: BenchSettings, json: bool) -> None:
+    """Have a person confirm it; refuse where there is none to ask, or something else is wrong beside."""
+    what, wrong = f"{name} {routine.warning}", _foreseen(routine, settings)
     if json or not sys.stdin.isatty():
-        raise ConfigError(f"{what}; say so with --yes if that is meant")
+        raise ConfigError(f"{wrong}{what}; say so with --yes if that is meant")
+    if wrong:
+        raise ConfigError(f"{wrong}{what}; nothing was done")
     devices = ", ".join(asked.devices) or "all devices"
-    if not typer.confirm(f"{what}. Bench {bench}, {devices}: go on?"):
+    if not typer.confirm(f"{what}. Bench {settings.name}, {devices}: go on?"):
         raise ConfigError(f"{what}: not confirmed; nothing was done")
+
+
+def _foreseen(routine: Irreversible, settings: BenchSettings) -> str:
+    """A line with what a routine will refuse of its settings, as far as the bench file tells; or ""."""
+    sheet = settings.typical
+    if sheet is None:
+        return ""
+    target = replace(Target.whole(ArrayInfo("main", *DEFAULT_SIZE, sheet)), limits=settings.limits.limits())
+    try:
+        cast(Routine, routine).rounds(target)
+    except ConfigError as error:
+        return f"{error}\n"
+    return ""
 
 
 def _informed(name: str, routine: Routine, asked: Asked, bench: str) -> Routine:
@@ -141,14 +179,16 @@ def _one(
     out: Path,
     console: Console,
     stop: Callable[[], bool],
-) -> Kept:
+    written: Callable[[Kept], None],
+) -> None:
     rows, cols = target.shape
     title = f"{name} of {target.info.name} {rows} x {cols}"
     with _progress(console, title, routine.rounds(target)) as told:
-        kept = calibrate(name, routine, bench, target, about, out, told, stop, begun=bench.record_beside)
+        kept = calibrate(
+            name, routine, bench, target, about, out, told, stop, begun=bench.record_beside, written=written
+        )
     facts = [("took", spent(kept.record)), ("record", str(kept.path))]
     console.print(Text(title, "bold"), results(kept.record), two_columns(facts), Text(), sep="\n")
-    return kept
 
 
 @contextmanager

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from drivers.sim.bench import SimBench
 from hil.calibrate.file import read_record, record_paths
 from hil.cli import app
+from hil.schedule import Program
 
 BENCH = """\
 driver: sim
@@ -122,11 +124,11 @@ def test_a_dose_budget_ends_a_calibration_and_what_was_measured_is_kept(cli):
         "calibrate",
         "bench.yaml",
         "--routine",
-        "drift",
+        "devices",
         "--size",
         "4x4",
         "--bench-set",
-        "limits.dose=50",
+        "limits.dose=1",
     )
     told = cli(*words, code=3).stderr
     (path,) = record_paths(Path("calibrations"))
@@ -135,6 +137,38 @@ def test_a_dose_budget_ends_a_calibration_and_what_was_measured_is_kept(cli):
     assert read_record(path).partial.startswith("LimitError")
     assert "partial" in cli("calibration", "show").stdout
     assert "partial" in cli("calibration", "plot", code=5).stderr
+
+
+def test_what_was_spent_and_left_out_is_told_whatever_ends_it(cli):
+    words = ("calibrate", "bench.yaml", "--size", "4x4", "--routine", "read-noise", "--routine", "devices")
+    words += ("--routine", "offset", "--set", "read-noise.repeats=8", "--bench-set", "limits.pulses_per_op=3")
+    shown = cli(*words, code=3).stdout
+    records = [read_record(path) for path in record_paths(Path("calibrations"))]
+    assert [record.partial is None for record in records] == [False, True]
+    reads, pulses = (sum(getattr(record.cost, what) for record in records) for what in ("reads", "pulses"))
+    assert f"{reads:,} readings, {pulses:,} pulses, " in shown
+    assert "not done: offset\n" in shown
+
+
+def test_pulses_of_a_calibration_that_is_stopped_at_once_are_counted(cli, monkeypatch):
+    execute = SimBench.execute
+
+    def interrupted(bench, schedule):
+        done = execute(bench, schedule)
+        if any(isinstance(op, Program) for op in schedule):
+            raise KeyboardInterrupt
+        return done
+
+    monkeypatch.setattr(SimBench, "execute", interrupted)
+    words = ("calibrate", "bench.yaml", "--size", "4x4", "--routine", "devices", "--routine", "offset")
+    result = cli(*words, "--json")
+    document = json.loads(result.stdout)
+    (path,) = record_paths(Path("calibrations"))
+    given = int(read_record(path).pulses_spent.sum())
+    assert document["cost"]["pulses"] == given > 0
+    assert f"{given:,} pulses ({given:,} in doubt, counted as given)" in result.stderr
+    assert document["not_done"] == ["offset"]
+    assert "not done: offset" in result.stderr
 
 
 def test_a_damaged_record_is_listed_as_such_and_not_shown(cli):

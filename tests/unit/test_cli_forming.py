@@ -47,7 +47,8 @@ def test_unasked_it_is_refused_and_yes_runs_it(cli):
 
 
 def test_all_leaves_it_out_even_with_a_yes(cli):
-    cli("--all", "--yes", "--size", "3x3", "--set", "read-noise.repeats=8", "--set", "update-curve.cycles=3")
+    few = ("--set", "read-noise.repeats=8", "--set", "update-curve.cycles=3")
+    cli("--all", "--yes", "--size", "3x3", *few, "--bench-set", "device={preset: ENODe}")
     routines = {read_record(path).routine for path in record_paths(Path("calibrations"))}
     assert "forming" not in routines
     assert "devices" in routines
@@ -55,6 +56,10 @@ def test_all_leaves_it_out_even_with_a_yes(cli):
 
 def test_what_is_missing_or_over_a_limit_is_said_before_anything_is_measured(cli):
     assert "most_amplitude: not given" in cli("--routine", "forming", "--yes", code=2).stderr
+    both = cli("--routine", "forming", code=2).stderr
+    assert (
+        both.index("most_amplitude: not given") < both.index("forming pulses devices") < both.index("--yes")
+    )
     over = cli(*FORM, "--yes", "--bench-set", "limits.program=2V", code=2).stderr
     assert "most_amplitude: asked for 5 V; limits.program of the bench allows 2 V" in over
     assert not Path("calibrations").exists()
