@@ -23,7 +23,7 @@ _STILL = 0.1
 _FLAT = 0.02
 """An expected step counts as at least this fraction of the nominal one: near an end of the range it is 0."""
 _FURTHEST = 2.0
-"""No device counts as further from its aim than this many ranges: a shorted one never comes nearer."""
+"""A device that is more ranges than this from its aim, as a shorted one is, gets pulses to cross one alone."""
 _DOUBT = 8.0
 """Nominal steps of the way as expected that stand beside a device's own when its gain is estimated."""
 
@@ -188,8 +188,7 @@ class _Chase:
     def pulse(self) -> list[Program]:
         """Pulses for all that are not there and still move, one operation for each amplitude."""
         active = self._off() & (self._still < self.settings.give_up)
-        furthest = np.float32(_FURTHEST * (self.sheet.g_max_s - self.sheet.g_min_s))
-        rise = np.where(active, _known(self.wanted - self.reading), np.float32(0)).clip(-furthest, furthest)
+        rise = np.where(active, _known(self.wanted - self.reading), np.float32(0))
         up, down = self.sheet.curve.steps(0.5 * (self.wanted + self.reading))
         step = np.where(
             rise > 0,
@@ -197,6 +196,9 @@ class _Chase:
             np.maximum(down, _FLAT * self.sheet.step_down_s),
         )
         number = np.where(rise != 0, np.maximum(1, np.round(np.abs(rise) / (step * self._gain()))), 0)
+        span = self.sheet.g_max_s - self.sheet.g_min_s
+        across = max(1, round(span / min(self.sheet.step_up_s, self.sheet.step_down_s)))
+        number = np.where(np.abs(rise) > _FURTHEST * span, np.minimum(number, across), number)
         counts = (np.sign(rise) * np.minimum(number, MAX_COUNT)).astype(np.int16)
         onward = np.sign(counts) == np.sign(self._counts)
         self._level = np.where(onward, np.minimum(self._level + 1, self.settings.levels), 0).astype(np.int16)

@@ -97,6 +97,16 @@ def test_a_device_that_does_not_move_is_given_up_and_counted() -> None:
     assert patient.given_up == 3
 
 
+def test_a_shorted_device_is_given_up_for_few_pulses() -> None:
+    bench, wanted = opened({"faults": {"shorted": [[3, 4]], "short_resistance": "100 ohm"}}), targets()
+    done, heard = brought(bench, Aim(REGION, wanted), rounds=10)
+    given = sum(int(abs(op.counts[3, 4])) for op in heard.programs)
+    assert 0 < given <= 4 * 256, (
+        "a few times those that cross the range, not by how far 10 mS are from its aim"
+    )
+    assert done.given_up == 1
+
+
 def test_ispp_raises_the_amplitude_of_those_that_are_short_up_to_the_most_and_starts_over_after_a_turn() -> (
     None
 ):
