@@ -20,8 +20,9 @@ from hil.calibrate.file import read_record, record_paths
 from hil.calibrate.journal import is_written, journals, read_journal
 from hil.calibrate.record import Record
 from hil.cli.show import instruments, print_json, two_columns
+from hil.cli.words import energy
 from hil.errors import ConfigError, StoreError
-from hil.units import Unit, duration, format_quantity
+from hil.units import Unit, duration, format_quantity, parse_quantity
 
 _SUFFIXES = (".png", ".svg", ".pdf")
 _DPI = 200
@@ -64,7 +65,7 @@ def print_record(path: Path, json: bool) -> None:
     facts = [
         ("record", str(path)),
         ("routine", record.routine),
-        ("state", record.state(_now()) + ("" if record.partial is None else f": {record.partial}")),
+        ("state", record.state(_now())),
         ("bench", f"{record.bench}; {instruments(record.identity)}"),
         (
             "array",
@@ -75,7 +76,11 @@ def print_record(path: Path, json: bool) -> None:
         *record.conditions.items(),
         (
             "settings",
-            ", ".join(f"{key} {value}" for key, value in record.settings.items() if value is not None),
+            ", ".join(
+                f"{key} {_setting(value)}"
+                for key, value in record.settings.items()
+                if value is not None and key != "name"
+            ),
         ),
         ("took", spent(record)),
     ]
@@ -113,7 +118,7 @@ def spent(record: Record) -> str:
         f"{cost.reads:,} readings",
         f"{cost.pulses:,} pulses" + (f", {most:,} to one device" if most else ""),
         f"{cost.transactions:,} transactions",
-        format_quantity(cost.joules, "J", 3),
+        "energy " + energy(cost.joules, cost.pulses + cost.reads),
     ]
     return ", ".join(parts)
 
@@ -210,6 +215,19 @@ def _unfinished(path: Path) -> Mapping[str, Any]:
         return {**row, "state": "killed", "partial": "killed before anything was output"}
     return {**row, "routine": record.routine, "array": record.array, "state": "killed",
             "partial": record.partial}  # fmt: skip
+
+
+def _setting(value: object) -> str:
+    """As it is on the record; a time of a minute or more as people say it, where that loses nothing."""
+    try:
+        seconds = parse_quantity(value, "s") if isinstance(value, str) else 0.0
+    except ConfigError:
+        return str(value)
+    numbers = (told := duration(seconds)).split()
+    whole = sum(
+        parse_quantity(f"{n} {unit}", "s") for n, unit in zip(numbers[::2], numbers[1::2], strict=True)
+    )
+    return told if seconds >= 60 and whole == seconds else str(value)
 
 
 def _quantity(value: float, unit: str) -> str:

@@ -11,12 +11,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hil.cli.words import energy
 from hil.compare.outcome import Outcome
 from hil.compare.results import FIGURES, total
 from hil.compare.table import columns, heads, row, run_rows
 from hil.compare.table import duration as bench_time
 from hil.store.folder import write_whole
-from hil.units import duration, format_quantity
+from hil.units import duration
 
 _STYLES = {"met": "green", "not met": "red", "open": "yellow"}
 
@@ -131,8 +132,8 @@ def _cost(found: Outcome, real_seconds: float | None) -> str:
     cost = total(found.cells)
     finished = sum(len(cell.finished) for cell in found.cells)
     real = "" if real_seconds is None else f"; real time {duration(real_seconds)}"
-    energy = format_quantity(cost.joules, "J", digits=3)
+    spent = energy(cost.joules, cost.pulses + cost.reads)
     return (
         f"{finished} finished runs took {cost.pulses:,} pulses, {cost.reads:,} readings, "
-        f"{bench_time(cost.seconds)} on the bench's own clock, {energy}{real}"
+        f"{bench_time(cost.seconds)} on the bench's own clock, energy {spent}{real}"
     )

@@ -21,7 +21,7 @@ from hil.cli.calibration import FOLDER
 from hil.cli.screen import Tough
 from hil.cli.show import print_json, two_columns
 from hil.cli.signals import Stop
-from hil.cli.words import percent
+from hil.cli.words import energy, percent
 from hil.config.bench import BenchSettings
 from hil.errors import ConfigError, HilError
 from hil.interrupt import unwrapped_interrupts
@@ -180,7 +180,7 @@ def told_in_full(found: Price) -> RenderableType:
         ("transactions", _range(found.range(lambda run: run.cost.transactions), _whole)),
         ("pulses", _range(found.range(lambda run: run.cost.pulses), _whole)),
         ("readings", _range(found.range(lambda run: run.cost.reads), _whole)),
-        ("energy", _range(found.range(lambda run: run.cost.joules), _joules)),
+        ("energy", _energy(found)),
         ("most pulsed device", _range(found.range(lambda run: run.wear), _whole) + most),
         (
             "test accuracy",
@@ -242,8 +242,9 @@ def _whole(value: float) -> str:
     return f"{round(value):,}"
 
 
-def _joules(value: float) -> str:
-    return format_quantity(value, "J", digits=3)
+def _energy(found: Price) -> str:
+    asked = sum(run.cost.pulses + run.cost.reads for run in found.runs)
+    return _range(found.range(lambda run: run.cost.joules), lambda joules: energy(joules, asked))
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from rich.text import Text
 from hil import plugins
 from hil.calibrate.contracts import Estimate
 from hil.calibrate.file import read_record, record_paths
+from hil.calibrate.journal import is_written, journals, read_journal
 from hil.calibrate.record import Record
 from hil.calibrate.twin import Asked, Described, FitsData, FitsRecords, Twin
 from hil.cli.calibrated import said
@@ -47,7 +48,12 @@ def twin_of_records(paths: Sequence[Path], output: Path, asked: Asked, *, force:
     files.require_free(force)
     records, damaged = _records(paths)
     fit: FitsRecords = plugins.load("twins", "records")
-    twin = fit(records, asked, datetime.now(UTC))
+    try:
+        twin = fit(records, asked, datetime.now(UTC))
+    except StoreError as error:
+        for each in damaged:
+            error.add_note(each)
+        raise
     files.write(twin)
     tell(twin, files, damaged, json=json)
 
@@ -218,11 +224,30 @@ def _records(paths: Sequence[Path]) -> tuple[list[tuple[Path, Record]], list[str
             found[path] = read_record(path)
             continue
         inside = record_paths(path)
+        killed = _killed(path)
         if not inside:
-            raise StoreError(f"{path}: there are no calibration records in it")
+            raise StoreError("; ".join([f"{path}: there are no calibration records in it", *killed]))
+        damaged += killed
         for each in inside:
             try:
                 found[each] = read_record(each)
             except StoreError as error:
                 damaged.append(f"passed over: {error}")
     return list(found.items()), damaged
+
+
+def _killed(folder: Path) -> list[str]:
+    """What killed calibrations left in a folder, which is no record yet."""
+    found: list[str] = []
+    for path in journals(folder):
+        try:
+            record = None if is_written(path) else read_journal(path)
+        except StoreError as error:
+            found.append(str(error))
+            continue
+        if record is not None:
+            found.append(
+                f"a calibration of {record.routine} was killed: hil calibrate BENCH --out {folder} makes a "
+                f"partial record of it ({path.name})"
+            )
+    return found

@@ -14,6 +14,11 @@ def percent(share: float | None) -> str:
     return "-" if share is None or math.isnan(share) else f"{100 * share:.2f} %"
 
 
+def energy(joules: float, asked: float) -> str:
+    """An energy; 0 for anything that was ``asked`` of devices is that of a bench that tells none."""
+    return "not told" if joules == 0 and asked else format_quantity(joules, "J", digits=3)
+
+
 def rate(per_second: float) -> str:
     """Samples in a second, in as many digits as are steady."""
     if not per_second > 0:
@@ -43,7 +48,7 @@ def figures(summary: Mapping[str, Any], real_seconds: float | None = None) -> li
         rows += [
             ("readings", f"{summary['reads']:,}"),
             ("time on the bench", duration(summary["seconds"])),
-            ("energy", format_quantity(summary["joules"], "J", digits=3)),
+            ("energy", energy(summary["joules"], summary["pulses"] + summary["reads"])),
         ]
     if "error" in summary:
         rows.append(("ended by", summary["error"]))

@@ -23,6 +23,11 @@ def quantity(value: float, unit: Unit, digits: int = 3) -> str:
     return format_quantity(value, unit, digits).replace(" u", " µ")
 
 
+def energy(cost: Cost) -> str:
+    """That of a cost; 0 for pulses or readings is that of a bench that tells none."""
+    return "not told" if cost.joules == 0 and cost.pulses + cost.reads else quantity(cost.joules, "J")
+
+
 def count(number: float) -> str:
     """Write a count so that it can be read: 12,345 or 1.23 times 10⁹."""
     if abs(number) < 1e7:
@@ -96,7 +101,7 @@ def key_figures(run: Run) -> dict[str, tuple[str, str]]:
     figures["Bench time"] = quantity(cost.seconds, "s"), "on the bench's own clock"
     figures["Pulses"] = count(cost.pulses), f"{count(cost.half_selects)} half-selects"
     figures["Most pulsed device"] = _most_pulsed(run)
-    figures["Energy"] = quantity(cost.joules, "J"), ""
+    figures["Energy"] = energy(cost), ""
     figures["Readings"] = count(cost.reads), f"{count(cost.transactions)} transactions"
     return figures
 
@@ -108,7 +113,7 @@ def cost_rows(costs: Mapping[str, Cost]) -> list[list[str]]:
         [
             name,
             quantity(cost.seconds, "s"),
-            quantity(cost.joules, "J"),
+            energy(cost),
             *(count(number) for number in (cost.pulses, cost.half_selects, cost.reads, cost.transactions)),
         ]
         for name, cost in rows

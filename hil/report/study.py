@@ -10,7 +10,7 @@ from hil.compare.outcome import Outcome
 from hil.compare.results import CellResult, total
 from hil.compare.table import columns, heads, row
 from hil.report import markup
-from hil.report.facts import count, quantity
+from hil.report.facts import count, energy, quantity
 from hil.report.markup import Markup
 from hil.store.folder import write_whole
 
@@ -64,7 +64,7 @@ def _head(page: Markup, found: Outcome) -> None:
                 ("Pulses", count(cost.pulses), "all finished runs"),
                 ("Readings", count(cost.reads), ""),
                 ("Bench time", quantity(cost.seconds, "s"), "on the benches' own clocks"),
-                ("Energy", quantity(cost.joules, "J"), ""),
+                ("Energy", energy(cost), ""),
             ]
         )
     )

@@ -89,6 +89,14 @@ def killed(folder: Path, elsewhere: Path, at: int) -> list[Path]:
     return journals(elsewhere)
 
 
+def test_a_twin_of_what_was_killed_is_refused_with_what_makes_records_of_it(tmp_path: Path) -> None:
+    (path,) = killed(tmp_path / "run", tmp_path / "left", at=2)
+    done = CliRunner().invoke(app, ["twin", str(path.parent), "-o", str(tmp_path / "twin.yaml")])
+    assert done.exit_code == 5
+    assert "a calibration of pulsing was killed" in done.stderr
+    assert f"hil calibrate BENCH --out {path.parent} makes a partial record" in done.stderr
+
+
 def test_pulses_are_on_disk_before_they_are_output_and_readings_after(tmp_path: Path) -> None:
     (path,) = killed(tmp_path / "run", tmp_path / "left", at=2)
     record = read_journal(path)

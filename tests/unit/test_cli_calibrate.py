@@ -135,7 +135,10 @@ def test_a_dose_budget_ends_a_calibration_and_what_was_measured_is_kept(cli):
     assert "limits.dose" in told
     assert f"recorded up to here: {path}" in told
     assert read_record(path).partial.startswith("LimitError")
-    assert "partial" in cli("calibration", "show").stdout
+    shown = cli("calibration", "show").stdout
+    assert shown.count("LimitError") == 1
+    assert "valid 30 d" in shown
+    assert "name devices" not in shown
     assert "partial" in cli("calibration", "plot", code=5).stderr
 
 

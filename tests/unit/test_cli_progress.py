@@ -15,7 +15,7 @@ import hil
 from hil.cli.notebook import Notebook
 from hil.cli.progress import COMPILING, Lines, Pace, Silent
 from hil.cli.screen import Tough, display_for_python, watching_compiler
-from hil.cli.words import figures, percent, rate
+from hil.cli.words import energy, figures, percent, rate
 from hil.training.events import EvaluationRow, TrainingRow
 from hil.units import duration
 
@@ -233,6 +233,10 @@ def _read(descriptor: int) -> bytes:
 )
 def test_times_are_told_in_their_two_largest_units(seconds, text):
     assert duration(seconds) == text
+
+
+def test_an_energy_of_nothing_is_0_and_of_a_bench_that_tells_none_not_told():
+    assert [energy(0.0, 0), energy(0.0, 5), energy(2e-9, 5)] == ["0 J", "not told", "2 nJ"]
 
 
 def test_rates_and_shares_are_told_in_the_digits_that_matter():
