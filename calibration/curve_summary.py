@@ -208,8 +208,14 @@ def _findings(
     found = [f"{int(moves.sum()):,} of {moves.size:,} devices moved through a range"]
     if not moves.any():
         return found
-    ends = [format_quantity(estimates[name].value, "S", 3) for name in ("g_min", "g_max")]
-    found.append(f"typical range {ends[0]} to {ends[1]}")
+    single = moves.sum() == 1  # no mean over devices: its own range is in the maps
+    sizes = [
+        float(np.nanmax(maps[f"{name}_s"])) if single else estimates[name].value
+        for name in ("g_min", "g_max")
+    ]
+    if np.isfinite(sizes).all():
+        low, high = (format_quantity(each, "S", 3) for each in sizes)
+        found.append(f"{'its' if single else 'typical'} range {low} to {high}")
     for way, what in (("up", "up"), ("down", "down")):
         noise, levels = estimates[f"c2c_{way}"].value, estimates[f"levels_{way}"].value
         if noise * levels > 3:

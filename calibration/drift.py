@@ -108,11 +108,15 @@ class Drift(Common):
         return begun[after].reshape(blocks).mean(axis=1), level, known[~after].mean(axis=0)
 
     def _findings(self, estimates: dict[str, Any], share: float, seconds: Floats) -> list[str]:
-        lost = 100 * (1 - estimates["retention"].value)
+        kept = estimates["retention"]
         first, last = (format_quantity(float(each), "s", 3) for each in (seconds[0], seconds[-1]))
         found = [f"{100 * share:.3g} % of the devices could be programmed above the low end"]
-        if np.isfinite(lost):
-            found.append(f"they lose {lost:.2g} % between {first} and {last}")
+        change, most = 100 * (kept.value - 1), 100 * max(abs(kept.low - 1), abs(kept.high - 1))
+        if kept.low <= 1 <= kept.high and np.isfinite(most):
+            found.append(f"no change beyond {most:.2g} % is seen between {first} and {last}")
+        elif np.isfinite(change):
+            verb = "lose" if change < 0 else "gain"
+            found.append(f"they {verb} {abs(change):.2g} % between {first} and {last}")
         return found
 
     def draw(self, record: Record) -> Figure:

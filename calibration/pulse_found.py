@@ -118,11 +118,11 @@ class Found:
                 "V",
                 f"for one {wanted.too_large:g} times as large, at that width; by the law, not put out",
             ),
-            f"exponent_{way}": Estimate.of(p, "", "steps grow as (V - threshold)^it"),
+            f"exponent_{way}": Estimate.of(p, "", "power of (V - threshold) that steps grow as"),
             f"width_exponent_{way}": Estimate.of(
                 q if wanted.widths else unknown,
                 "",
-                "steps grow as width^it",
+                "power of the width that steps grow as",
             ),
         }
 

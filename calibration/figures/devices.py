@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from calibration.figures.parts import cumulative, device_map
 from hil.calibrate.record import Record
-from hil.figures.canvas import logarithmic, panel, prefix, sheet
+from hil.figures.canvas import legend_above, logarithmic, panel, prefix, sheet
 from hil.figures.style import BLACK, BLUE, ORANGE, RED
 
 _MARKS = {1: ("x", RED), 2: ("o", ORANGE), 3: ("s", BLACK)}
@@ -62,5 +62,5 @@ def draw(record: Record, kinds: Sequence[str]) -> Figure:
         if part.size:
             cumulative(axes, part / factor, colour, f"{label} ({part.size})")
     axes.set_xlabel(f"first change seen ({letter}S)")
-    axes.legend(loc="lower right")
+    legend_above(axes)
     return figure

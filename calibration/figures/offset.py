@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from calibration.figures.parts import device_map
+from calibration.figures.parts import cross_out, device_map, outlying, reach_of
 from hil.calibrate.contracts import Maps
 from hil.calibrate.record import Record
 from hil.figures.canvas import panel, prefix, sheet
@@ -18,11 +18,15 @@ from hil.figures.style import BLUE, ORANGE
 
 
 def draw(record: Record) -> Figure:
-    """What flows whatever the sign of the voltage; the offset of every column; that of every device."""
+    """What flows whatever the sign of the voltage; the offset of every column; that of every device,
+    where those far from others of their column are marked and not on the scale.
+    """
     maps = record.result.maps
     figure = sheet(2.5)
-    known = maps["offset_a"][np.isfinite(maps["offset_a"])]
-    reach = float(np.abs(known).max(initial=0.0))
+    own = maps["offset_a"]
+    far = outlying(own - maps["column_a"])
+    shown = np.where(far, np.nan, own)
+    reach = reach_of(shown)
     factor, letter = prefix(reach) if reach > 0 else (1.0, "")
     _against_voltage(panel(figure, 0.6, 0.35, 1.6, 1.6, "a"), maps, factor, letter)
     axes = panel(figure, 2.85, 0.35, 1.5, 1.6, "b")
@@ -38,7 +42,8 @@ def draw(record: Record) -> Figure:
     axes.set_ylabel(f"offset ({letter}A)")
     norm = Normalize(-reach / factor or -1.0, reach / factor or 1.0)
     place = (4.95, 0.35, 1.35, 1.6)
-    device_map(figure, place, maps["offset_a"] / factor, norm, f"offset ({letter}A)", "c", "RdBu_r")
+    axes = device_map(figure, place, shown / factor, norm, f"offset ({letter}A)", "c", "RdBu_r")
+    cross_out(axes, far)
     return figure
 
 

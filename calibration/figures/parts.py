@@ -15,8 +15,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from hil.figures.canvas import log_ticks, panel
-from hil.figures.style import UNKNOWN
+from hil.figures.canvas import legend_above, log_ticks, panel
+from hil.figures.style import RED, UNKNOWN
+
+_FAR = 10.0
+"""Standard deviations from the median beyond which a value is outlying: a shorted device, not a scatter."""
 
 
 def cumulative(axes: Axes, values: NDArray[Any], colour: str, label: str) -> None:
@@ -27,6 +30,31 @@ def cumulative(axes: Axes, values: NDArray[Any], colour: str, label: str) -> Non
         axes.step(known, share, where="post", color=colour, label=label)
     axes.set_ylim(0, 100)
     axes.set_ylabel("devices (%)")
+
+
+def outlying(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """What is far from the others of its kind, by the median absolute deviation from their median; nothing
+    where that is 0. What is unknown is not outlying.
+    """
+    known = values[np.isfinite(values)]
+    if not known.size:
+        return np.zeros(values.shape, np.bool_)
+    away = np.abs(values - np.median(known))
+    sigma = 1.4826 * float(np.median(away[np.isfinite(values)]))
+    return np.isfinite(values) & (away > _FAR * sigma) & (sigma > 0)
+
+
+def reach_of(values: NDArray[Any]) -> float:
+    """Largest magnitude of what is known; 0 if nothing is."""
+    return float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
+
+
+def cross_out(axes: Axes, which: NDArray[np.bool_]) -> None:
+    """Mark devices [rows, cols] of a map that are outlying, and say above it how many there are."""
+    rows, cols = np.nonzero(which)
+    if rows.size:
+        axes.scatter(cols, rows, s=9, marker="x", c=RED, linewidths=0.8, label=f"outlying ({rows.size})")
+        legend_above(axes)
 
 
 def device_map(

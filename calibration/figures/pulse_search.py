@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from calibration.figures.parts import cumulative
 from hil.calibrate.record import Record
-from hil.figures.canvas import panel, sheet
+from hil.figures.canvas import legend_above, panel, sheet
 from hil.figures.style import BLUE, ORANGE
 
 _WAYS = (("up", "potentiating", BLUE), ("down", "depressing", ORANGE))
@@ -28,7 +28,7 @@ def draw(record: Record, step: float, too_large: float) -> Figure:
     for way, _, colour in _WAYS:
         cumulative(axes, record.result.maps[f"amplitude_{way}"], colour, way)
     axes.set_xlabel(f"amplitude for {100 * step:g} % (V)")
-    axes.legend(loc="upper left")
+    legend_above(axes)
     return figure
 
 

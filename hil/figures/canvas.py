@@ -97,7 +97,9 @@ def prefix(largest: float) -> tuple[float, str]:
 
 
 def legend_above(axes: Axes, columns: int = 2) -> None:
-    """A legend above the axes, where no data can be."""
+    """A legend above the axes, where no data can be; none where nothing drawn has a name."""
+    if not axes.get_legend_handles_labels()[0]:
+        return
     place = (0.5, 0.97)
     axes.legend(loc="lower center", bbox_to_anchor=place, ncols=columns, columnspacing=1, borderpad=0.2)
 

@@ -8,9 +8,11 @@ from calibration.barrier import held_off
 from calibration.devices import KINDS, Devices
 from calibration.disturb import Disturb
 from calibration.drift import Drift
+from calibration.figures.parts import outlying
 from calibration.intervals import of_share, of_sigma, ratio_within, spread_between
 from calibration.labels import label_of_shape, label_of_tanh
 from calibration.noise_fit import fit_noise
+from calibration.pulse_search import PulseSearch
 from calibration.read_noise import ReadNoise
 from calibration.update_curve import UpdateCurve
 from drivers.sim import driver
@@ -107,6 +109,12 @@ def test_devices_that_do_not_move_have_no_curve():
     assert np.isnan(result.maps["g_max_s"]).all()
 
 
+def test_of_a_single_device_its_own_range_is_told():
+    result = measure(open_("HZO_FeFET", (1, 1)), UpdateCurve(cycles=3, points=8))
+    assert any(line.startswith("its range ") for line in result.findings)
+    assert not any("nan" in line for line in result.findings)
+
+
 def test_abrupt_devices_have_a_range_and_are_not_given_steps_that_nobody_saw():
     bench = open_({"preset": "TaOx_41"}, size=(32, 32), seed=0)
     sheet = bench.arrays["main"].device
@@ -155,6 +163,25 @@ def test_a_record_is_drawn_from_what_was_read_back(tmp_path, routine):
         np.testing.assert_equal(again.estimates[name].value, each.value, name)
 
 
+@pytest.mark.parametrize("routine", [Devices(), PulseSearch()], ids=lambda routine: routine.name)
+def test_a_chip_of_open_devices_is_drawn_without_a_legend_of_nothing(tmp_path, routine):
+    from hil.calibrate.conduct import About, calibrate
+
+    bench = open_({"preset": "HZO_FeFET", "faults": {"open": 1.0}}, (4, 4))
+    whole = Target.whole(bench.arrays["main"])
+    record = calibrate(routine.name, routine, bench, whole, About("b"), tmp_path).record
+    with styled():
+        assert routine.draw(record).axes[-1].get_legend() is None
+
+
+def test_a_map_leaves_out_what_is_far_from_the_others_and_nothing_else():
+    values = np.random.default_rng(1).normal(0, 1e-9, (32, 32))
+    values[3, 4], values[5, 6] = 1e-4, np.nan
+    np.testing.assert_array_equal(np.argwhere(outlying(values)), [[3, 4]])
+    assert not outlying(np.zeros((4, 4))).any()
+    assert not outlying(np.full((4, 4), np.nan)).any()
+
+
 def test_drift_is_recovered_with_its_spread_and_stuck_devices_do_not_enter():
     device = {"preset": "ENODe", "d2d": {"range": 0.1}, "faults": {"stuck": 0.05}}
     bench = open_(device, (24, 24), drift={"nu": 0.03, "nu_spread": 0.006}, read={"noise": 0.005})
@@ -168,9 +195,11 @@ def test_drift_is_recovered_with_its_spread_and_stuck_devices_do_not_enter():
 
 
 def test_devices_that_do_not_drift_are_said_to_keep_what_they_have():
-    found = measure(open_("ENODe", read={"noise": 0.005}), Drift()).estimates
+    result = measure(open_("ENODe", read={"noise": 0.005}), Drift())
+    found = result.estimates
     assert found["nu"].low < 0 < found["nu"].high
     assert found["retention"].value == pytest.approx(1, abs=0.002)
+    assert any(line.startswith("no change beyond 0.") for line in result.findings)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.004])
