@@ -23,7 +23,7 @@ _STILL = 0.1
 _FLAT = 0.02
 """An expected step counts as at least this fraction of the nominal one: near an end of the range it is 0."""
 _FURTHEST = 2.0
-"""A device that is more ranges than this from its aim, as a shorted one is, gets pulses to cross one alone."""
+"""A device that is more ranges than this from its aim, as a shorted one is, gets what crosses one alone."""
 _DOUBT = 8.0
 """Nominal steps of the way as expected that stand beside a device's own when its gain is estimated."""
 
