@@ -4,13 +4,31 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from hil.bench import ArrayInfo
 from hil.config.validate import Config, MisfitError
+from hil.region import Index
 
 _MOST = 16384
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WiredArray:
+    """An array and the channels that its lines are on, int64 [rows] and [cols]: of a board, or columns of a
+    matrix.
+    """
+
+    info: ArrayInfo
+    rows: Index
+    cols: Index
+
+    def line(self, row: int, col: int) -> tuple[int, int]:
+        """Channels that a device's row and column are on."""
+        return int(self.rows[row]), int(self.cols[col])
 
 
 def channel_list(text: str) -> tuple[int, ...]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from drivers.arc2.orders import Drive, Shot, slices
 from drivers.arc2.ranges import NS, Ranges
 from drivers.checks import Checks
 from drivers.crosspoint.ledger import Ledger
+from drivers.wiring import WiredArray
 from hil.bench import ArrayInfo, Cost, Execution
 from hil.errors import BenchError, IdentityError, ScheduleError
 from hil.instruments import check_same
@@ -43,15 +43,6 @@ if TYPE_CHECKING:
     from drivers.arc2.settings import Arc2ReadSettings
 
 Sensed = tuple[NDArray[np.float64], NDArray[np.bool_]]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class WiredArray:
-    """An array and the channels of its lines, int64 [rows] and [cols]."""
-
-    info: ArrayInfo
-    rows: Index
-    cols: Index
 
 
 class Arc2Bench:

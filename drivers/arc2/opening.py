@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from drivers.arc2.api import Library, installed
-from drivers.arc2.bench import Arc2Bench, WiredArray
+from drivers.arc2.bench import Arc2Bench
 from drivers.arc2.instrument import Arc2
 from drivers.arc2.ranges import NS, Ranges
 from drivers.arc2.settings import Arc2BenchSettings
@@ -19,7 +19,7 @@ from drivers.sim.settings import DisturbSettings, SimSettings
 from drivers.sim.virtual.arc2 import Lines, VirtualArc2
 from drivers.sim.virtual.arc2_calls import VirtualArc2Error
 from drivers.sim.virtual.arc2_settings import VirtualArc2Settings
-from drivers.wiring import channel_list
+from drivers.wiring import WiredArray, channel_list
 from hil.bench import ArrayInfo
 from hil.errors import BenchError, ConfigError, LimitError
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
@@ -17,10 +16,11 @@ from drivers.checks import Checks
 from drivers.crosspoint.known import Known, sums
 from drivers.crosspoint.ledger import Ledger
 from drivers.crosspoint.probe import Probe
+from drivers.wiring import WiredArray
 from hil.bench import ArrayInfo, Cost, Execution
 from hil.errors import BenchError, LimitError, ScheduleError
 from hil.instruments import Identity, check_same
-from hil.region import Index, Region
+from hil.region import Region
 from hil.schedule import (
     Answer,
     Multiply,
@@ -36,19 +36,6 @@ from hil.schedule import (
     Wait,
 )
 from hil.wire import WireLog
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class WiredArray:
-    """An array and the columns of the matrix that its lines are on, int64 [rows] and [cols]."""
-
-    info: ArrayInfo
-    rows: Index
-    cols: Index
-
-    def line(self, row: int, col: int) -> tuple[int, int]:
-        """Columns of the matrix that a device's row and column are on."""
-        return int(self.rows[row]), int(self.cols[col])
 
 
 class CrosspointBench:

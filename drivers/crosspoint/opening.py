@@ -9,14 +9,14 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from drivers.crosspoint.bench import CrosspointBench, WiredArray
+from drivers.crosspoint.bench import CrosspointBench
 from drivers.crosspoint.ledger import Ledger
 from drivers.crosspoint.probe import LOWERED, Lines, Probe
 from drivers.crosspoint.roles import ROLES, InstrumentSettings, Role
 from drivers.crosspoint.settings import CrosspointBenchSettings
 from drivers.transport.links import open_link
 from drivers.transport.session import Connect, Session, open_session
-from drivers.wiring import channel_list
+from drivers.wiring import WiredArray, channel_list
 from hil.bench import ArrayInfo
 from hil.errors import ConfigError, LimitError
 from hil.instruments import Pulser, Smu, Sourcing, SwitchMatrix

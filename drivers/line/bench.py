@@ -6,7 +6,6 @@ Nothing of a schedule is sent before all of it has passed; times are the board's
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -21,7 +20,7 @@ from drivers.line.lowering import Reading, Ticks, Wires
 from drivers.line.orders import Bias, Order, ReadOrder, Result, WaitOrder
 from drivers.line.settings import LineBenchSettings
 from drivers.transport.session import Session, open_session
-from drivers.wiring import channel_list
+from drivers.wiring import WiredArray, channel_list
 from hil.bench import ArrayInfo, Cost, Execution
 from hil.errors import BenchError, ConfigError, ScheduleError
 from hil.instruments import Identity, check_same
@@ -51,15 +50,6 @@ class Lowered(NamedTuple):
     answer: Callable[[list[Result]], Answer]
     pulses: int = 0
     half_selects: int = 0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class WiredArray:
-    """An array and the channels of its lines, int64 [rows] and [cols]."""
-
-    info: ArrayInfo
-    rows: Index
-    cols: Index
 
 
 def open_line_bench(settings: LineBenchSettings) -> LineBench:

@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 from hil.cli.calibration import calibrate, calibration
 from hil.cli.failure import EXIT_CODES, exit_code, tell
 from hil.cli.options import FLAG as _FLAG
-from hil.cli.options import Json
+from hil.cli.options import Bench, BenchOverrides, DataDir, Experiment, Json, Overrides
 from hil.cli.price import price
 from hil.cli.twin import twin
 from hil.errors import HilError
@@ -98,22 +98,14 @@ def _root(
 
 @app.command()
 def train(
-    experiment: Annotated[
-        Path | None, typer.Argument(metavar="EXPERIMENT.yaml", help="Experiment file; none: the built-in.")
-    ] = None,
-    bench: Annotated[
-        Path | None, typer.Option(metavar="BENCH.yaml", help="Bench file; none: simulated arrays.")
-    ] = None,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the experiment.")
-    ] = None,
-    bench_overrides: Annotated[
-        list[str] | None, typer.Option("--bench-set", metavar="KEY=VALUE", help="Change a key of the bench.")
-    ] = None,
+    experiment: Experiment = None,
+    bench: Bench = None,
+    overrides: Overrides = None,
+    bench_overrides: BenchOverrides = None,
     runs: Annotated[Path, typer.Option(metavar="DIR", help="Where runs are kept.")] = RUNS,
     name: Annotated[str | None, typer.Option(help="Name of the run; short for --set name=…")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of all chance; short for --set seed=…")] = None,
-    data_dir: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of data files.")] = None,
+    data_dir: DataDir = None,
     report: Annotated[
         bool, typer.Option("--report/--no-report", metavar=_FLAG, help="Write the HTML report.")
     ] = True,
@@ -164,7 +156,7 @@ def compare(
         int | None, typer.Option(min=1, metavar="N", help="Runs at once; none: one for each core.")
     ] = None,
     runs: Annotated[Path, typer.Option(metavar="DIR", help="Where runs are kept.")] = RUNS,
-    data_dir: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of data files.")] = None,
+    data_dir: DataDir = None,
     look: Annotated[
         bool, typer.Option("--show", metavar=_FLAG, help="Run nothing: table and page of what there is.")
     ] = False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,3 +11,14 @@ FLAG = ""  # typer would show a flag as taking a <bool>
 Json = Annotated[
     bool, typer.Option("--json", metavar=FLAG, help="One JSON document on stdout, nothing else.")
 ]
+Experiment = Annotated[
+    Path | None, typer.Argument(metavar="EXPERIMENT.yaml", help="Experiment file; none: the built-in.")
+]
+Bench = Annotated[Path | None, typer.Option(metavar="BENCH.yaml", help="Bench file; none: simulated arrays.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the experiment.")
+]
+BenchOverrides = Annotated[
+    list[str] | None, typer.Option("--bench-set", metavar="KEY=VALUE", help="Change a key of the bench.")
+]
+DataDir = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of data files.")]

@@ -7,26 +7,18 @@ from typing import Annotated
 
 import typer
 
-from hil.cli.options import FLAG, Json
+from hil.cli.options import FLAG, Bench, BenchOverrides, DataDir, Experiment, Json, Overrides
 
 
 def price(
-    experiment: Annotated[
-        Path | None, typer.Argument(metavar="EXPERIMENT.yaml", help="Experiment file; none: the built-in.")
-    ] = None,
-    bench: Annotated[
-        Path | None, typer.Option(metavar="BENCH.yaml", help="Bench file; none: simulated arrays.")
-    ] = None,
+    experiment: Experiment = None,
+    bench: Bench = None,
     twin: Annotated[
         Path | None,
         typer.Option(metavar="TWIN.yaml", help="Devices as measured; none: those of the bench file."),
     ] = None,
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a key of the experiment.")
-    ] = None,
-    bench_overrides: Annotated[
-        list[str] | None, typer.Option("--bench-set", metavar="KEY=VALUE", help="Change a key of the bench.")
-    ] = None,
+    overrides: Overrides = None,
+    bench_overrides: BenchOverrides = None,
     seeds: Annotated[int, typer.Option(min=1, metavar="N", help="Rehearsals, each with its own seed.")] = 3,
     share: Annotated[
         float | None,
@@ -42,7 +34,7 @@ def price(
         typer.Option(metavar="DIR", help="Calibration records; none: calibrations beside the bench file."),
     ] = None,
     night: Annotated[str, typer.Option(metavar="TIME", help="Warn of longer runs.")] = "12 h",
-    data_dir: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of data files.")] = None,
+    data_dir: DataDir = None,
     json: Json = False,
 ) -> None:
     """Say what a run will take: time, transactions, pulses, wear, accuracy.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -32,23 +32,12 @@ from hil.errors import (
     SettingError,
 )
 from hil.instruments import Smu, Sourcing
+from tests.socket.smu_lab import Resistor
 
 QUICK = TransportSettings(timeout=5.0, quiet=0.002, open_timeout=5.0)
 IMPATIENT = QUICK.model_copy(update={"timeout": 0.5})
 SOURCING = Sourcing(compliance_a=1e-4, integration_s=2e-3)
 VOLTS = np.array([0.1, -0.1, 0.05])
-
-
-@dataclass
-class Resistor:
-    ohms: float = 1e6
-    at: dict[str, float] = field(default_factory=dict[str, float])
-
-    def drive(self, source: str, volts: float) -> None:
-        self.at[source] = volts
-
-    def current(self, volts: float, integration_s: float) -> float:
-        return volts / self.ohms
 
 
 @dataclass
