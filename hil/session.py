@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import platform
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +24,7 @@ from hil.store import Run, RunWriter, open_run
 from hil.training.contracts import Demanding
 from hil.training.controller import Outcome, Training, Whereabouts, train
 from hil.training.events import EvaluationRow, Journal, Snapshot, TrainingRow, UpdateNoiseRow
+from hil.versions import versions
 
 RUNS = Path("runs")
 
@@ -90,7 +89,7 @@ def prepare(
         },
         "identity": dict(opened.identity),
         **_calibrations(opened, network),
-        "versions": _versions(),
+        "versions": versions("numpy", "numba", "scipy", "pydantic"),
         "git": _git_revision(),
         "command": list(sys.argv),
     }
@@ -284,16 +283,6 @@ def _as_given(given: setup.Given, settings: Experiment | BenchSettings) -> dict[
         "set": list(given.overrides),
         "resolved": settings.model_dump(mode="json"),
     }
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for package in ("synapse-hil", "numpy", "numba", "scipy", "pydantic"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
 
 
 def _git_revision() -> str | None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from hil.config.validate import Config
 from hil.errors import LimitError, ScheduleError
 from hil.plan import Plan, run
 from hil.schedule import Schedule
+from hil.versions import versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,15 +151,5 @@ def _record(
         tape.cost,
         tuple(tape.steps),
         result,
-        _versions(),
+        versions("numpy", "scipy"),
     )
-
-
-def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for package in ("synapse-hil", "numpy", "scipy"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
