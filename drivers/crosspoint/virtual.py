@@ -88,9 +88,10 @@ def virtual_outlets(settings: CrosspointBenchSettings, grid: DeviceGrid) -> dict
         outlet = Outlet(
             _talker(settings, roles[0], virtual, _loads(settings, roles, grid)),
             Faults(virtual.faults, given.seed),
-            pty=virtual.link == "pty",
+            link=virtual.link,
             host=given.host,
             port=virtual.port,
+            portmapper=virtual.portmapper,
             latency_s=virtual.latency,
         )
         outlets.update(dict.fromkeys(roles, outlet))

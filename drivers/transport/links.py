@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from drivers.transport.link import Link
@@ -36,7 +37,7 @@ def same_line(resource: str) -> str:
     if parsed.interface_type == "ASRL":
         port = str(parsed).removeprefix("ASRL").removesuffix("::INSTR")
         return _port(port) if port.startswith("/") else str(parsed)
-    return str(parsed).lower().replace("::localhost::", "::127.0.0.1::")
+    return re.sub(r"::localhost(?=::|,)", "::127.0.0.1", str(parsed).lower())
 
 
 def _port(path: str) -> str:

@@ -15,6 +15,7 @@ from hil.errors import ConfigError
 
 if TYPE_CHECKING:
     import pyvisa
+    from pyvisa import rname
     from pyvisa.resources import MessageBasedResource
 
 _CHUNK = 65_536
@@ -36,7 +37,7 @@ class SocketLink:
 
     def send(self, data: bytes, timeout_s: float) -> None:
         """Send all of it."""
-        with _visa_errors():
+        with visa_errors():
             for start in range(0, len(data), _PIECE):
                 _, ready, _ = select.select([], [self._line], [], timeout_s)
                 if not ready:
@@ -45,7 +46,7 @@ class SocketLink:
 
     def receive(self, timeout_s: float) -> Chunk:
         """At least one byte."""
-        with _visa_errors():
+        with visa_errors():
             ready, _, _ = select.select([self._line], [], [], timeout_s)
             if not ready:
                 raise TimeoutError
@@ -56,7 +57,7 @@ class SocketLink:
 
     def waiting(self) -> bool:
         """Whether there are bytes."""
-        with _visa_errors():
+        with visa_errors():
             return bool(select.select([self._line], [], [], 0)[0])
 
     def clear(self) -> None:
@@ -71,28 +72,32 @@ class SocketLink:
 
 class VisaLink:
     """Any other VISA resource. A ``stream`` (serial) has no waiting for more than is there; only lines
-    with ``ends`` (GPIB, USB, VXI-11, HiSLIP) say themselves where a message ends.
+    with ``ends`` (GPIB, USB, VXI-11, HiSLIP) say themselves where a message ends. ``piece``: bytes read at
+    once, at most.
     """
 
-    def __init__(self, resource: MessageBasedResource, *, stream: bool, ends: bool) -> None:
+    def __init__(
+        self, resource: MessageBasedResource, *, stream: bool, ends: bool, piece: int = _CHUNK
+    ) -> None:
         self._resource = resource
         self._stream = stream
         self._ends = ends
+        self._piece = piece
         self._timeout_ms = -1
         self._calm = _expect_full_reads(resource)
 
     def send(self, data: bytes, timeout_s: float) -> None:
         """Send all of it."""
-        with _visa_errors():
+        with visa_errors():
             self._allow(timeout_s)
             self._resource.visalib.write(self._resource.session, data)
 
     def receive(self, timeout_s: float) -> Chunk:
         """At least one byte."""
-        with _visa_errors():
+        with visa_errors():
             self._allow(timeout_s)
             if not self._stream:
-                data, status = self._resource.visalib.read(self._resource.session, _CHUNK)
+                data, status = self._resource.visalib.read(self._resource.session, self._piece)
                 if not data:  # pyvisa-py's HiSLIP, when the message was read before
                     raise TimeoutError
                 return Chunk(bytes(data), self._ends and status.name != "success_max_count_read")
@@ -105,19 +110,19 @@ class VisaLink:
         """Whether there are bytes."""
         if not self._stream:
             return False
-        with _visa_errors():
+        with visa_errors():
             return self._available() > 0
 
     def clear(self) -> None:
         """Device clear."""
         if self._ends:
-            with _visa_errors():
+            with visa_errors():
                 self._resource.clear()
 
     def close(self) -> None:
         """Let go."""
         self._calm.close()
-        with _visa_errors():
+        with visa_errors():
             self._resource.close()
 
     def _available(self) -> int:
@@ -130,7 +135,7 @@ class VisaLink:
             self._timeout_ms = milliseconds
 
 
-class _visa_errors:  # noqa: N801 - reads as a statement
+class visa_errors:  # noqa: N801 - reads as a statement
     """Turn what a VISA library raises into Python's own TimeoutError and ConnectionError.
 
     pyvisa-py lets through what its parts raise: RuntimeError and AssertionError (HiSLIP), struct.error
@@ -197,7 +202,15 @@ def open_visa(name: str, settings: TransportSettings) -> Link:
     if settings.visa == "@py" and parsed.resource_class == "SOCKET":
         left = max(0.001, settings.open_timeout - (time.monotonic() - started))
         return SocketLink(opened, _connected(opened, left))
+    if settings.visa == "@py" and isinstance(parsed, rname.TCPIPInstr) and not _hislip(parsed):
+        from drivers.transport.vxi11 import Vxi11Link
+
+        return Vxi11Link(opened)
     return _visa_link(opened, parsed.interface_type, parsed.resource_class, settings)
+
+
+def _hislip(parsed: rname.TCPIPInstr) -> bool:
+    return parsed.lan_device_name.lower().startswith("hislip")
 
 
 def _expect_full_reads(resource: Any) -> ExitStack:

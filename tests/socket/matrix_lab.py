@@ -22,7 +22,7 @@ from drivers.sim.virtual.keithley_3700 import Keithley3700 as Virtual3700
 from drivers.sim.virtual.keithley_3700 import Virtual3700Settings
 from drivers.sim.virtual.keysight_b2200 import KeysightB2200 as VirtualB2200
 from drivers.sim.virtual.keysight_b2200 import VirtualB2200Settings
-from drivers.sim.virtual.server import Outlet, serving
+from drivers.sim.virtual.server import Carrier, Outlet, serving
 from drivers.transport.session import open_session
 from drivers.transport.settings import TransportSettings
 from hil.instruments import Crosspoint
@@ -155,14 +155,14 @@ def lab(
     family: Family,
     *faults: Fault,
     settings: TransportSettings = QUICK,
-    pty: bool = False,
+    link: Carrier = "tcp",
     forbidden: tuple[Crosspoint, ...] = (),
     serial: str | None = None,
     **virtual: Any,
 ) -> Iterator[Lab]:
     wires = Wires()
     instrument = family.virtual(virtual, wires)
-    outlet = Outlet(instrument, Faults(list(faults)), pty=pty)
+    outlet = Outlet(instrument, Faults(list(faults)), link=link)
     with serving([outlet]), open_session(outlet.resource, settings, role="matrix") as session:
         matrix = family.driver(session, serial=serial, forbidden=forbidden)
         matrix.attach()

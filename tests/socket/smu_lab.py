@@ -19,7 +19,7 @@ from drivers.sim.virtual.faults import Fault, Faults
 from drivers.sim.virtual.grid import Load
 from drivers.sim.virtual.keithley_2600 import Keithley2600 as Virtual2600
 from drivers.sim.virtual.scpi_smu import VirtualScpiSmu
-from drivers.sim.virtual.server import Outlet, serving
+from drivers.sim.virtual.server import Carrier, Outlet, serving
 from drivers.transport.session import open_session
 from drivers.transport.settings import TransportSettings
 from hil.instruments import Sourcing
@@ -115,7 +115,7 @@ def lab(
     *faults: Fault,
     settings: TransportSettings = QUICK,
     ohms: float = 1e6,
-    pty: bool = False,
+    link: Carrier = "tcp",
     driver: dict[str, Any] | None = None,
     **virtual: Any,
 ) -> Generator[Lab]:
@@ -123,7 +123,7 @@ def lab(
     instrument = kind.virtual([load, load], **virtual)
     given: dict[str, Any] = {} if driver is None else driver
     channel = int(given.get("channel", 1))
-    outlet = Outlet(instrument, Faults(list(faults)), pty=pty)
+    outlet = Outlet(instrument, Faults(list(faults)), link=link)
     with serving([outlet]), open_session(outlet.resource, settings, role="smu") as session:
         smu = kind.driver(session, **given)
         smu.attach()

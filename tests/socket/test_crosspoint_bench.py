@@ -42,14 +42,17 @@ class Hours:
 @pytest.mark.parametrize(
     "keys",
     [
-        {"arrays": {"main": {"rows": "40,0-1", "cols": "7-8"}}},
+        {
+            "arrays": {"main": {"rows": "40,0-1", "cols": "7-8"}},
+            "virtual": {role: {"link": "vxi11"} for role in ("smu", "pulser", "matrix")},
+        },
         {
             "arrays": {"main": {"rows": "0-1", "cols": "9-10"}},
             "read": {"refresh": "all"},
             "virtual": {"smu": {"link": "pty"}, "matrix": {"link": "pty"}},
         },
     ],
-    ids=["stale, wired across", "all, pty"],
+    ids=["stale, wired across, vxi11", "all, pty"],
 )
 def test_it_keeps_the_bench_contract(keys: dict[str, Any]) -> None:
     @contextmanager

@@ -18,7 +18,7 @@ from drivers.sim.virtual.faults import Fault, Faults
 from drivers.sim.virtual.grid import DeviceGrid, Lines
 from drivers.sim.virtual.keithley_2600 import Keithley2600 as Virtual2600
 from drivers.sim.virtual.keithley_2600 import Virtual2600Settings
-from drivers.sim.virtual.server import Outlet, serving
+from drivers.sim.virtual.server import Carrier, Outlet, serving
 from drivers.transport.session import open_session
 from drivers.transport.settings import TransportSettings
 from hil.conformance.instruments import check_smu
@@ -59,11 +59,15 @@ Build = Callable[..., Lab]
 
 @contextmanager
 def lab(
-    *faults: Fault, settings: TransportSettings = QUICK, ohms: float = 1e6, pty: bool = False, **virtual: Any
+    *faults: Fault,
+    settings: TransportSettings = QUICK,
+    ohms: float = 1e6,
+    link: Carrier = "tcp",
+    **virtual: Any,
 ) -> Iterator[Lab]:
     load = Resistor(ohms)
     instrument = Virtual2600(Virtual2600Settings(**virtual), load, Resistor())
-    outlet = Outlet(instrument, Faults(list(faults)), pty=pty)
+    outlet = Outlet(instrument, Faults(list(faults)), link=link)
     with serving([outlet]), open_session(outlet.resource, settings, role="smu") as session:
         smu = Keithley2600(session)
         smu.attach()
@@ -76,9 +80,11 @@ def build() -> Iterator[Build]:
         yield lambda *faults, **virtual: stack.enter_context(lab(*faults, **virtual))
 
 
-@pytest.mark.parametrize("pty", [False, True], ids=["socket", "pty"])
-def test_currents_of_a_resistor_are_measured_and_the_output_rests_at_0_volts(build: Build, pty: bool) -> None:
-    bench = build(pty=pty)
+@pytest.mark.parametrize("link", ["tcp", "pty", "vxi11"])
+def test_currents_of_a_resistor_are_measured_and_the_output_rests_at_0_volts(
+    build: Build, link: Carrier
+) -> None:
+    bench = build(link=link)
     assert isinstance(bench.smu, Smu)
     readings = bench.smu.measure(VOLTS, SOURCING)
     np.testing.assert_allclose(readings.amperes, VOLTS / 1e6, rtol=1e-8)
@@ -88,12 +94,12 @@ def test_currents_of_a_resistor_are_measured_and_the_output_rests_at_0_volts(bui
     assert bench.virtual.channels["smua"].values["source.output"] == 1
 
 
-@pytest.mark.parametrize("pty", [False, True], ids=["socket", "pty"])
+@pytest.mark.parametrize("link", ["tcp", "pty", "vxi11"])
 @pytest.mark.parametrize("model", ["2602B", "2612B", "2635B"])
-def test_the_driver_conforms(model: str, pty: bool) -> None:
+def test_the_driver_conforms(model: str, link: Carrier) -> None:
     @contextmanager
     def smu() -> Iterator[Smu]:
-        with lab(ohms=1e6, model=model, pty=pty) as bench:
+        with lab(ohms=1e6, model=model, link=link) as bench:
             yield bench.smu
 
     assert not check_smu(smu, volts=0.2, sourcing=SOURCING, ohms=1e6, rtol=1e-6)

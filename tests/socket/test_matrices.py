@@ -20,7 +20,7 @@ from drivers.sim.virtual.faults import Fault, FaultKind
 from drivers.sim.virtual.grid import DeviceGrid, Lines
 from drivers.sim.virtual.keithley_700 import Keithley700 as Virtual700
 from drivers.sim.virtual.keithley_700 import Virtual700Settings
-from drivers.sim.virtual.server import Outlet, serving
+from drivers.sim.virtual.server import Carrier, Outlet, serving
 from drivers.transport.session import open_session
 from hil.conformance.instruments import check_matrix
 from hil.errors import (
@@ -59,12 +59,12 @@ def build() -> Iterator[Build]:
         yield lambda *given, **more: stack.enter_context(lab(*given, **more))
 
 
-@pytest.mark.parametrize("pty", [False, True], ids=["socket", "pty"])
+@pytest.mark.parametrize("link", ["tcp", "pty"])
 @pytest.mark.parametrize("family", FAMILY)
-def test_the_driver_conforms(family: Family, pty: bool) -> None:
+def test_the_driver_conforms(family: Family, link: Carrier) -> None:
     @contextmanager
     def matrix() -> Iterator[SwitchMatrix]:
-        with lab(family, pty=pty) as bench:
+        with lab(family, link=link) as bench:
             assert isinstance(bench.matrix, SwitchMatrix)
             yield bench.matrix
 

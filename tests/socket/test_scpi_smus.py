@@ -69,12 +69,12 @@ def test_currents_of_a_resistor_are_measured_and_the_output_rests_at_0_volts(bui
 @pytest.mark.parametrize(
     ("name", "model", "more"),
     [
-        ("2400", "2400", {"pty": True, "settings": BY_RS_232}),
+        ("2400", "2400", {"link": "pty", "settings": BY_RS_232}),
         ("2400", "2400-LV", {}),
         ("2400", "2410", {}),
         ("2400", "2440", {}),
         ("2450", "2450", {}),
-        ("2450", "2461", {}),
+        ("2450", "2461", {"link": "vxi11"}),
         ("b2900", "B2901A", {"maker": "Agilent Technologies"}),
         ("b2900", "B2912B", {"driver": {"channel": 2}}),
     ],

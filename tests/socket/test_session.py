@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -262,3 +263,14 @@ def test_every_message_is_in_the_wire_log(other: Any) -> None:
     ]
     times = [message.monotonic_s for message in wire.last]
     assert times == sorted(times)
+
+
+@pytest.mark.parametrize(
+    ("resource", "library"),
+    [("GPIB0::26::INSTR", "gpib"), ("USB0::0x0957::0x8E18::MY51140001::INSTR", "usb")],
+)
+def test_gpib_and_usb_without_their_library_say_what_to_install(resource: str, library: str) -> None:
+    if find_spec(library):
+        pytest.skip(f"{library} is installed")
+    with pytest.raises(ConfigError, match=f"resource {resource}: Please install"):
+        open_session(resource, QUICK)

@@ -185,6 +185,7 @@ def test_without_a_place_for_locks_nothing_is_opened(tmp_path: Path, monkeypatch
         ("TCPIP::host::5025::SOCKET", "TCPIP0::HOST::5025::SOCKET"),
         ("TCPIP::host::INSTR", "TCPIP0::host::inst0::INSTR"),
         ("TCPIP::localhost::5025::SOCKET", "TCPIP::127.0.0.1::5025::SOCKET"),
+        ("TCPIP::localhost,1024::INSTR", "TCPIP0::127.0.0.1,1024::inst0::INSTR"),
         ("serial:/dev/ttyX", "ASRL/dev/ttyX::INSTR"),
         ("serial:{}/by-id", "serial:{}/port"),
     ],

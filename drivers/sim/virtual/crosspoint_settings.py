@@ -16,8 +16,17 @@ from hil.config.validate import Config
 class VirtualInstrumentSettings(Config):
     """One virtual instrument and its line."""
 
-    link: Literal["tcp", "pty"] = Field(default="tcp", description="a TCP port, or a pseudo-terminal")
-    port: Annotated[int, Ge(0), Le(65535)] = Field(default=0, description="tcp: port; 0 takes a free one")
+    link: Literal["tcp", "pty", "vxi11"] = Field(
+        default="tcp", description="a bare TCP port, a pseudo-terminal, or VXI-11"
+    )
+    port: Annotated[int, Ge(0), Le(65535)] = Field(
+        default=0, description="tcp, vxi11: port; 0 takes a free one"
+    )
+    portmapper: Annotated[int, Ge(0), Le(65535)] | None = Field(
+        default=None,
+        description="vxi11: port at which hosts may also ask for the instrument's; they ask at 111, where "
+        "only those may listen who have the right to",
+    )
     latency: NotNegative = Field(default=0.0, description="real seconds before each answer")
     settings: dict[str, Any] = Field(
         default={}, description="what the virtual instrument takes: model, coerced, errors, …; see its page"

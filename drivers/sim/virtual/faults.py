@@ -18,6 +18,10 @@ FaultKind: TypeAlias = Literal[
 ]  # fmt: skip
 
 
+class HangUpError(Exception):
+    """A fault closes the line."""
+
+
 class Fault(Config):
     """Something that happens to some answers."""
 

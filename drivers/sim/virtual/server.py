@@ -1,4 +1,4 @@
-"""Carries lines between hosts and virtual instruments, on TCP sockets and pseudo-terminals, with faults."""
+"""Carries lines between hosts and virtual instruments, on TCP, VXI-11 and pseudo-terminals, with faults."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ import tty
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
-from drivers.sim.virtual.faults import Faults
+from drivers.sim.virtual.faults import Faults, HangUpError
+from drivers.sim.virtual.vxi11 import Vxi11
 
 _CHUNK = 65_536
+
+Carrier: TypeAlias = Literal["tcp", "pty", "vxi11"]
 
 
 class Talker(Protocol):
@@ -34,33 +37,38 @@ class Outlet:
         The instrument.
     faults
         What goes wrong with its answers.
-    pty
-        On a pseudo-terminal instead of a TCP port.
+    link
+        A bare TCP port, a pseudo-terminal, or VXI-11.
     port
-        TCP: 0 takes a free one.
+        TCP and VXI-11: 0 takes a free one.
+    portmapper
+        VXI-11: where to answer a port mapper's question too; `mapped` is where it is then.
     latency_s
         Real seconds before every answer.
     """
 
     talker: Talker
     faults: Faults = field(default_factory=lambda: Faults([]))
-    pty: bool = False
+    link: Carrier = "tcp"
     host: str = "127.0.0.1"
     port: int = 0
+    portmapper: int | None = None
     latency_s: float = 0.0
     resource: str = ""
+    mapped: int = field(default=0, init=False)
     _open: list[Callable[[bytes], None]] = field(default_factory=list[Callable[[bytes], None]])
 
     async def serve(self, ready: Callable[[Outlet], None]) -> None:
         """Serve until cancelled; ``ready`` is called once ``resource`` is known."""
-        await (self._serve_pty(ready) if self.pty else self._serve_tcp(ready))
+        ways = {"tcp": self._serve_tcp, "pty": self._serve_pty, "vxi11": self._serve_vxi11}
+        await ways[self.link](ready)
 
     async def _serve_tcp(self, ready: Callable[[Outlet], None]) -> None:
         async def host(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             self._open.append(writer.write)
             try:
                 await self._converse(lambda: reader.read(_CHUNK), writer.write)
-            except (_HangUpError, ConnectionError, asyncio.CancelledError):
+            except (HangUpError, ConnectionError, asyncio.CancelledError):
                 pass  # a host that vanished is as good as one that closed
             finally:
                 self._open.remove(writer.write)
@@ -72,6 +80,14 @@ class Outlet:
             self.resource = f"TCPIP::{name}::{self.port}::SOCKET"
             ready(self)
             await server.serve_forever()
+
+    async def _serve_vxi11(self, ready: Callable[[Outlet], None]) -> None:
+        def found(name: str, port: int, mapped: int) -> None:
+            self.port, self.mapped = port, mapped
+            self.resource = f"TCPIP::{name},{port}::INSTR"
+            ready(self)
+
+        await Vxi11(self._answer, self._open).serve(self.host, self.port, self.portmapper, found)
 
     async def _serve_pty(self, ready: Callable[[Outlet], None]) -> None:
         ours, theirs = os.openpty()
@@ -88,7 +104,7 @@ class Outlet:
         ready(self)
         try:
             while True:
-                with suppress(_HangUpError):  # a serial line cannot be hung up; the answer is lost
+                with suppress(HangUpError):  # a serial line cannot be hung up; the answer is lost
                     await self._converse(arrived.get, send)
         finally:
             loop.remove_reader(ours)
@@ -105,7 +121,7 @@ class Outlet:
     async def _answer(self, line: bytes, send: Callable[[bytes], None]) -> None:
         fault = self.faults.choose(line)
         if fault is not None and fault.kind == "disconnect-before":
-            raise _HangUpError
+            raise HangUpError
         answer = self.talker.receive(line)
         if self.latency_s:
             await asyncio.sleep(self.latency_s)
@@ -114,7 +130,7 @@ class Outlet:
                 send(answer)
             return
         if fault.kind == "disconnect-after":
-            raise _HangUpError
+            raise HangUpError
         if fault.kind == "late":
             await asyncio.sleep(fault.delay)
         if fault.kind == "late-next":
@@ -122,15 +138,11 @@ class Outlet:
         elif answer and fault.kind != "silent":
             send(self.faults.spoil(fault.kind, answer))
         if fault.kind == "disconnect-within":
-            raise _HangUpError
+            raise HangUpError
 
     def _say_later(self, answer: bytes) -> None:
         if self._open:
             self._open[-1](answer)
-
-
-class _HangUpError(Exception):
-    """The fault closes the line."""
 
 
 async def serve(outlets: Sequence[Outlet], ready: Callable[[], None]) -> None:
