@@ -63,7 +63,7 @@ class Result:
 @dataclass(frozen=True, slots=True, eq=False)
 class Target:
     """What is calibrated: some lines of one array, what is known of it before, and the most that may be asked
-    of its bench, so that a plan which goes up knows where to end. The limits are not on the record.
+    of its bench, so that a plan which goes up knows where to end.
     """
 
     info: ArrayInfo

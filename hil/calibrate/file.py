@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from hil.bench import ArrayInfo, Cost, DeviceSheet, StepCurve
 from hil.calibrate.contracts import Estimate, Result, Target
-from hil.calibrate.record import Record
+from hil.calibrate.record import Analysed, Record
 from hil.calibrate.tape import from_arrays, to_arrays
 from hil.errors import HilError, StoreError
+from hil.limits import Limits
 from hil.schedule import Pulse, Region
 from hil.store.blobs import pack, unpack
 from hil.store.folder import write_whole
@@ -29,6 +30,7 @@ from hil.store.folder import write_whole
 FORMAT = 1
 SUFFIX = ".npz"
 _MOST_OF_ONE_NAME = 1000
+_ABLE = ("parallel_read", "parallel_write", "transpose")
 
 
 def free_path(folder: Path, record: Record, *beside: str) -> Path:
@@ -124,7 +126,12 @@ def header_of(record: Record) -> dict[str, Any]:
         "format": FORMAT,
         "routine": record.routine,
         "settings": dict(record.settings),
-        "array": {"name": info.name, "rows": info.rows, "cols": info.cols, "device": sheet},
+        "array": {
+            **{name: getattr(info, name) for name in ("name", "rows", "cols", *_ABLE)},
+            "emulated": sorted(info.emulated),
+            "device": sheet,
+        },
+        "limits": asdict(record.target.limits),
         "region": {"rows": region.rows.tolist(), "cols": region.cols.tolist()},
         "bench": record.bench,
         "bench_file": dict(record.bench_file),
@@ -137,7 +144,14 @@ def header_of(record: Record) -> dict[str, Any]:
         "versions": dict(record.versions),
         "estimates": {name: asdict(each) for name, each in record.result.estimates.items()},
         "findings": list(record.result.findings),
+        "analysed": analysed_of(record),
     }
+
+
+def analysed_of(record: Record) -> dict[str, Any] | None:
+    """How its result was derived from another record, as JSON has it."""
+    found = record.analysed
+    return None if found is None else {**asdict(found), "when": found.when.isoformat()}
 
 
 def record_of(header: dict[str, Any], members: Mapping[str, NDArray[Any]]) -> Record:
@@ -147,13 +161,20 @@ def record_of(header: dict[str, Any], members: Mapping[str, NDArray[Any]]) -> Re
     device["curve"] = StepCurve(**{name: np.asarray(values) for name, values in device["curve"].items()})
     for way in ("potentiate", "depress"):
         device[way] = Pulse(**device[way])
-    info = ArrayInfo(array["name"], array["rows"], array["cols"], DeviceSheet(**device))
+    info = ArrayInfo(
+        array["name"],
+        array["rows"],
+        array["cols"],
+        DeviceSheet(**device),
+        **{name: array[name] for name in _ABLE if name in array},  # older records have none of it
+        emulated=frozenset(array.get("emulated", ())),
+    )
     region = Region(info.name, *(np.asarray(header["region"][side], np.int64) for side in ("rows", "cols")))
-    expires = header["expires"]
+    expires, analysed = header["expires"], header.get("analysed")
     return Record(
         header["routine"],
         header["settings"],
-        Target(info, region),
+        Target(info, region, Limits(**header.get("limits", {}))),
         header["bench"],
         header["bench_file"],
         header["identity"],
@@ -169,6 +190,7 @@ def record_of(header: dict[str, Any], members: Mapping[str, NDArray[Any]]) -> Re
             tuple(header["findings"]),
         ),
         header["versions"],
+        None if analysed is None else Analysed(datetime.fromisoformat(analysed.pop("when")), **analysed),
     )
 
 

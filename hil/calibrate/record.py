@@ -17,6 +17,19 @@ from hil.errors import StoreError
 from hil.schedule import Pulse
 
 
+@dataclass(frozen=True, slots=True)
+class Analysed:
+    """How a result came to be later than its measurement: when, from which file with SHA-256, why that had
+    ended without a result (None: it had one), and versions of what derived it.
+    """
+
+    when: datetime
+    file: str
+    sha256: str
+    ended: str | None
+    versions: Mapping[str, str]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Record:
     """One calibration of one array.
@@ -37,6 +50,8 @@ class Record:
         Why the calibration ended early; None when it is complete. A partial record has no result.
     cost, steps, result, versions
         What it took; everything asked and answered; what it comes to; versions of what measured it.
+    analysed
+        How the result was derived from another record's tape; None: with the measurement.
     """
 
     routine: str
@@ -53,6 +68,7 @@ class Record:
     steps: tuple[Step, ...]
     result: Result
     versions: Mapping[str, str]
+    analysed: Analysed | None = None
 
     @property
     def array(self) -> str:

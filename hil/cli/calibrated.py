@@ -15,9 +15,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hil.calibrate.analyse import analyse_record, to_be_analysed
 from hil.calibrate.contracts import Estimate
-from hil.calibrate.file import read_record, record_paths
-from hil.calibrate.journal import is_written, journals, read_journal
+from hil.calibrate.file import analysed_of, read_record, record_paths
+from hil.calibrate.journal import is_written, journals, read_journal, rescue
 from hil.calibrate.record import Record
 from hil.cli.show import instruments, print_json, two_columns
 from hil.cli.words import energy
@@ -49,7 +50,8 @@ def print_list(folder: Path, json: bool) -> None:
     console.print(table)
     for row in rows:
         if row["state"] == "killed":
-            told = f"{row['record']}: {row['partial']}; the next hil calibrate makes a partial record of it"
+            makes = "the next hil calibrate, or hil calibration analyse, makes a partial record of it"
+            told = f"{row['record']}: {row['partial']}; {makes}"
             console.print(Text(told, "yellow"), soft_wrap=True)
 
 
@@ -73,6 +75,7 @@ def print_record(path: Path, json: bool) -> None:
         ),
         ("measured", record.created.isoformat(" ", "minutes")),
         ("expires", "never" if record.expires is None else record.expires.isoformat(" ", "minutes")),
+        *_derived(record),
         *record.conditions.items(),
         (
             "settings",
@@ -87,10 +90,36 @@ def print_record(path: Path, json: bool) -> None:
     console.print(two_columns(facts), Text(), results(record), sep="\n")
 
 
+def _derived(record: Record) -> list[tuple[str, str]]:
+    """When and from what the result was derived, where that was not with the measurement."""
+    if (derived := record.analysed) is None:
+        return []
+    ended = "" if derived.ended is None else f", which ended: {derived.ended}"
+    return [("analysed", f"{derived.when.isoformat(' ', 'minutes')}, from {derived.file}{ended}")]
+
+
+def print_analysed(path: Path, json: bool) -> None:
+    """Derive a result from a record's raw data into a new record, and show that.
+
+    Raises
+    ------
+    StoreError
+        Schedules are missing (it is said which), or nothing can be read or written.
+    """
+    rescued = rescue(path) if path.is_dir() else []
+    for left, record in rescued:
+        typer.echo(
+            f"an earlier {record.routine} of {record.array} was {record.partial}; kept as {left}", err=True
+        )
+    kept = analyse_record(to_be_analysed(path) if path.is_dir() else path)
+    print_record(kept.path, json)
+
+
 def results(record: Record) -> Table | Text:
     """Estimates with intervals and words, then findings."""
     if record.partial is not None:
-        return Text(f"partial, without a result: {record.partial}", "yellow")
+        told = f"partial, without a result: {record.partial}"
+        return Text(f"{told}; if nothing is missing, hil calibration analyse derives one", "yellow")
     table = Table(box=None, pad_edge=False, header_style="bold", caption_justify="left", caption_style="")
     for heading, justify in (("", "left"), ("value", "right"), ("95 % interval", "left"), ("", "left")):
         table.add_column(heading, justify=justify, no_wrap=bool(heading))  # pyright: ignore[reportArgumentType]
@@ -137,6 +166,7 @@ def document(record: Record) -> dict[str, Any]:
         "state": record.state(_now()),
         "partial": record.partial,
         "conditions": dict(record.conditions),
+        "analysed": analysed_of(record),
         "settings": dict(record.settings),
         "cost": asdict(record.cost),
         "most_pulses": int(record.pulses_spent.max(initial=0)),

@@ -11,7 +11,9 @@ from hil.cli.options import FLAG, Json
 
 FOLDER = Path("calibrations")
 
-calibration = typer.Typer(help="Look at calibration records: list, show, plot.", no_args_is_help=True)
+calibration = typer.Typer(
+    help="Look at calibration records: list, show, plot, analyse.", no_args_is_help=True
+)
 
 RecordArgument = Annotated[
     Path, typer.Argument(metavar="RECORD", help="A record, or a folder of records: then its newest.")
@@ -116,3 +118,24 @@ def plot_record(
     from hil.cli.calibrated import plot
 
     typer.echo(str(plot(record, output)))
+
+
+@calibration.command("analyse")
+def analyse_record(
+    record: Annotated[
+        Path,
+        typer.Argument(
+            metavar="RECORD",
+            help="A record, or a folder of records: then its newest partial one without a result.",
+        ),
+    ] = FOLDER,
+    json: Json = False,
+) -> None:
+    """Derive the result of a record from its raw data, without a bench, as a new record beside it.
+
+    For a calibration that was stopped at once, or killed, when all was measured. Where something was not
+    measured it is said what is missing; nothing is overwritten.
+    """
+    from hil.cli.calibrated import print_analysed
+
+    print_analysed(record, json)

@@ -1,17 +1,24 @@
 """`hil calibrate` and `hil calibration` as they are called: records, figures, refusals, and Ctrl-C."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from drivers.sim.bench import SimBench
-from hil.calibrate.file import read_record, record_paths
+from hil.calibrate.choose import routines
+from hil.calibrate.conduct import About, calibrate
+from hil.calibrate.contracts import Result, Target
+from hil.calibrate.file import read_record, record_paths, write_record
 from hil.cli import app
+from hil.face import open_bench
+from hil.limits import LimitedBench
 from hil.schedule import Program
 
 BENCH = """\
@@ -172,6 +179,43 @@ def test_pulses_of_a_calibration_that_is_stopped_at_once_are_counted(cli, monkey
     assert f"{given:,} pulses ({given:,} in doubt, counted as given)" in result.stderr
     assert document["not_done"] == ["offset"]
     assert "not done: offset" in result.stderr
+
+
+def test_a_result_that_was_not_reached_is_derived_without_the_bench(cli):
+    cli("calibrate", "bench.yaml", "--routine", "devices", "--size", "6x8", "--note", "humidity=40 %")
+    folder = Path("calibrations")
+    (path,) = record_paths(folder)
+    whole = read_record(path)
+    path.unlink()
+    path = write_record(folder, replace(whole, partial="KeyboardInterrupt", result=Result()))
+    assert "hil calibration analyse derives one" in cli("calibration", "show").stdout
+    shown = cli("calibration", "analyse").stdout
+    for said in (f"from {path.name}, which ended: KeyboardInterrupt", "46 of 48 devices work", "40 %"):
+        assert said in shown
+    assert len(record_paths(folder)) == 2
+    document = json.loads(cli("calibration", "analyse", str(path), "--json").stdout)
+    assert document["analysed"]["file"] == path.name
+    assert document["estimates"]["yield"]["value"] == whole.result.estimates["yield"].value
+    assert len(record_paths(folder)) == 3
+    assert "no partial record in it is without a result" in cli("calibration", "analyse", code=5).stderr
+
+
+def test_a_calibration_killed_behind_its_last_schedule_is_analysed_from_its_journal(
+    cli, tmp_path, monkeypatch
+):
+    folder = tmp_path / "left"
+    monkeypatch.setattr(LimitedBench, "durable", True)
+    with open_bench(arrays={"main": (3, 4)}) as bench:
+        routine, target = routines(["devices"])["devices"], Target.whole(bench.arrays["main"])
+
+        def copied(done):  # as a process that is killed now leaves it
+            shutil.copytree(tmp_path / "run", folder, dirs_exist_ok=True)
+
+        whole = calibrate("devices", routine, bench, target, About("chip"), tmp_path / "run", copied)
+    result = cli("calibration", "analyse", str(folder), "--json")
+    assert "an earlier devices of main was killed, or the power failed" in result.stderr
+    found = json.loads(result.stdout)["estimates"]
+    assert found == {name: asdict(each) for name, each in whole.record.result.estimates.items()}
 
 
 def test_a_damaged_record_is_listed_as_such_and_not_shown(cli):
