@@ -95,11 +95,13 @@ def _square(values: Floats) -> Floats:
 
 
 def _lost(amperes: Floats, wires: Wires) -> Floats:
-    """K I: through a segment flow all currents beyond it; up to a crosspoint is lost what all segments before
-    it lose.
-    """
-    row = np.cumsum(amperes[..., ::-1], axis=-1)[..., ::-1]
-    col = np.cumsum(amperes, axis=-2)
-    lost = wires.row * np.cumsum(row, axis=-1) + wires.row_lead * row[..., :1]
-    lost += wires.col * np.cumsum(col[..., ::-1, :], axis=-2)[..., ::-1, :]
-    return lost + wires.col_lead * col[..., -1:, :]
+    """K I: two crosspoints of a line share the segments before the nearer one, and the lead."""
+    rows, cols = amperes.shape[-2:]
+    along_row = wires.row_lead + wires.row * _shared(np.arange(1.0, cols + 1))
+    along_col = wires.col_lead + wires.col * _shared(np.arange(rows, 0.0, -1))
+    return amperes @ along_row + along_col @ amperes
+
+
+def _shared(segments: Floats) -> Floats:
+    """Segments [n, n] that currents of two crosspoints, so many segments from the end, both flow through."""
+    return np.minimum(segments[:, np.newaxis], segments)
