@@ -26,7 +26,8 @@ class Seen:
 
     ``limits`` and ``state`` in words; ``errors`` were in its queue, and are taken out by reading them;
     ``problems`` is what else is not as the file needs it, each beginning with its key ("read.voltage: …")
-    where it has one. ``round_trip_s`` is the median time of a question and its answer.
+    where it has one; ``warnings`` are what may be meant. ``round_trip_s`` is the median time of a question
+    and its answer.
     """
 
     identity: Identity
@@ -35,6 +36,7 @@ class Seen:
     errors: tuple[str, ...]
     round_trip_s: float
     problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class Examiner(Protocol):
@@ -58,6 +60,7 @@ class Finding:
     resource: Resource
     seen: Seen | None
     problems: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
 
 
 class FileFinding(NamedTuple):
@@ -116,7 +119,8 @@ def _find(settings: BenchSettings, resource: Resource, examiner: Examiner, locks
         problems.append(
             f"{where}: errors of earlier commands were in its queue: {told}; they are taken out, check again"
         )
-    return Finding(resource, seen, tuple(problems))
+    warnings = tuple(placed(settings, each, *resource.key.split(".")) for each in seen.warnings)
+    return Finding(resource, seen, tuple(problems), warnings)
 
 
 def _examiner(settings: BenchSettings) -> Examiner:

@@ -78,6 +78,28 @@ class Instrument(Protocol):
         ...
 
 
+class Standing(NamedTuple):
+    """How an instrument stands, in words; ``live`` if an output is on or a crosspoint is closed."""
+
+    live: bool
+    words: str
+
+
+@runtime_checkable
+class Stands(Protocol):
+    """An instrument that can tell how it stands, for `hil check`; others are told not to have been asked."""
+
+    def standing(self) -> Standing:
+        """Ask; only questions are sent, and the error queue is left as it is.
+
+        Raises
+        ------
+        BenchError
+            It does not answer as such an instrument does.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Sourcing:
     """How voltages are sourced and currents measured.

@@ -1,6 +1,6 @@
 """What `hil check` asks the instruments of a crosspoint bench, role by role; entry point ``hil.checks``.
 
-Nothing is output or switched. Whether an output is on is not asked: the contracts have no question for it.
+Nothing is output or switched: an output that is on stays on, and is told.
 """
 
 from __future__ import annotations
@@ -14,9 +14,14 @@ from drivers.crosspoint.settings import CrosspointBenchSettings
 from drivers.examine import refusals, round_trip_s
 from drivers.transport.session import open_session
 from hil.check import Seen
-from hil.instruments import Instrument, Pulser, Smu, SwitchMatrix
+from hil.instruments import Instrument, Pulser, Smu, Standing, Stands, SwitchMatrix
 from hil.schedule import Pulse
 from hil.units import format_quantity
+
+_WHAT_TO_DO = (
+    "no run of this bench is under way, so find out who left it so; it stays so until a run begins, which "
+    "makes all safe before its first relay switches"
+)
 
 
 @runtime_checkable
@@ -38,14 +43,22 @@ class CrosspointCheck:
             instrument: Instrument = wanted.make(known, session)
             instrument.attach()
             limits, problems = _asked(settings, known, instrument)
+            identity, stands = instrument.identify(), _standing(instrument)
             return Seen(
-                instrument.identify(),
+                identity,
                 limits,
-                "answers",
+                stands.words,
                 _queue(instrument),
                 round_trip_s(instrument),
                 problems,
+                (f"{stands.words}: {_WHAT_TO_DO}",) if stands.live else (),
             )
+
+
+def _standing(instrument: Instrument) -> Standing:
+    if isinstance(instrument, Stands):
+        return instrument.standing()
+    return Standing(False, "answers; its driver cannot ask for more")
 
 
 def _queue(instrument: object) -> tuple[str, ...]:

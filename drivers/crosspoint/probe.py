@@ -11,7 +11,7 @@ from drivers.crosspoint.safe import Occupied, safe_at_once
 from drivers.crosspoint.settings import BusSettings, CrosspointReadSettings
 from drivers.transport.session import Session
 from hil.bench import Cost
-from hil.errors import ComplianceError, ScheduleError
+from hil.errors import BenchError, ComplianceError, ScheduleError
 from hil.instruments import Crosspoint, Instrument, Pulser, Smu, Sourcing, SwitchMatrix
 from hil.region import Floats
 from hil.schedule import Pulse
@@ -61,6 +61,7 @@ class Probe:
     reading: CrosspointReadSettings
     lines: Lines
     _done: Tally = field(default=Tally(), init=False)
+    _cold: bool = field(default=False, init=False)
 
     @property
     def instruments(self) -> dict[str, Instrument]:
@@ -89,7 +90,7 @@ class Probe:
 
         Raises ComplianceError if they are and the bench file says stop.
         """
-        self.matrix.connect((Crosspoint(self.buses.smu, row), Crosspoint(self.buses.ground, col)))
+        self._connect(self.buses.smu, row, col)
         sourcing = self._sourcing(integration_s)
         factors = LOWERED if self.reading.at_compliance == "lower" else LOWERED[:1]
         amperes, bound = np.nan, True
@@ -109,7 +110,7 @@ class Probe:
 
     def pulse(self, row: int, col: int, pulse: Pulse, count: int, siemens: float) -> None:
         """So many pulses to a device, of ``siemens`` when last read (NaN: not known), for the energy."""
-        self.matrix.connect((Crosspoint(self.buses.pulser, row), Crosspoint(self.buses.ground, col)))
+        self._connect(self.buses.pulser, row, col)
         spent = count * pulse.width_s * pulse.amplitude_v**2 * np.nan_to_num(siemens)
         # Counted before: after a failure it is in doubt how many came, and none may be missing in the count.
         self._add(pulses=count, seconds=count * (pulse.width_s + pulse.gap_s), joules=float(spent))
@@ -137,6 +138,15 @@ class Probe:
         for line, instrument in ((self.lines.smu, self.smu), (self.lines.pulser, self.pulser)):
             sources.setdefault(id(line), Occupied(line, [])).instruments.append(instrument)
         return (*safe_at_once(list(sources.values())), *self.matrix.make_safe())
+
+    def _connect(self, bus: int, row: int, col: int) -> None:
+        """Somebody else may have left an output on or a relay closed: the first relay switches cold too."""
+        if not self._cold:
+            problems = self.make_safe()
+            if problems:
+                raise BenchError("; ".join(dict.fromkeys(problems)))
+            self._cold = True
+        self.matrix.connect((Crosspoint(bus, row), Crosspoint(self.buses.ground, col)))
 
     def _exchanges(self) -> int:
         return sum(line.transactions for line in {id(line): line for line in self.lines}.values())

@@ -10,7 +10,8 @@ from dataclasses import KW_ONLY, dataclass, field
 from drivers.instruments.failure import Queue, made_safe, safely
 from drivers.transport.session import Session
 from hil.errors import BenchError, IdentityError
-from hil.instruments import Identity
+from hil.instruments import Identity, Standing
+from hil.units import format_quantity
 
 
 @dataclass
@@ -53,6 +54,10 @@ class LineInstrument(ABC):
         """Sources at 0 V and off, relays open, read back; what could not be verified. Never raises."""
         self._forget()
         return safely(self.session, self._off, self._identified, self._switched_off)
+
+    @abstractmethod
+    def standing(self) -> Standing:
+        """See `hil.instruments.Stands.standing`."""
 
     @property
     @abstractmethod
@@ -97,3 +102,9 @@ class LineInstrument(ABC):
             if reason is error:
                 raise
             raise reason from error
+
+
+def output_at(on: bool, *volts: float) -> Standing:
+    """An output that is on at a level, or at several, or off."""
+    levels = " and ".join(format_quantity(level, "V", digits=3) for level in volts)
+    return Standing(True, f"output on at {levels}") if on else Standing(False, "output off")

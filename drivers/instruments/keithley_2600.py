@@ -13,11 +13,11 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from drivers.instruments.instrument import LineInstrument
+from drivers.instruments.instrument import LineInstrument, output_at
 from drivers.instruments.replies import Measured, logical, measured, named, number, whole
 from drivers.instruments.tsp import Tsp
 from hil.errors import IdentityError, LimitError, SettingError
-from hil.instruments import Identity, Readings, Sourcing
+from hil.instruments import Identity, Readings, Sourcing, Standing
 from hil.region import Floats
 
 _MODEL = re.compile(r"(?:Model )?(26[013])([1-6])B")
@@ -99,6 +99,15 @@ class Keithley2600(LineInstrument):
             np.array([each[0].value for each in found]),
             np.array([each[0].bound or each[1].bound or each[2] for each in found], np.bool_),
         )
+
+    def standing(self) -> Standing:
+        """See `hil.instruments.Stands.standing`."""
+        output, function, volts = self._tsp.ask(
+            "", self._names("source.output", "source.func", "source.levelv"), _numbers, heed_errors=False
+        )
+        if output == 1 and function != 1:
+            return Standing(True, "output on, sourcing a current")
+        return output_at(output == 1, volts)
 
     @property
     def _queue(self) -> Tsp:

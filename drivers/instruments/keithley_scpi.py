@@ -34,3 +34,6 @@ class KeithleyScpiSmu(ScpiSmu, ABC):
 
     def _level(self) -> str:
         return ":SOUR:VOLT?"
+
+    def _function(self) -> str:
+        return ":SOUR:FUNC?"

@@ -55,12 +55,16 @@ class Keysight33500(ScpiPulser):
             quantity(f"{train}:TRAN:LEAD", self.edge_s),
             quantity(f"{train}:TRAN:TRA", self.edge_s),
             Step(f"{source}:VOLT:OFFS", 0.0, None),
-            *levels(f"{source}:VOLT:HIGH", f"{source}:VOLT:LOW", pulse),
+            *levels(*self._levels, pulse),
             polarity(f":OUTP{self.channel}:POL", pulse),
             Step(f"{source}:BURS:MODE", "TRIG"),
             Step(f"{source}:BURS:PHAS", 0.0),
             Step(f"{source}:BURS:STAT", 1),
         )
+
+    @property
+    def _levels(self) -> tuple[str, str]:
+        return f":SOUR{self.channel}:VOLT:HIGH", f":SOUR{self.channel}:VOLT:LOW"
 
     def _count(self, count: int) -> Step:
         return Step(f":SOUR{self.channel}:BURS:NCYC", count)

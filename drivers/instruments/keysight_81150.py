@@ -51,9 +51,13 @@ class Keysight81150(ScpiPulser):
             quantity(f":PULS:TRAN{c}:LEAD", self.edge_s),
             quantity(f":PULS:TRAN{c}:TRA", self.edge_s),
             Step(f":VOLT{c}:OFFS", 0.0, None),
-            *levels(f":VOLT{c}:HIGH", f":VOLT{c}:LOW", pulse),
+            *levels(*self._levels, pulse),
             polarity(f":OUTP{c}:POL", pulse),
         )
+
+    @property
+    def _levels(self) -> tuple[str, str]:
+        return f":VOLT{self.channel}:HIGH", f":VOLT{self.channel}:LOW"
 
     def _count(self, count: int) -> Step:
         return Step(f":TRIG:COUN{self.channel}", count)

@@ -15,9 +15,10 @@ from dataclasses import KW_ONLY, dataclass, field
 import numpy as np
 
 from drivers.instruments.flex import LONGEST, Datum, Learnt, Module
+from drivers.instruments.instrument import output_at
 from drivers.instruments.smu_limits import Family, check_limits, highest
 from hil.errors import IdentityError, LimitError, SettingError
-from hil.instruments import Readings, Sourcing
+from hil.instruments import Readings, Sourcing, Standing
 from hil.region import Floats
 
 _DECADES = tuple(float(f"1e{k}") for k in range(-11, 1))
@@ -42,6 +43,8 @@ _WAIT_S = 1e-4
 _LONGEST_WAIT_S = 99.9999
 _GOOD = "N"
 _ANY = math.nan
+_LEVEL = 2
+"""Of the parameters of DV: module, range, volts, compliance."""
 
 
 @dataclass
@@ -90,6 +93,15 @@ class KeysightB1500Smu(Module):
             np.array([each.value.value for each in currents]),
             np.array(bound, np.bool_),
         )
+
+    def standing(self) -> Standing:
+        """See `hil.instruments.Stands.standing`. With its switch closed it holds a DV or another source."""
+        held = self._frame.flex.learn(self.channel)
+        if held == [Learnt("CL", [self.channel])]:
+            return output_at(False)
+        if len(held) == 1 and held[0].command == "DV" and len(held[0].parameters) > _LEVEL:
+            return output_at(True, held[0].parameters[_LEVEL])
+        return Standing(True, f"output on: {', '.join(each.command for each in held)}")
 
     @property
     def _off(self) -> str:

@@ -132,6 +132,9 @@ class KeysightB2200(RelayMatrix):
         )
         return self._closed
 
+    def _closed_now(self) -> frozenset[str]:
+        return self._scpi.ask("", self._reading, _channel_lists, heed_errors=False)
+
     def _open_all(self) -> frozenset[str]:
         self._closed = self._scpi.ask(
             self._all_open,

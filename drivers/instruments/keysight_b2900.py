@@ -75,6 +75,9 @@ class KeysightB2900(ScpiSmu):
     def _level(self) -> str:
         return f":SOUR{self.channel}:VOLT?"
 
+    def _function(self) -> str:
+        return f":SOUR{self.channel}:FUNC:MODE?"
+
     def _settings(self, top_v: float, sourcing: Sourcing) -> list[Setting]:
         """The meter's lowest range and a compliance that every range allows come first, so that no step on
         the way is more than the old or the new voltage range allows.

@@ -11,8 +11,10 @@ from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
 
 from drivers.instruments.flex import Module, numbers
+from drivers.instruments.instrument import output_at
 from drivers.instruments.replies import whole
 from hil.errors import IdentityError, InstrumentError, LimitError, SettingError, TimeoutError_
+from hil.instruments import Standing
 from hil.schedule import Pulse
 
 _MODULE = "B1525A"
@@ -89,6 +91,14 @@ class KeysightB1500Spgu(Module):
         with self._safe_on_failure(f"channel {self.channel} stopped and off", known):
             self._set_up(pulse, count)
             self._fire(pulse, count)
+
+    def standing(self) -> Standing:
+        """See `hil.instruments.Stands.standing`; base and peak of its pulses."""
+        flex = self._frame.flex
+        on = any(each.command == "CN" and self.channel in each.parameters for each in flex.learn(0))
+        if flex.ask("", "SPST?", whole):
+            return Standing(True, "putting out pulses")
+        return output_at(on, *flex.ask("", f"SPV? {self.channel},1", numbers)) if on else output_at(False)
 
     @property
     def _off(self) -> str:

@@ -10,7 +10,9 @@ from typing import NamedTuple
 from drivers.instruments.instrument import LineInstrument
 from drivers.transport.session import Session
 from hil.errors import IdentityError, LimitError, SettingError
-from hil.instruments import Crosspoint
+from hil.instruments import Crosspoint, Standing
+
+_SHOWN = 4
 
 
 class Card(NamedTuple):
@@ -54,6 +56,14 @@ class RelayMatrix(LineInstrument):
                 self._prepared = True
             self._verify(names, self._switch(names))
 
+    def standing(self) -> Standing:
+        """See `hil.instruments.Stands.standing`; the first of what is closed, by the matrix's own names."""
+        closed = sorted(self._closed_now())
+        if not closed:
+            return Standing(False, "all open")
+        more = ", …" if len(closed) > _SHOWN else ""
+        return Standing(True, f"{len(closed)} closed: {', '.join(closed[:_SHOWN])}{more}")
+
     @property
     def _off(self) -> str:
         return self._all_open
@@ -83,6 +93,10 @@ class RelayMatrix(LineInstrument):
     @abstractmethod
     def _switch(self, names: frozenset[str]) -> frozenset[str]:
         """Open all others, then close these; what is closed then."""
+
+    @abstractmethod
+    def _closed_now(self) -> frozenset[str]:
+        """Ask what is closed, whatever is in the error queue."""
 
     @abstractmethod
     def _open_all(self) -> frozenset[str]:

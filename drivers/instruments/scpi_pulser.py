@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import ClassVar, Literal, NamedTuple
 
-from drivers.instruments.instrument import LineInstrument
+from drivers.instruments.instrument import LineInstrument, output_at
 from drivers.instruments.replies import named, number, whole
 from drivers.instruments.scpi import Scpi
 from drivers.transport.session import Session
 from hil.errors import IdentityError, LimitError, SettingError
-from hil.instruments import Identity
+from hil.instruments import Identity, Standing
 from hil.schedule import Pulse
 
 _PRECISION = 1e-3  # share by which an instrument may round: finer than any of them is accurate
@@ -131,6 +131,11 @@ class ScpiPulser(LineInstrument):
         Afterwards a trigger puts out one burst, and the level is 0 V before, between and after pulses.
         """
 
+    @property
+    @abstractmethod
+    def _levels(self) -> tuple[str, str]:
+        """Headers of the high and the low level."""
+
     @abstractmethod
     def _count(self, count: int) -> Step: ...
 
@@ -186,6 +191,17 @@ class ScpiPulser(LineInstrument):
                 self._set_up(pulse, some)
                 self._fire(pulse, some)
                 came += some
+
+    def standing(self) -> Standing:
+        """See `hil.instruments.Stands.standing`; levels as it tells them, for the load that it was told."""
+        high, low = self._levels
+        on, top, bottom = self._scpi.ask(
+            "",
+            (f"{self._output(False).header}?", f"{high}?", f"{low}?"),
+            lambda fields: (whole(fields[0]), number(fields[1]), number(fields[2])),
+            heed_errors=False,
+        )
+        return output_at(bool(on), bottom, top)
 
     def _switched_off(self) -> tuple[str, ...]:
         stop = self._off

@@ -12,14 +12,14 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from drivers.instruments.instrument import LineInstrument
+from drivers.instruments.instrument import LineInstrument, output_at
 from drivers.instruments.replies import Measured, Named, measured, named, number, whole
 from drivers.instruments.scpi import Scpi
 from drivers.instruments.settings import Setting, differences
 from drivers.instruments.smu_limits import Family, check_limits, highest
 from drivers.transport.session import Session
 from hil.errors import ConfigError, IdentityError, InterlockError, SettingError
-from hil.instruments import Identity, Readings, Sourcing
+from hil.instruments import Identity, Readings, Sourcing, Standing
 from hil.region import Floats
 
 _CONVERSIONS = 6
@@ -101,6 +101,10 @@ class ScpiSmu(LineInstrument):
         """The question for the programmed voltage."""
 
     @abstractmethod
+    def _function(self) -> str:
+        """The question for what is sourced; VOLT means volts."""
+
+    @abstractmethod
     def _sweep(self, volts: Floats) -> Sweep: ...
 
     @abstractmethod
@@ -153,6 +157,18 @@ class ScpiSmu(LineInstrument):
             np.array([each.amperes.value for each in found]),
             np.array([each.bound or each.volts.bound or each.amperes.bound for each in found], np.bool_),
         )
+
+    def standing(self) -> Standing:
+        """See `hil.instruments.Stands.standing`."""
+        output, function, volts = self._scpi.ask(
+            "",
+            (f"{self._output(False).name}?", self._function(), self._level()),
+            lambda fields: (whole(fields[0]), fields[1].strip('"').upper(), number(fields[2])),
+            heed_errors=False,
+        )
+        if output and not function.startswith("VOLT"):
+            return Standing(True, "output on, sourcing a current")
+        return output_at(bool(output), volts)
 
     @property
     def _queue(self) -> Scpi:

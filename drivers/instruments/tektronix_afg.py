@@ -68,7 +68,7 @@ class TektronixAfg(ScpiPulser):
             quantity(f"{source}:PULS:TRAN:LEAD", self.edge_s),
             quantity(f"{source}:PULS:TRAN:TRA", self.edge_s),
             Step(f"{source}:VOLT:OFFS", 0.0, None),
-            *levels(f"{source}:VOLT:HIGH", f"{source}:VOLT:LOW", pulse),
+            *levels(*self._levels, pulse),
             polarity(f"{output}:POL", pulse),
             Step(f"{source}:BURS:MODE", "TRIG"),
             Step(f"{source}:BURS:TDEL", 0.0),
@@ -76,6 +76,10 @@ class TektronixAfg(ScpiPulser):
             *(Step(f":OUTP{other}", 0, sent=False) for other in others),
             Step(f"{source}:BURS:STAT", 1),
         )
+
+    @property
+    def _levels(self) -> tuple[str, str]:
+        return f":SOUR{self.channel}:VOLT:HIGH", f":SOUR{self.channel}:VOLT:LOW"
 
     def _count(self, count: int) -> Step:
         return Step(f":SOUR{self.channel}:BURS:NCYC", count)

@@ -105,8 +105,14 @@ class TspMatrix(RelayMatrix):
             )
 
     def _open_all(self) -> frozenset[str]:
+        return self._asked_closed(self._all_open)
+
+    def _closed_now(self) -> frozenset[str]:
+        return self._asked_closed("")
+
+    def _asked_closed(self, statements: str) -> frozenset[str]:
         return self._tsp.ask(
-            self._all_open,
+            statements,
             ('channel.getclose("allslots")',),
             lambda fields: _channel_list(fields[0]),
             heed_errors=False,

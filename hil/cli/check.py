@@ -61,6 +61,7 @@ def _plain(finding: Finding) -> dict[str, Any]:
         "ok": not finding.problems,
         **({} if seen is None else asdict(seen)),
         "problems": list(finding.problems),
+        "warnings": list(finding.warnings),
     }
 
 
@@ -69,7 +70,8 @@ def _print(bench: Path, settings: BenchSettings, file: FileFinding, findings: Se
     if findings:
         console.print(_table(findings))
     wrong = [*file.problems, *(problem for finding in findings for problem in finding.problems)]
-    for colour, lines in (("red", wrong), ("yellow", [f"warning: {doubt}" for doubt in file.doubts])):
+    doubts = [*file.doubts, *(warning for finding in findings for warning in finding.warnings)]
+    for colour, lines in (("red", wrong), ("yellow", [f"warning: {doubt}" for doubt in doubts])):
         for line in lines:
             console.print(_safe(line), style=colour, soft_wrap=True, markup=False)
     well = sum(not finding.problems for finding in findings)

@@ -8,6 +8,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -20,6 +21,8 @@ from drivers.transport.session import open_session
 from hil import setup
 from hil.cli import app
 from hil.lock import FOLDER, LineLocks
+from hil.region import Region
+from hil.schedule import Read
 from tests.socket.line_server import Served, line_settings, served
 
 LINE = """\
@@ -115,6 +118,50 @@ def test_a_check_is_one_json_document(lab: DeviceGrid) -> None:
     assert 0 < smu["round_trip_s"] < 1
     assert not any(lab.volts.values())
     assert lab.hot_switches == 0
+
+
+def test_an_output_that_is_on_and_relays_that_are_closed_are_warned_of_and_stay_so(lab: DeviceGrid) -> None:
+    before = check("bench.yaml")
+    for text in ("output off", "all open"):
+        assert text in before.stdout
+    assert "warning" not in before.stdout
+    left = {
+        "smu": "smua.source.levelv=0.1 smua.source.output=1",
+        "pulser": ":OUTP1 1",
+        "matrix": 'channel.close("1A01,1C05,1C06,1C07,1C08")',
+    }
+    for role, text in left.items():
+        with open_session(resource(role)) as session:
+            session.write(text)
+            session.query("*IDN?")
+    closed, volts = lab.closed, dict(lab.volts)
+    shown = check("bench.yaml").stdout
+    told = "warning: bench.yaml:{}: {}.resource: {}: no run of this bench is under way, so find out who left"
+    for line, role, words in (
+        (2, "smu", "output on at 100 mV"),
+        (3, "pulser", "output on at -50 mV and 50 mV"),
+        (4, "matrix", "5 closed: 1A01, 1C05, 1C06, 1C07, …"),
+    ):
+        assert told.format(line, role, words) in shown
+    assert "3 of 3 as the file says" in shown
+    assert (lab.closed, lab.volts) == (closed, volts)
+    found = json.loads(check("bench.yaml", "--json").stdout)["instruments"]
+    assert found[0]["state"] == "output on at 100 mV"
+    assert all(each["ok"] and len(each["warnings"]) == 1 for each in found)
+
+
+def test_a_run_makes_safe_what_was_left_on_before_its_first_relay_switches(lab: DeviceGrid) -> None:
+    with open_session(resource("smu")) as session:
+        session.write("smua.source.levelv=0.1 smua.source.output=1")
+        session.query("*IDN?")
+    assert any(lab.volts.values())
+    settings, _ = setup.load_bench(Path("bench.yaml"))
+    with setup.open_bench(settings) as opened:
+        assert any(lab.volts.values())  # connecting changes nothing
+        region = Region("main", np.array([0]), np.array([0]))
+        opened.execute((Read(region, 0.1, 20e-3),))
+    assert lab.hot_switches == 0
+    assert lab.switchings > 0
 
 
 def test_every_instrument_is_checked_although_others_fail(lab: DeviceGrid) -> None:
