@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from contextlib import closing, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +20,9 @@ from hil.errors import LimitError, ScheduleError
 from hil.plan import Plan, run
 from hil.schedule import Schedule
 from hil.versions import versions
+
+WHOLE = "all was measured: hil calibration analyse derives the result"
+"""Words behind the reason for a partial record that lacks nothing but its result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +58,17 @@ def calibrate(
     now: Callable[[], datetime] = _now,
     begun: Callable[[Path], None] = lambda path: None,
     written: Callable[[Kept], None] = lambda kept: None,
+    analysing: Callable[[], AbstractContextManager[object]] = nullcontext,
+    keeping: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> Kept:
     """Run a routine and keep its record in ``folder``.
 
     ``told`` gets the number of schedules done; ``stop`` is asked before each. Stopped, failed or interrupted,
     the bench is safe and what was measured is kept as a partial record. On a durable bench a journal holds
     both what is about to be output and what was measured until the record is written; ``begun`` is told
-    before the first output where the record will be. ``written`` gets the record, complete or partial.
+    before the first output where the record will be. ``written`` gets the record, complete or partial. The
+    result is derived within ``analysing`` and kept within ``keeping``, so that a signal may end the one and
+    not the other.
 
     Raises
     ------
@@ -78,24 +85,31 @@ def calibrate(
 
     def keep(partial: str | None, result: Result) -> Kept:
         found = record(partial, result)
-        kept = Kept(write_record(folder, found, None if journal is None else journal.record_path), found)
-        if journal is not None:
-            journal.discard()
-        written(kept)
+        with keeping():
+            kept = Kept(write_record(folder, found, None if journal is None else journal.record_path), found)
+            if journal is not None:
+                journal.discard()
+            written(kept)
         return kept
 
+    finished = False
     with nullcontext() if journal is None else closing(journal):
         try:
             if journal is not None:
                 begun(journal.record_path)
             finished = run(_watched(routine.plan(target), told, stop), bench, journal or tape)
-            result = routine.analyse(tape.steps, target) if finished else Result()
+            result = Result()
+            if finished:
+                with analysing():
+                    result = routine.analyse(tape.steps, target)
         except BaseException as error:
             doubt = [] if isinstance(error, LimitError | ScheduleError) else tape.in_doubt
             tape.steps += doubt
             if tape.steps:
                 reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-                kept = keep(f"{reason}{doubtful(doubt)}", Result())
+                whole = finished and isinstance(error, KeyboardInterrupt)
+                reason += f"; {WHOLE}" if whole else doubtful(doubt)
+                kept = keep(reason, Result())
                 error.add_note(f"recorded up to here: {kept.path}")
             elif journal is not None:
                 journal.discard()

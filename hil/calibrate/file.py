@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 from hil.bench import ArrayInfo, Cost, DeviceSheet, StepCurve
 from hil.calibrate.contracts import Estimate, Result, Target
 from hil.calibrate.record import Analysed, Record
-from hil.calibrate.tape import from_arrays, to_arrays
+from hil.calibrate.tape import Stacks, from_arrays, to_arrays
 from hil.errors import HilError, StoreError
 from hil.limits import Limits
 from hil.schedule import Pulse, Region
-from hil.store.blobs import pack, unpack
+from hil.stack import Stack, pieces
+from hil.store.blobs import unpack, write
 from hil.store.folder import write_whole
 
 FORMAT = 1
@@ -63,11 +64,11 @@ def write_record(folder: Path, record: Record, path: Path | None = None) -> Path
         The folder or file cannot be written.
     """
     path = free_path(folder, record) if path is None else path
-    members: dict[str, NDArray[Any]] = {"header": np.array(json.dumps(header_of(record), allow_nan=True))}
+    members: Stacks = {"header": np.array(json.dumps(header_of(record), allow_nan=True))}
     members |= {f"raw.{key}": values for key, values in to_arrays(record.steps).items()}
     members |= {f"result.{key}": np.asarray(values) for key, values in record.result.maps.items()}
     members["sha256"] = np.array(_checksum(members))
-    write_whole(path, pack(members))
+    write_whole(path, lambda file: write(file, members))
     return path
 
 
@@ -108,12 +109,14 @@ def record_paths(folder: Path) -> list[Path]:
     return sorted(folder.glob(f"*{SUFFIX}")) if folder.is_dir() else []
 
 
-def _checksum(members: Mapping[str, NDArray[Any]]) -> str:
+def _checksum(members: Mapping[str, NDArray[Any] | Stack]) -> str:
     found = hashlib.sha256()
     for name in sorted(members):
-        values = np.ascontiguousarray(members[name])
-        found.update(f"{name}|{values.dtype.str}|{values.shape}|".encode())
-        found.update(values.tobytes())
+        values = members[name]
+        shape = values.shape or (1,)
+        found.update(f"{name}|{values.dtype.str}|{shape}|".encode())
+        for part in pieces(values):
+            found.update(part)
     return found.hexdigest()
 
 

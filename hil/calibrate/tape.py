@@ -26,8 +26,10 @@ from hil.schedule import (
     Schedule,
     Wait,
 )
+from hil.stack import Stack
 
 Arrays: TypeAlias = dict[str, NDArray[Any]]
+Stacks: TypeAlias = dict[str, NDArray[Any] | Stack]
 _PULSE = ("amplitude_v", "width_s", "gap_s")
 
 
@@ -92,10 +94,14 @@ class Tape:
 
 def pulses_spent(steps: Iterable[Step], shape: tuple[int, int]) -> NDArray[np.int64]:
     """Pulses asked for, of either sign, to every device of an array of ``shape`` [rows, cols]."""
-    spent = np.zeros(shape, np.int64)
+    given: dict[int, tuple[Region, NDArray[np.int64]]] = {}
     for step in steps:
-        if isinstance(step.op, Program):
-            spent[np.ix_(step.op.region.rows, step.op.region.cols)] += np.abs(step.op.counts.astype(np.int64))
+        if isinstance(op := step.op, Program):
+            _, total = given.setdefault(id(op.region), (op.region, np.zeros(op.counts.shape, np.int64)))
+            total += np.abs(op.counts)
+    spent = np.zeros(shape, np.int64)
+    for region, total in given.values():
+        spent[np.ix_(region.rows, region.cols)] += total
     return spent
 
 
@@ -109,7 +115,7 @@ def doubtful(steps: Sequence[Step]) -> str:
     return f"; {pulses:,} pulses to {arrays} are in doubt and counted as given: read the devices"
 
 
-def to_arrays(steps: Sequence[Step]) -> Arrays:
+def to_arrays(steps: Sequence[Step]) -> Stacks:
     """Lay steps out as plain arrays: operations of one kind on one region stacked.
 
     ``region0.rows``, ``region0.cols``: line numbers. ``read0.region``: number of its region; ``read0.at``:
@@ -120,7 +126,7 @@ def to_arrays(steps: Sequence[Step]) -> Arrays:
     """
     regions: dict[tuple[str, bytes, bytes], int] = {}
     groups: dict[tuple[Any, ...], list[int]] = {}
-    arrays: Arrays = {}
+    arrays: Stacks = {}
     for place, step in enumerate(steps):
         op = step.op
         if isinstance(op, Wait):
@@ -145,8 +151,8 @@ def to_arrays(steps: Sequence[Step]) -> Arrays:
     return arrays
 
 
-def _stacked(kind: tuple[Any, ...], steps: Sequence[Step]) -> Arrays:
-    found: Arrays = {
+def _stacked(kind: tuple[Any, ...], steps: Sequence[Step]) -> Stacks:
+    found: Stacks = {
         "begun_s": np.array([step.begun_s for step in steps]),
         "ended_s": np.array([step.ended_s for step in steps]),
     }
@@ -156,17 +162,17 @@ def _stacked(kind: tuple[Any, ...], steps: Sequence[Step]) -> Arrays:
         return found | {"seconds": np.array([op.seconds for op in ops])}
     found["region"] = np.asarray(kind[1])
     if kind[0] == "program":
-        found["counts"] = np.stack([op.counts for op in ops])
+        found["counts"] = Stack([op.counts for op in ops])
         for way in ("potentiate", "depress"):
             found[way] = np.array([[getattr(getattr(op, way), name) for name in _PULSE] for op in ops])
         return found
     found["integration_s"] = np.array([op.integration_s for op in ops])
-    found["amperes"] = np.stack([answer.amperes for answer in answers])
-    found["clipped"] = np.stack([answer.clipped for answer in answers])
+    found["amperes"] = Stack([answer.amperes for answer in answers])
+    found["clipped"] = Stack([answer.clipped for answer in answers])
     if kind[0] == "read":
         found["volts"] = np.array([op.voltage_v for op in ops])
     else:
-        found["volts"] = np.stack([op.volts for op in ops])
+        found["volts"] = Stack([op.volts for op in ops])
         found["transpose"] = np.asarray(kind[2])
         found["emulated"] = np.array([answer.emulated for answer in answers])
     return found

@@ -16,9 +16,10 @@ from rich.table import Table
 from rich.text import Text
 
 from hil.calibrate.analyse import analyse_record, to_be_analysed
+from hil.calibrate.conduct import WHOLE
 from hil.calibrate.contracts import Estimate
 from hil.calibrate.file import analysed_of, read_record, record_paths
-from hil.calibrate.journal import is_written, journals, read_journal, rescue
+from hil.calibrate.journal import KILLED, is_written, journals, read_journal, rescue
 from hil.calibrate.record import Record
 from hil.cli.show import instruments, print_json, two_columns
 from hil.cli.words import energy
@@ -119,7 +120,9 @@ def results(record: Record) -> Table | Text:
     """Estimates with intervals and words, then findings."""
     if record.partial is not None:
         told = f"partial, without a result: {record.partial}"
-        return Text(f"{told}; if nothing is missing, hil calibration analyse derives one", "yellow")
+        if record.partial.startswith((KILLED, "KeyboardInterrupt")) and WHOLE not in record.partial:
+            told += "; if nothing is missing, hil calibration analyse derives one"
+        return Text(told, "yellow")
     table = Table(box=None, pad_edge=False, header_style="bold", caption_justify="left", caption_style="")
     for heading, justify in (("", "left"), ("value", "right"), ("95 % interval", "left"), ("", "left")):
         table.add_column(heading, justify=justify, no_wrap=bool(heading))  # pyright: ignore[reportArgumentType]

@@ -178,15 +178,16 @@ def _one(
     about: About,
     out: Path,
     console: Console,
-    stop: Callable[[], bool],
+    stop: Stop,
     written: Callable[[Kept], None],
 ) -> None:
     rows, cols = target.shape
     title = f"{name} of {target.info.name} {rows} x {cols}"
     with _progress(console, title, routine.rounds(target)) as told:
         kept = calibrate(
-            name, routine, bench, target, about, out, told, stop, begun=bench.record_beside, written=written
-        )
+            name, routine, bench, target, about, out, told, stop,
+            begun=bench.record_beside, written=written, analysing=stop.prompt, keeping=stop.held,
+        )  # fmt: skip
     facts = [("took", spent(kept.record)), ("record", str(kept.path))]
     console.print(Text(title, "bold"), results(kept.record), two_columns(facts), Text(), sep="\n")
 

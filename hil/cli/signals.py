@@ -24,13 +24,13 @@ class Stop:
 
     Before :meth:`be_patient` the first signal raises KeyboardInterrupt, since there is nothing to bring to an
     end; after it the first is noted and passed to ``told``, and the second raises. Later signals are ignored:
-    the bench is being made safe.
+    the bench is being made safe. Within :meth:`prompt` the first one raises, within :meth:`held` none does.
     """
 
     def __init__(self) -> None:
         self._number: int | None = None
         self._told: Callable[[str], None] | None = None
-        self._insisted = self._held = False
+        self._insisted = self._held = self._prompt = False
         self._before: dict[int, Any] = {}
 
     def __call__(self) -> bool:
@@ -47,14 +47,28 @@ class Stop:
         self._told = told
 
     @contextmanager
+    def prompt(self) -> Generator[None]:
+        """Within it the first signal raises as before :meth:`be_patient`; one that came already, as it is
+        entered: for work that can be done again, when no device is under voltage.
+        """
+        self._prompt = True
+        try:
+            if self._number is not None:
+                self._insisted = True
+                raise KeyboardInterrupt(signal.Signals(self._number).name)
+            yield
+        finally:
+            self._prompt = False
+
+    @contextmanager
     def held(self) -> Generator[None]:
         """Within it nothing is raised, but as it is left: for what an exception would leave broken."""
-        self._held = True
+        before, self._held = self._insisted, True
         try:
             yield
         finally:
             self._held = False
-        if self._insisted:
+        if self._insisted and not before:
             raise KeyboardInterrupt
 
     def __enter__(self) -> Self:
@@ -71,7 +85,7 @@ class Stop:
         if self._insisted:
             return
         name = signal.Signals(number).name
-        if self._number is None and self._told is not None:
+        if self._number is None and self._told is not None and not self._prompt:
             self._number = number
             self._told(name)
             return

@@ -4,10 +4,10 @@ import json
 import os
 import re
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import IO, Any, TypeAlias, cast
 
 import yaml
 
@@ -82,12 +82,17 @@ def read_header(folder: Path) -> dict[str, Any]:
     return header
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file beside its place and rename it there, so that no reader ever sees a half of it."""
+def write_whole(path: Path, data: bytes | Callable[[IO[bytes]], object]) -> None:
+    """Write a file beside its place and rename it there, so that no reader ever sees a half of it; ``data``
+    may be what writes it.
+    """
     part = path.with_name(f".{path.name}.part")
     try:
         with part.open("wb") as file:
-            file.write(data)
+            if callable(data):
+                data(file)
+            else:
+                file.write(data)
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)

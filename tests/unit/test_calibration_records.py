@@ -1,6 +1,7 @@
 """Records of calibrations: what is written is read back, and nothing else is taken for a record."""
 
 import json
+import zipfile
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -96,6 +97,19 @@ def test_the_file_is_plain_numpy_with_a_header_in_json(bench, target, tmp_path):
         header = json.loads(str(file["header"]))
         assert file["raw.read0.amperes"].shape == (2, 3, 4)
     assert header["conditions"] == {"temperature": "295 K"}
+
+
+def test_what_noise_fills_is_stored_as_it_is_and_flags_are_compressed(tmp_path):
+    (tmp_path / "noisy.yaml").write_text("{driver: sim, device: HZO_FeFET, read: {noise: 0.01}}")
+    with open_bench(tmp_path / "noisy.yaml", arrays={"main": (64, 64)}, seed=1) as noisy:
+        path = conduct(noisy, Target.whole(noisy.arrays["main"]), tmp_path).path
+    with zipfile.ZipFile(path) as archive:
+        kept = {each.filename: each.compress_type for each in archive.infolist()}
+    assert kept["raw.read0.amperes.npy"] == zipfile.ZIP_STORED
+    assert kept["raw.read0.clipped.npy"] == zipfile.ZIP_DEFLATED
+    np.testing.assert_array_equal(
+        np.load(path)["raw.read0.amperes"][1], read_record(path).steps[3].answer.amperes
+    )
 
 
 def test_every_damaged_byte_is_found(bench, target, tmp_path):
