@@ -8,38 +8,39 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hil.jit import kernel
+from hil.jit import kernel, lowest_bit, nonzero_bits
 from hil.schedule import Counts, Index, Places
+
+_ALL = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 
 
 @kernel
 def append_row(row: Counts, places: Places, numbers: Counts, m: int) -> int:
     """Append the counts of a row that are not 0, and their places, to those of m devices before; how many
-    now.
-
-    64 counts at a time become the bits of one word, which SIMD lanes build; then only the set bits are
-    visited, each found as the exponent of its float. So zeros cost almost nothing.
+    now. Zeros cost almost nothing: 64 of them are one word that is 0.
     """
-    for first in range(0, row.size, 64):
-        some = row[first : first + 64]
-        mask = np.int64(0)
-        for j in range(some.size):
-            mask |= np.int64(some[j] != 0) << np.int64(j)
-        if mask == -1:  # all 64
-            at, given = places[m : m + 64], numbers[m : m + 64]
+    whole = row.size & ~63
+    for first in range(0, whole, 64):
+        word = nonzero_bits(row, first)
+        if word == _ALL:
+            at, given, some = places[m : m + 64], numbers[m : m + 64], row[first : first + 64]
             for j in range(64):
                 at[j] = first + j
             for j in range(64):
                 given[j] = some[j]
             m += 64
             continue
-        while mask != 0:
-            lowest = np.int64(mask & -mask)
-            j = ((np.float64(lowest).view(np.int64) >> np.int64(52)) + 1) & 63
-            places[m] = first + j
-            numbers[m] = some[j]
+        while word != np.uint64(0):
+            j = first + lowest_bit(word)
+            places[m] = j
+            numbers[m] = row[j]
             m += 1
-            mask ^= lowest
+            word &= word - np.uint64(1)
+    for j in range(whole, row.size):
+        if row[j] != 0:
+            places[m] = j
+            numbers[m] = row[j]
+            m += 1
     return m
 
 

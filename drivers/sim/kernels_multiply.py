@@ -20,8 +20,8 @@ from hil.jit import kernel, reduction
 from hil.schedule import Index
 
 Array = NDArray[np.float32]
-_ROWS = 32
-_COLS = 256
+_ROWS = 64
+_COLS = 512
 
 
 class Converters(NamedTuple):
@@ -131,12 +131,13 @@ def _forward(
     g: Array, rows: Index, c0: Any, c: int, volts: Array, noisy: bool, out: Array, var: Array,
     power: NDArray[np.float64],
 ) -> None:  # fmt: skip
-    """Blocks of rows by blocks of columns stay in the first cache while all n vectors pass over them."""
+    """Blocks of rows by blocks of columns stay in the cache while all n vectors pass over them."""
     n, r = volts.shape
     line = np.zeros((n, _ROWS + 4), np.int64)
     volt = np.zeros((n, _ROWS + 4), np.float32)
     driven = np.zeros(n, np.int64)
     row_sum = np.zeros(_ROWS)
+    width = c // (1 + max(c - 1, 0) // _COLS) + 1  # no narrow block is left over
     for first in range(0, r, _ROWS):
         size = min(_ROWS, r - first)
         row_sum[:] = -1.0
@@ -157,8 +158,8 @@ def _forward(
                 volt[s, q] = 0
                 line[s, q] = line[s, 0]
             driven[s] = m
-        for left in range(0, c, _COLS):
-            right = min(left + _COLS, c)
+        for left in range(0, c, width):
+            right = min(left + width, c)
             a, b = c0 + left, c0 + right
             for s in range(n):
                 o = out[s, left:right]

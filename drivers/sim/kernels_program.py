@@ -20,9 +20,9 @@ from hil.schedule import Counts, Index, Places, Pulses
 Array = NDArray[np.float32]
 _NOMINAL = np.ones(2, np.float32)
 _BLOCK = 512
-_DENSE = 8
+_DENSE = 3
 _WIDE = 64
-"""A row of at least this many devices runs over all of them when one in eight is pulsed; else those that are
+"""A row of at least this many devices runs over all of them when one in three is pulsed; else those that are
 pulsed join a list.
 """
 
