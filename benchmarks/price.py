@@ -29,7 +29,7 @@ FREE = {
     ],
     "line": ["virtual.port=0"],
 }
-CALIBRATION = "--routine", "devices", "--set", "repeats=3", "--devices", "0-7,0-7"
+CALIBRATION = "--yes", "--routine", "devices", "--set", "repeats=3", "--devices", "0-7,0-7"
 COMPARED = {"seconds": "time on the bench (s)", "transactions": "transactions", "pulses": "pulses",
             "reads": "readings", "wear": "most pulsed device"}  # fmt: skip
 

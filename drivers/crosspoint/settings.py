@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import combinations
 from typing import Annotated, Literal, Self, TypeAlias
 
 from annotated_types import Ge, Gt
 from pydantic import BeforeValidator, Field, model_validator
 
+from drivers.crosspoint.ledger import spent
 from drivers.crosspoint.roles import ROLES, InstrumentSettings, Role
 from drivers.sim.settings import ArrayName, Device
 from drivers.sim.virtual.crosspoint_settings import VirtualCrosspointSettings
@@ -15,7 +17,7 @@ from drivers.transport.links import same_line
 from drivers.typical import doubts, typical
 from drivers.wiring import Wiring, channel_list, check_apart
 from hil.bench import DeviceSheet
-from hil.config.bench import BenchSettings, Resource
+from hil.config.bench import BenchSettings, Life, Resource
 from hil.config.validate import Config, MisfitError
 from hil.units import PositiveAmperes, PositiveSeconds, PositiveVolts, Seconds
 
@@ -88,6 +90,16 @@ class CrosspointProgramSettings(Config):
         description="folder, seen from the bench file, where each device's pulses are counted over all runs",
     )
 
+    def life(self, bench: BenchSettings, arrays: Mapping[str, Wiring]) -> Life | None:
+        """The dose over a device's life, and what the ledger of the bench has counted of it."""
+        if self.dose is None or self.ledger is None:
+            return None
+        shapes = {
+            name: (len(channel_list(each.rows)), len(channel_list(each.cols)))
+            for name, each in arrays.items()
+        }
+        return Life("program.dose", self.dose, spent(bench.beside(self.ledger), shapes))
+
     @model_validator(mode="after")
     def _can_be_counted(self) -> Self:
         if self.dose is not None and self.ledger is None:
@@ -147,6 +159,11 @@ class CrosspointBenchSettings(BenchSettings):
                     other,
                     "resource",
                 )
+
+    @property
+    def life(self) -> Life | None:
+        """The dose of the ledger."""
+        return self.program.life(self, self.arrays)
 
     @property
     def typical(self) -> DeviceSheet:

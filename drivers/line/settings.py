@@ -15,7 +15,7 @@ from drivers.transport.settings import TransportSettings
 from drivers.typical import doubts, typical
 from drivers.wiring import Wiring, check_apart
 from hil.bench import DeviceSheet
-from hil.config.bench import BenchSettings, Resource
+from hil.config.bench import BenchSettings, Life, Resource
 from hil.config.validate import Config
 from hil.units import PositiveSeconds, PositiveVolts, Seconds
 
@@ -72,6 +72,11 @@ class LineBenchSettings(BenchSettings):
         """Two arrays may share rows or columns, but no crosspoint."""
         check_apart(self.arrays)
         return self
+
+    @property
+    def life(self) -> Life | None:
+        """The dose of the board's own counters, which only the board tells."""
+        return None if self.program.dose is None else Life("program.dose", self.program.dose, None)
 
     @property
     def typical(self) -> DeviceSheet:

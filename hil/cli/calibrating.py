@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -16,23 +16,26 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from hil import plugins, setup
-from hil.bench import ArrayInfo, Cost
-from hil.calibrate.choose import notes, routines, targets
-from hil.calibrate.conduct import About, Kept, calibrate
+from hil.calibrate.choose import notes, routines
+from hil.calibrate.conduct import About, calibrate
 from hil.calibrate.contracts import Irreversible, Routine, Target
 from hil.calibrate.file import read_record, record_paths
 from hil.calibrate.journal import rescue
 from hil.cli.calibrated import document, results, spent
+from hil.cli.estimating import Wanted, ahead_of, declined, foreseen_wrong, refuse_unasked, within
+from hil.cli.estimating import document as planned
+from hil.cli.outcomes import SOME_REFUSED, Course, Outcome, look, plain
 from hil.cli.screen import Tough
 from hil.cli.show import instruments, print_json, two_columns
 from hil.cli.signals import AT_ONCE, Stop
 from hil.config.bench import BenchSettings
-from hil.errors import ConfigError, HilError, StoreError
+from hil.errors import ConfigError, HilError, LimitError, ScheduleError, StoreError
 from hil.opened import OpenedBench
-from hil.units import duration
 
 DEFAULT_SIZE = (32, 32)
 _WIDTH_OF_FILES = 120
+_DECLINED = 2
+"""Exit code: nothing was started."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,12 +66,22 @@ def run_calibrations(asked: Asked, json: bool) -> int:
     stream = sys.stderr if json else sys.stdout
     width = None if stream.isatty() else _WIDTH_OF_FILES
     console = Console(file=cast(IO[str], Tough(stream)), highlight=False, width=width)
-    chosen = routines(_names(asked), asked.overrides)
+    names, skipped = _names(asked)
+    chosen = routines(names, asked.overrides)
     conditions = notes(asked.notes)
     settings, given = setup.load_bench(asked.bench, asked.bench_overrides)
-    for name, routine in chosen.items():
-        if isinstance(routine, Irreversible) and not asked.yes:
-            _ask(name, routine, asked, settings, json)
+    size = _size_of(asked, settings)
+    wanted = Wanted(settings, chosen, asked.devices, size, asked.seed, asked.out)
+    if not asked.yes:
+        _ask(wanted, asked, console, json)
+    with Stop() as stop:
+        try:
+            ahead = ahead_of(wanted, console)
+            if settings.resources and not asked.yes and declined(wanted, ahead, console):
+                return stop.exit_code or _DECLINED
+        except KeyboardInterrupt:
+            console.print("not begun; nothing was output")
+            return stop.exit_code
     about = About(
         settings.name,
         {
@@ -83,79 +96,75 @@ def run_calibrations(asked: Asked, json: bool) -> int:
     for path, record in rescued:
         told = f"an earlier {record.routine} of {record.array} was {record.partial}; it is kept as {path}"
         console.print(Text(told, "yellow"))
-    kept: list[Kept] = []
-    jobs: list[tuple[Target, str, Routine]] = []
-    with Stop() as stop, _opened(asked, settings, console) as bench:
+    course = Course()
+    with Stop() as stop, _opened(asked, wanted, console) as bench:
         try:
             stop.be_patient(
                 lambda name: console.print(f"{name}: finishing this schedule; once more stops at once")
             )
             if bench.durable:
                 chosen = {name: _informed(name, each, asked, settings.name) for name, each in chosen.items()}
-            for whole in targets(bench.arrays, asked.devices):
-                target = replace(whole, limits=bench.limits)
-                jobs += [(target, name, routine) for name, routine in chosen.items()]
-            for target, name, routine in jobs:
-                if not stop():
-                    _one(name, routine, bench, target, about, asked.out, console, stop, kept.append)
+            wholes = within(bench, asked.devices)
+            course.jobs = [(target, name) for target in wholes for name in chosen]
+            dark = _dark(bench, wholes, course, console) if asked.every else ()
+            for target, name in course.jobs:
+                if target.info.name in dark and ahead is not None and ahead.pulses(name, target.info.name):
+                    course.note("skipped", f"it pulses devices, and most of {target.info.name} look open")
+                elif not stop():
+                    _one(name, chosen[name], bench, target, about, asked, console, stop, course)
         except KeyboardInterrupt as error:
             for line in (AT_ONCE, *getattr(error, "__notes__", ())):
                 console.print(Text(line, "yellow"))
         except HilError:
-            if kept:
-                _in_all(kept, jobs, console)
+            if course.kept:
+                course.tell(console, skipped, every=asked.every)
             raise
         if bench.lost_record:
             console.print(Text(bench.lost_record, "yellow"))
-    total, left = _in_all(kept, jobs, console)
+    course.tell(console, skipped, every=asked.every)
     if json:
-        records = [{"record": str(each.path), **document(each.record)} for each in kept]
+        records = [{"record": str(each.path), **document(each.record)} for each in course.kept]
         rescues = [{"record": str(path), "partial": record.partial} for path, record in rescued]
-        print_json({"records": records, "cost": asdict(total), "not_done": left, "rescued": rescues})
-    return stop.exit_code
+        print_json(
+            {
+                "records": records,
+                "estimate": None if ahead is None else planned(ahead),
+                "outcomes": [plain(each) for each in course.all(skipped)],
+                "cost": asdict(course.total[0]),
+                "not_done": course.left,
+                "rescued": rescues,
+            }
+        )
+    refused = any(each.how == "refused" for each in course.outcomes)
+    return stop.exit_code or (SOME_REFUSED if refused else 0)
 
 
-def _in_all(
-    kept: Sequence[Kept], jobs: Sequence[tuple[Target, str, Routine]], console: Console
-) -> tuple[Cost, list[str]]:
-    """Say what was spent, pulses in doubt as given, and what has no record; both are returned."""
-    total = sum((each.record.cost for each in kept), Cost())
-    given = sum(int(each.record.pulses_spent.sum()) for each in kept)
-    doubt = max(0, given - total.pulses)
-    total.pulses += doubt
-    pulses = f"{total.pulses:,} pulses" + (f" ({doubt:,} in doubt, counted as given)" if doubt else "")
-    console.print(Text(f"in all: {duration(total.seconds)} on the bench, {total.reads:,} readings, "
-                       f"{pulses}, {total.transactions:,} transactions"))  # fmt: skip
-    several = len({target.info.name for target, _, _ in jobs}) > 1
-    left = [name + (f" of {target.info.name}" if several else "") for target, name, _ in jobs[len(kept) :]]
-    if left:
-        console.print(Text(f"not done: {', '.join(left)}", "yellow"))
-    return total, left
+def _dark(bench: OpenedBench, wholes: Sequence[Target], course: Course, console: Console) -> set[str]:
+    """Arrays whose devices hardly conduct, which is told."""
+    found = {target.info.name: look(bench, target, course) for target in wholes}
+    for told in filter(None, found.values()):
+        console.print(Text(told, "yellow"), Text(), sep="\n")
+    return {name for name, told in found.items() if told}
 
 
-def _ask(name: str, routine: Irreversible, asked: Asked, settings: BenchSettings, json: bool) -> None:
-    """Have a person confirm it; refuse where there is none to ask, or something else is wrong beside."""
-    what, wrong = f"{name} {routine.warning}", _foreseen(routine, settings)
-    if json or not sys.stdin.isatty():
-        raise ConfigError(f"{wrong}{what}; say so with --yes if that is meant")
-    if wrong:
-        raise ConfigError(f"{wrong}{what}; nothing was done")
-    devices = ", ".join(asked.devices) or "all devices"
-    if not typer.confirm(f"{what}. Bench {settings.name}, {devices}: go on?"):
-        raise ConfigError(f"{what}: not confirmed; nothing was done")
-
-
-def _foreseen(routine: Irreversible, settings: BenchSettings) -> str:
-    """A line with what a routine will refuse of its settings, as far as the bench file tells; or ""."""
-    sheet = settings.typical
-    if sheet is None:
-        return ""
-    target = replace(Target.whole(ArrayInfo("main", *DEFAULT_SIZE, sheet)), limits=settings.limits.limits())
-    try:
-        cast(Routine, routine).rounds(target)
-    except ConfigError as error:
-        return f"{error}\n"
-    return ""
+def _ask(wanted: Wanted, asked: Asked, console: Console, json: bool) -> None:
+    """Refuse where a person is needed and there is none; on a simulated bench have one confirm what changes
+    its devices for good. On instruments the question comes with the estimate.
+    """
+    settings = wanted.settings
+    for name, routine in wanted.routines.items():
+        if not isinstance(routine, Irreversible):
+            continue
+        what, wrong = f"{name} {routine.warning}", foreseen_wrong(routine, settings, DEFAULT_SIZE)
+        if not settings.resources and (json or not sys.stdin.isatty()):
+            raise ConfigError(f"{wrong}{what}; say so with --yes if that is meant")
+        if wrong:
+            raise ConfigError(f"{wrong}{what}; nothing was done")
+        devices = ", ".join(asked.devices) or "all devices"
+        if not settings.resources and not typer.confirm(f"{what}. Bench {settings.name}, {devices}: go on?"):
+            raise ConfigError(f"{what}: not confirmed; nothing was done")
+    if settings.resources:
+        refuse_unasked(wanted, console)
 
 
 def _informed(name: str, routine: Routine, asked: Asked, bench: str) -> Routine:
@@ -176,18 +185,36 @@ def _one(
     bench: OpenedBench,
     target: Target,
     about: About,
-    out: Path,
+    asked: Asked,
     console: Console,
     stop: Stop,
-    written: Callable[[Kept], None],
+    course: Course,
 ) -> None:
+    """One routine, told and noted; of all, one that is refused does not keep the others from it."""
     rows, cols = target.shape
     title = f"{name} of {target.info.name} {rows} x {cols}"
-    with _progress(console, title, routine.rounds(target)) as told:
-        kept = calibrate(
-            name, routine, bench, target, about, out, told, stop,
-            begun=bench.record_beside, written=written, analysing=stop.prompt, keeping=stop.held,
-        )  # fmt: skip
+    before = len(course.kept)
+    try:
+        with _progress(console, title, routine.rounds(target)) as told:
+            kept = calibrate(
+                name, routine, bench, target, about, asked.out, told, stop,
+                begun=bench.record_beside, written=course.kept.append,
+                analysing=stop.prompt, keeping=stop.held,
+            )  # fmt: skip
+    except (ConfigError, LimitError, ScheduleError) as error:
+        if not asked.every:
+            if len(course.kept) > before:
+                course.note("ended", str(error))
+            raise
+        course.note("refused", str(error))
+        lines = (f"{title}: refused: {error}", *getattr(error, "__notes__", ()))
+        console.print(*(Text(line, "yellow") for line in lines), Text(), sep="\n")
+        return
+    except BaseException as error:
+        if len(course.kept) > before:
+            course.note("ended", str(error))
+        raise
+    course.note("done" if kept.record.partial is None else "stopped", kept.record.partial or "")
     facts = [("took", spent(kept.record)), ("record", str(kept.path))]
     console.print(Text(title, "bold"), results(kept.record), two_columns(facts), Text(), sep="\n")
 
@@ -206,22 +233,31 @@ def _progress(console: Console, title: str, rounds: int) -> Generator[Callable[[
 
 
 @contextmanager
-def _opened(asked: Asked, settings: BenchSettings, console: Console) -> Generator[OpenedBench]:
-    size = DEFAULT_SIZE if asked.size is None else _size(asked.size)
-    resolved: dict[str, Any] = settings.model_dump(mode="json")
-    free = "arrays" in resolved and resolved["arrays"] is None
-    if asked.size is not None and not free:
-        raise ConfigError(f"--size {asked.size}: {asked.bench} names its arrays; leave --size out")
-    with setup.open_bench(settings, {"main": size}, asked.seed) as bench:
+def _opened(asked: Asked, wanted: Wanted, console: Console) -> Generator[OpenedBench]:
+    settings = wanted.settings
+    with setup.open_bench(settings, {"main": wanted.size}, asked.seed) as bench:
         arrays = ", ".join(f"{info.name} {info.rows} x {info.cols}" for info in bench.arrays.values())
-        if free and asked.size is None:
+        if _sizeless(settings) and asked.size is None:
             arrays += " (the bench file names none; --size asks for another)"
         rows = [("bench", f"{settings.name}: {instruments(bench.identity)}"), ("arrays", arrays)]
         console.print(two_columns(rows), *(Text(each, "yellow") for each in bench.doubts), Text(), sep="\n")
         yield bench
 
 
-def _names(asked: Asked) -> tuple[str, ...]:
+def _sizeless(settings: BenchSettings) -> bool:
+    resolved: dict[str, Any] = settings.model_dump(mode="json")
+    return "arrays" in resolved and resolved["arrays"] is None
+
+
+def _size_of(asked: Asked, settings: BenchSettings) -> tuple[int, int]:
+    size = DEFAULT_SIZE if asked.size is None else _size(asked.size)
+    if asked.size is not None and not _sizeless(settings):
+        raise ConfigError(f"--size {asked.size}: {asked.bench} names its arrays; leave --size out")
+    return size
+
+
+def _names(asked: Asked) -> tuple[tuple[str, ...], list[Outcome]]:
+    """What is asked for, and what --all leaves out."""
     installed = plugins.names("calibrations")
     if asked.every and asked.routines:
         raise ConfigError("--routine and --all: give one of them")
@@ -231,8 +267,11 @@ def _names(asked: Asked) -> tuple[str, ...]:
             + (", ".join(installed) or "none")
         )
     if not asked.every:
-        return tuple(dict.fromkeys(asked.routines))
-    return tuple(name for name in installed if not _for_good(plugins.load("calibrations", name)))
+        return tuple(dict.fromkeys(asked.routines)), []
+    left = [name for name in installed if _for_good(plugins.load("calibrations", name))]
+    why = "it changes devices for good: only by name"
+    chosen = tuple(name for name in installed if name not in left)
+    return chosen, [Outcome(name, "", "skipped", why) for name in left]
 
 
 def _for_good(kind: object) -> bool:

@@ -16,7 +16,7 @@ EXIT_CODES = {
     3: "a limit refused a schedule; nothing of it was output",
     4: "the bench failed and was made safe",
     5: "a run cannot be written or read",
-    6: "some runs of a study failed; the others are kept",
+    6: "some runs of a study failed, or some routines of calibrate --all were refused; the others are kept",
     130: "stopped by Ctrl-C (SIGINT); 143 by SIGTERM, 129 by SIGHUP",
 }
 

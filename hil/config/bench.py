@@ -5,9 +5,12 @@ A driver's settings extend :class:`BenchSettings`; see ``hil.plugins.Driver``.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, NamedTuple, Self, TypeAlias
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypeAlias
 
+import numpy as np
 from annotated_types import Ge
+from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, model_validator
 
 from hil.bench import DeviceSheet
@@ -97,6 +100,36 @@ class Resource(NamedTuple):
     line: str
 
 
+class Life(NamedTuple):
+    """A budget of pulses over each device's life: the key that gives it, the most pulses, and those that
+    devices have had [rows, cols] by array (none yet: not there); None where only the open bench counts them.
+    """
+
+    key: str
+    dose: int
+    spent: Mapping[str, NDArray[np.integer[Any]]] | None
+
+    def warnings(self, given: Mapping[str, NDArray[np.integer[Any]]]) -> list[str]:
+        """What there is to say of pulses that are to be given [rows, cols], by array."""
+        if self.spent is None:
+            return [
+                f"{self.key} allows {self.dose:,} pulses to a device in its life; how many are spent is "
+                "known to the opened bench alone, which refuses what is over"
+            ]
+        most = before = 0
+        for name, pulses in given.items():
+            spent = np.where(pulses > 0, self.spent.get(name, 0), 0)
+            total = np.where(pulses > 0, spent + pulses, 0)
+            if int(total.max(initial=0)) > most:
+                most, before = int(total.max()), int(spent.flat[int(total.argmax())])
+        if most <= self.dose:
+            return []
+        return [
+            f"a device would have had {most:,} pulses in its life, {before:,} of them so far; {self.key} "
+            f"allows {self.dose:,}: it would be refused on its way"
+        ]
+
+
 _KEYS_OF_LIMITS = {
     "read_v": "read",
     "program_v": "program",
@@ -131,6 +164,14 @@ class BenchSettings(Config):
     def resources(self) -> tuple[Resource, ...]:
         """The lines that opening the bench connects to, role by role; none where all is simulated here."""
         return ()
+
+    @property
+    def life(self) -> Life | None:
+        """The budget of a device's life and what is spent of it, without opening the bench; None: no budget.
+
+        Raises ConfigError, with the key, where the counters cannot be read.
+        """
+        return None
 
     @property
     def typical(self) -> DeviceSheet | None:

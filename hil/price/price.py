@@ -5,22 +5,17 @@ The instruments are never opened. A simulated bench is its own rehearsal; anothe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from hil import setup
-from hil.bench import Bench
 from hil.config.bench import BenchSettings
 from hil.config.experiment import Experiment
-from hil.config.validate import did_you_mean
 from hil.errors import ConfigError
-from hil.lock import LineLocks
-from hil.opened import OpenedBench, placed
-from hil.price.contracts import Rehearsal
 from hil.price.exchange import Exchange
+from hil.price.opening import rehearsal_of
 from hil.price.rehearse import Extent, Rehearsed, rehearse
 from hil.session import ask_methods
 from hil.training.controller import Training
@@ -131,7 +126,7 @@ def price(
     devices, takes = _devices(settings, twin), None
     if settings.resources:
         takes = exchange(settings)
-        opens = _rehearsed(settings, twin, takes)
+        opens = rehearsal_of(settings, twin, takes)
     else:
         settings, opens = twin or settings, setup.open_calibrated
     runs: list[Rehearsed] = []
@@ -181,31 +176,6 @@ def _twin(path: Path) -> BenchSettings:
             f"{twin.where('driver')}: asked for {twin.driver}; a twin is a simulated bench (sim)"
         )
     return twin
-
-
-def _rehearsed(settings: BenchSettings, twin: BenchSettings | None, exchange: Exchange) -> setup.Opens:
-    points: Mapping[str, Any] = {point.name: point for point in entry_points(group="hil.rehearsals")}
-    if settings.driver not in points:
-        raise ConfigError(
-            f"{settings.where('driver')}: {settings.driver!r} cannot be rehearsed without its instruments; "
-            f"{did_you_mean(settings.driver, points)}"
-        )
-    rehearsal: Rehearsal = points[settings.driver].load()
-
-    def opens(settings: BenchSettings, sizes: dict[str, tuple[int, int]], seed: int) -> OpenedBench:
-        try:
-            bench: Bench = rehearsal.open(settings, twin, exchange.seconds, seed)
-        except ConfigError as error:
-            raise _with_notes(ConfigError(placed(settings, str(error))), error) from error
-        return OpenedBench(bench, settings, LineLocks())
-
-    return opens
-
-
-def _with_notes(error: ConfigError, other: ConfigError) -> ConfigError:
-    for note in getattr(other, "__notes__", ()):
-        error.add_note(note)
-    return error
 
 
 def _devices(settings: BenchSettings, twin: BenchSettings | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -15,6 +15,7 @@ from hil.config.experiment import Experiment, TrainingSettings
 from hil.network import Network
 from hil.opened import OpenedBench
 from hil.plan import Plan, run
+from hil.price.working import scaled
 from hil.schedule import Schedule
 from hil.training.controller import Outcome, Training, Whereabouts, train
 from hil.training.evaluation import evaluate
@@ -212,20 +213,8 @@ def _extent_of(settings: TrainingSettings, samples: int, *, trained: bool) -> tu
 def _extrapolated(costs: Mapping[Phase, Cost], done: _Numbers, total: _Numbers) -> Cost:
     whole = Cost()
     for phase, cost in costs.items():
-        whole += _scaled(cost, total.of(phase) / done.of(phase) if done.of(phase) else 1.0)
+        whole += scaled(cost, total.of(phase) / done.of(phase) if done.of(phase) else 1.0)
     return whole
-
-
-def _scaled(cost: Cost, factor: float) -> Cost:
-    return replace(
-        cost,
-        pulses=round(factor * cost.pulses),
-        half_selects=round(factor * cost.half_selects),
-        reads=round(factor * cost.reads),
-        transactions=round(factor * cost.transactions),
-        seconds=factor * cost.seconds,
-        joules=factor * cost.joules,
-    )
 
 
 def _wear(

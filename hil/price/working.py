@@ -1,11 +1,13 @@
-"""How long pulses and integrations take by themselves, one after the other."""
+"""How long pulses and integrations take by themselves, one after the other; a cost so many times."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from hil.bench import Cost
 from hil.calibrate.record import Record
 from hil.schedule import Multiply, Op, Program, Read, Wait
 from hil.units import parse_quantity
@@ -46,3 +48,16 @@ def resolved(record: Record) -> dict[str, Any]:
     """The bench file's values in use, as the record has them."""
     found: dict[str, Any] = record.bench_file.get("resolved", {})
     return found
+
+
+def scaled(cost: Cost, factor: float) -> Cost:
+    """So many times a cost; counts are rounded."""
+    return replace(
+        cost,
+        pulses=round(factor * cost.pulses),
+        half_selects=round(factor * cost.half_selects),
+        reads=round(factor * cost.reads),
+        transactions=round(factor * cost.transactions),
+        seconds=factor * cost.seconds,
+        joules=factor * cost.joules,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -47,3 +48,29 @@ def hil(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         [sys.executable, "-m", "hil", *arguments],
         cwd=folder, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
+
+
+def asked(folder: Path, answer: bytes | None, *arguments: str) -> tuple[int, str]:
+    """One command on a terminal, and what is typed when it asks (None: Ctrl-C); its exit code and all that it
+    says.
+    """
+    import pty
+
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "hil", *arguments]
+    said, open_question = b"", True
+    with subprocess.Popen(command, cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        try:
+            while part := os.read(ours, 4096):
+                said += part
+                if open_question and said.rstrip().endswith(b"[y/N]"):
+                    open_question = False
+                    if answer is None:
+                        process.send_signal(signal.SIGINT)
+                    else:
+                        os.write(ours, answer)
+        except OSError:  # the other end is closed
+            pass
+    os.close(ours)
+    return process.returncode, said.decode()

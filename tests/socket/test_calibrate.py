@@ -38,7 +38,15 @@ def _controller(folder: Path) -> ArrayController:
 def test_a_board_counts_what_the_record_says_and_ctrl_c_leaves_a_partial_one_and_0_v(tmp_path: Path) -> None:
     with virtual(tmp_path, LINE, "virtual.port=0", STUCK):
         done = hil(
-            tmp_path, "calibrate", "bench.yaml", "--routine", "devices", "--devices", "0-3,0-3", "--json"
+            tmp_path,
+            "calibrate",
+            "bench.yaml",
+            "--yes",
+            "--routine",
+            "devices",
+            "--devices",
+            "0-3,0-3",
+            "--json",
         )
         assert done.returncode == 0, done.stderr
         (told,) = json.loads(done.stdout)["records"]
@@ -50,7 +58,7 @@ def test_a_board_counts_what_the_record_says_and_ctrl_c_leaves_a_partial_one_and
 
         words = ("--routine", "update-curve", "--devices", "0-3,0-3", "--set", "cycles=100000")
         process = subprocess.Popen(
-            [sys.executable, "-m", "hil", "calibrate", "bench.yaml", *words],
+            [sys.executable, "-m", "hil", "calibrate", "bench.yaml", "--yes", *words],
             cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert process.stdout is not None
@@ -78,7 +86,7 @@ def test_single_instruments_measure_noise_and_faults_of_some_devices(tmp_path: P
         )
         settings = [word for each in shorter for word in ("--set", each)]
         words = ("--routine", "devices", "--routine", "read-noise", "--devices", "1,1-2", *settings)
-        done = hil(tmp_path, "calibrate", "bench.yaml", *words, "--json")
+        done = hil(tmp_path, "calibrate", "bench.yaml", "--yes", *words, "--json")
         assert done.returncode == 0, done.stderr
         devices, noise = json.loads(done.stdout)["records"]
         record = read_record(tmp_path / devices["record"])
@@ -93,7 +101,7 @@ def test_what_a_killed_calibration_measured_and_left_in_doubt_is_kept(tmp_path: 
     with virtual(tmp_path, LINE, "virtual.port=0"):
         words = ("--routine", "update-curve", "--devices", "0-3,0-3", "--set", "cycles=100000")
         process = subprocess.Popen(
-            [sys.executable, "-m", "hil", "calibrate", "bench.yaml", *words],
+            [sys.executable, "-m", "hil", "calibrate", "bench.yaml", "--yes", *words],
             cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:
@@ -113,7 +121,7 @@ def test_what_a_killed_calibration_measured_and_left_in_doubt_is_kept(tmp_path: 
         counted = controller.pulses(np.arange(256), np.arange(64)).astype(np.int64)
         controller.close()
         quick = ("--routine", "read-noise", "--devices", "0,0", "--set", "times=[1, 4]")
-        again = hil(tmp_path, "calibrate", "bench.yaml", *quick, "--set", "repeats=8", "--json")
+        again = hil(tmp_path, "calibrate", "bench.yaml", "--yes", *quick, "--set", "repeats=8", "--json")
         assert again.returncode == 0, again.stderr
         assert "an earlier update-curve of main was killed, or the power failed" in again.stderr
         (rescued,) = json.loads(again.stdout)["rescued"]

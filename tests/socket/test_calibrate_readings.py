@@ -22,7 +22,7 @@ PORTS = [f"virtual.{role}.port=0" for role in ("smu", "pulser", "matrix")]
 
 
 def measured(folder: Path, *words: str) -> tuple[dict[str, Any], Record]:
-    done = hil(folder, "calibrate", "bench.yaml", *words, "--json")
+    done = hil(folder, "calibrate", "bench.yaml", "--yes", *words, "--json")
     assert done.returncode == 0, done.stderr
     (told,) = json.loads(done.stdout)["records"]
     return told["estimates"], read_record(folder / told["record"])
@@ -69,13 +69,16 @@ def test_single_instruments_tell_no_wires_from_devices_but_bound_them(tmp_path: 
     assert int(np.load(tmp_path / "doses" / "main.npy").sum()) == record.cost.pulses == 16 * 199
 
 
+ONE = "--yes", "--routine"
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 @pytest.mark.parametrize("words", [("offset", "repeats=100000"), ("line-resistance", "repeats=2000")])
 def test_ctrl_c_half_way_leaves_a_partial_record(tmp_path: Path, words: tuple[str, str]) -> None:
     routine, setting = words
     with virtual(tmp_path, LINE, "virtual.port=0", "arrays.main={rows: 0-11, cols: 0-11}"):
         process = subprocess.Popen(
-            [sys.executable, "-m", "hil", "calibrate", "bench.yaml", "--routine", routine, "--set", setting],
+            [sys.executable, "-m", "hil", "calibrate", "bench.yaml", *ONE, routine, "--set", setting],
             cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert process.stdout is not None

@@ -22,7 +22,7 @@ def test_a_run_on_a_board_keeps_off_what_its_records_call_faulty(tmp_path: Path)
         tmp_path, BENCHES / "line-virtual.yaml", "virtual.port=0", FAULTS, "virtual.read.offset=200 nA"
     ):
         routines = ("--routine", "devices", "--routine", "read-noise")
-        done = hil(tmp_path, "calibrate", "bench.yaml", *routines, "--devices", "0-11,0-11")
+        done = hil(tmp_path, "calibrate", "bench.yaml", "--yes", *routines, "--devices", "0-11,0-11")
         assert done.returncode == 0, done.stderr
         key = "calibrations={folder: calibrations, use: [devices, offset]}"
         words = ("--bench-set", key, "--set", "training.epochs=1", "--yes", "--no-report", "--json")

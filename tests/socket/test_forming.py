@@ -47,7 +47,7 @@ def test_devices_behind_instruments_are_formed_once_and_never_again(
         assert done.returncode == 0, done.stderr
         (again,) = json.loads(done.stdout)["records"]
         settings = [word for each in SEARCH for word in ("--set", each)]
-        words = ("calibrate", "bench.yaml", "--routine", "pulse-search", *settings, "--json")
+        words = ("calibrate", "bench.yaml", "--yes", "--routine", "pulse-search", *settings, "--json")
         done = hil(tmp_path, *words, "--devices", "0-1,0-1")
         assert done.returncode == 0, done.stderr
         (search,) = json.loads(done.stdout)["records"]

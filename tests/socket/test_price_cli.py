@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from hil.cli import app
-from tests.socket.cli import ROOT, hil, virtual
+from tests.socket.cli import ROOT, asked, hil, virtual
 
 BENCHES = ROOT / "examples" / "benches"
 FREE = {
@@ -45,6 +40,8 @@ update: bidirectional
 training: {{epochs: 2, batch: 10, rate: 0.3, evaluations: 2, update_noise_every: 3}}
 """
 
+TRAIN = "train", "iris.yaml", "--bench", "bench.yaml"
+
 
 @pytest.mark.parametrize("driver", ["crosspoint", "line"])
 def test_a_run_takes_exactly_what_its_price_on_a_perfect_twin_said(driver: str, tmp_path: Path) -> None:
@@ -64,30 +61,6 @@ def test_a_run_takes_exactly_what_its_price_on_a_perfect_twin_said(driver: str, 
     assert price["seconds"]["mean"] == pytest.approx(taken["seconds"], rel=0.1)
 
 
-def asked(folder: Path, answer: bytes | None, *words: str) -> tuple[int, str]:
-    """`hil train` on a terminal, and what is typed when it asks (None: Ctrl-C); its exit code and all that it
-    says.
-    """
-    ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "hil", "train", "iris.yaml", "--bench", "bench.yaml", *words]
-    said, open_question = b"", True
-    with subprocess.Popen(command, cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs) as process:
-        os.close(theirs)
-        try:
-            while part := os.read(ours, 4096):
-                said += part
-                if open_question and said.rstrip().endswith(b"[y/N]"):
-                    open_question = False
-                    if answer is None:
-                        process.send_signal(signal.SIGINT)
-                    else:
-                        os.write(ours, answer)
-        except OSError:  # the other end is closed
-            pass
-    os.close(ours)
-    return process.returncode, said.decode()
-
-
 @pytest.fixture
 def absent(tmp_path: Path) -> Path:
     """A folder with an experiment and a bench whose instruments are not there."""
@@ -103,7 +76,7 @@ def absent(tmp_path: Path) -> Path:
 def test_on_a_terminal_a_run_on_instruments_is_asked_about_first(
     answer: bytes | None, code: int, absent: Path
 ) -> None:
-    found, said = asked(absent, answer)
+    found, said = asked(absent, answer, *TRAIN)
     assert found == code
     assert " on the bench, " in said
     assert " transactions, " in said
@@ -117,7 +90,7 @@ def test_without_a_terminal_it_is_not_begun_unless_told_so(
     absent: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(absent)
-    train = ["train", "iris.yaml", "--bench", "bench.yaml"]
+    train = [*TRAIN]
     refused = CliRunner().invoke(app, train)
     assert refused.exit_code == 2
     assert "no terminal to ask at; say --yes" in refused.stderr
@@ -127,7 +100,7 @@ def test_without_a_terminal_it_is_not_begun_unless_told_so(
 
 
 def test_what_cannot_be_rehearsed_is_said_and_asked_about_all_the_same(absent: Path) -> None:
-    found, said = asked(absent, b"n\n", "--bench-set", 'virtual.matrix.settings.cards={"1": 7174A}')
+    found, said = asked(absent, b"n\n", *TRAIN, "--bench-set", 'virtual.matrix.settings.cards={"1": 7174A}')
     assert found == 2
     assert "no estimate of what it will take: " in said
     assert "it has 0 to 11" in said

@@ -161,11 +161,12 @@ def test_what_was_spent_and_left_out_is_told_whatever_ends_it(cli):
 
 
 def test_pulses_of_a_calibration_that_is_stopped_at_once_are_counted(cli, monkeypatch):
-    execute = SimBench.execute
+    execute, asked = SimBench.execute, []
 
     def interrupted(bench, schedule):
         done = execute(bench, schedule)
-        if any(isinstance(op, Program) for op in schedule):
+        asked.append(bench)  # the first one tells what it will take
+        if bench is not asked[0] and any(isinstance(op, Program) for op in schedule):
             raise KeyboardInterrupt
         return done
 
