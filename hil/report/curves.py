@@ -21,17 +21,20 @@ from hil.store import Run
 
 _TOP, _BOTTOM, _LEFT = 0.3, 0.5, 0.6
 _IN_LINE = 4  # layers in a line of a legend
+_ROUNDING = 1e-6  # what float32 leaves of a cosine of 1
 
 
 def learning(run: Run) -> Figure | None:
-    """Loss and accuracy against samples, in training and on test samples; the cosine where measured."""
+    """Loss and accuracy against samples, in training and on test samples; how far the error is from the exact
+    one, where that was measured.
+    """
     training, evaluations = run.training, run.evaluations
     if not training.size and not evaluations.size:
         return None
-    cosine = bool(np.isfinite(training["cosine"]).any())
-    height, wide = 1.9, 1.68 if cosine else 2.8
+    cosine, gap = np.isfinite(training["cosine"]), from_exact(training)
+    height, wide = 1.9, 2.8 if gap is None else 1.6
     figure = sheet(_TOP + height + _BOTTOM)
-    step = wide + (0.72 if cosine else 0.8)
+    step = wide + (0.8 if gap is None else 0.76)
     for number, (field, label, scale) in enumerate(
         (("loss", "Loss", 1.0), ("accuracy", "Accuracy (%)", 100.0))
     ):
@@ -41,15 +44,22 @@ def learning(run: Run) -> Figure | None:
         _from_zero(axes, label, 100 if field == "accuracy" else None)
         _samples(axes)
     legend_above(figure.axes[1])
-    if cosine:
+    if gap is not None:
         axes = panel(figure, _LEFT + 2 * step, _TOP, wide, height, "c")
-        measured = training[np.isfinite(training["cosine"])]
-        axes.plot(measured["samples"], measured["cosine"], "o-", color=GREEN, markersize=2.5)
-        axes.axhline(0, color="#999999", linewidth=0.5)
-        axes.set_ylim(min(0.0, float(measured["cosine"].min()) * 1.05), 1.03)
-        axes.set_ylabel("Cosine to exact error")
+        axes.plot(training["samples"][cosine], gap, "o-", color=GREEN, markersize=2.5, clip_on=False)
+        logarithmic(axes, "y", gap)
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.set_ylabel("1 - cosine to exact error")
         _samples(axes)
     return figure
+
+
+def from_exact(training: NDArray[Any]) -> NDArray[np.float64] | None:
+    """1 - cosine between the error that was used and the exact one, where it was measured; None where it was
+    not, or is nothing but rounding everywhere.
+    """
+    gap = 1 - training["cosine"][np.isfinite(training["cosine"])].astype(np.float64)
+    return np.maximum(gap, _ROUNDING) if (gap > _ROUNDING).any() else None
 
 
 def cost_by_operation(costs: Mapping[str, Cost]) -> Figure | None:
@@ -89,7 +99,7 @@ def cost_over_time(run: Run) -> Figure | None:
     if not rows:
         return None
     training, history = training[:rows], history[:rows]
-    height, wide, step = 1.75, 1.68, 2.4
+    height, wide, step = 1.75, 1.6, 2.36
     figure = sheet(_TOP + height + _BOTTOM)
     axes = panel(figure, _LEFT, _TOP, wide, height, "a")
     for field, colour, label in (("pulses", ORANGE, "pulses"), ("reads", BLUE, "readings")):

@@ -87,10 +87,6 @@ def key_figures(run: Run) -> dict[str, tuple[str, str]]:
     if last.size:
         figures["Accuracy"] = f"{100 * last['accuracy'][-1]:.2f} %", remark
         figures["Loss"] = f"{last['loss'][-1]:.4g}", remark
-    software, devices = (look(run.summary, "transfer", part) for part in ("software", "devices"))
-    if isinstance(software, float) and isinstance(devices, float):
-        lost = f"{100 * (devices - software):+.2f} points, from {100 * software:.2f} % in software"
-        figures["Transferred"] = f"{100 * devices:.2f} %", lost
     figures["Samples learned"] = "0", ""
     if training.size:
         steps = int(training["step"][-1])
@@ -104,6 +100,20 @@ def key_figures(run: Run) -> dict[str, tuple[str, str]]:
     figures["Energy"] = energy(cost), ""
     figures["Readings"] = count(cost.reads), f"{count(cost.transactions)} transactions"
     return figures
+
+
+def transferred(summary: JSON) -> str:
+    """The accuracy of weights that were trained in software, there and in the devices; "" for other runs."""
+    software, devices, after = (
+        look(summary, *path) for path in (("transfer", "software"), ("transfer", "devices"), ("accuracy",))
+    )
+    if not (isinstance(software, float) and isinstance(devices, float)):
+        return ""
+    told = f"{100 * software:.2f} % in software, {100 * devices:.2f} % in the devices"
+    told += f" ({100 * (devices - software):+.2f} points)"
+    if look(summary, "steps") and isinstance(after, float):
+        told += f"; {100 * after:.2f} % after training in the devices"
+    return f"{told}. Accuracy on test samples."
 
 
 def cost_rows(costs: Mapping[str, Cost]) -> list[list[str]]:

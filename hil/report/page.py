@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hil.report.facts import about, cost_rows, flat, key_figures, look, places
+from hil.report.facts import about, cost_rows, flat, key_figures, look, places, transferred
 from hil.report.markup import Markup, columns, facts, table
 from hil.store import Run
 from hil.store.folder import JSON, write_whole
@@ -72,6 +72,8 @@ class _Page:
         reason = look(run.summary, "error") or look(run.summary, "reason")
         if isinstance(reason, str) and reason != status:
             self._page.add(f"<p>Ended with: {escape(reason)}</p>")
+        if moved := transferred(run.summary):
+            self._page.add(f"<p><b>Transferred:</b> {escape(moved)}</p>")
         figures = ((label, *told) for label, told in key_figures(run).items())
         self._page.add(facts(figures), table(about(run.header).items()))
         doubt = sum(intent.in_doubt for intent in run.intents)
@@ -82,17 +84,21 @@ class _Page:
             )
 
     def _learning(self, run: Run) -> None:
-        from hil.report.curves import learning
+        from hil.report.curves import from_exact, learning
 
         self._page.add("<h2>Learning</h2>")
         caption = (
             "Loss and accuracy against training samples: mean over windows of samples, each "
             "before it was learned, and over the test samples."
         )
-        if np.isfinite(run.training["cosine"]).any():
+        told = ", mean of hidden layers"
+        if from_exact(run.training) is not None:
             caption += (
-                " Cosine between the error that the method used and the exact one, mean of hidden layers."
+                f" 1 - cosine of the angle between the error that the method used and the exact one{told}: "
+                "0.01 is an angle of 8 degrees, 1 a right angle."
             )
+        elif np.isfinite(run.training["cosine"]).any():
+            caption += f" The error that the method used is the exact one wherever it was measured{told}."
         self._page.figure(learning(run), caption, "No training window and no evaluation was recorded.")
         if not run.evaluations.size:
             self._page.missing("The network was never evaluated on test samples.")

@@ -26,8 +26,9 @@ th, td { text-align: left; vertical-align: baseline; padding: .22rem .8rem .22re
   overflow-wrap: anywhere; }
 th { font-weight: 500; color: var(--soft); }
 .wide { overflow-x: auto; }
-.number th, .number td { white-space: nowrap; }
+.number th, .number td { white-space: nowrap; overflow-wrap: normal; }
 .number td, .number thead th { text-align: right; }
+.number thead th { white-space: normal; vertical-align: bottom; }
 .number thead th:first-child { text-align: left; }
 .number td:last-child, .number th:last-child { padding-right: 0; }
 .claims th { white-space: nowrap; }
@@ -51,7 +52,9 @@ pre { background: var(--tint); padding: .7rem .9rem; overflow-x: auto; border-ra
   overflow-wrap: anywhere; }
 @media screen and (max-width: 36rem) {
   .facts { grid-template-columns: repeat(2, 1fr); }
-  .wide svg, .number { min-width: 34rem; }
+  .number { font-size: .72rem; }
+  .number th, .number td { padding-right: .4rem; }
+  .number tbody th { white-space: normal; }
 }
 @page { size: A4; margin: 15mm; }
 @media print {

@@ -216,18 +216,17 @@ class _Course:
             self._journal.event("initial", text)
             return
         share = written.unreached / written.devices
-        stuck = f" ({written.given_up:,} of them did not move and were given up)" if written.given_up else ""
+        stuck = f", {written.given_up:,} of them do not move" if written.given_up else ""
         told = (
-            f"{name}: {written.untouched:,} of {written.devices:,} devices held what was wanted at the "
-            f"start; after {written.rounds} rounds and {written.pulses:,} pulses {written.unreached:,} "
-            f"({share:.1%}) still read further from it than {self._t.initial.within:.0%} of what the largest "
-            f"initial weight asks for, or than their steps allow{stuck}"
+            f"{name}: {written.unreached:,} of {written.devices:,} devices ({share:.1%}) missed their "
+            f"initial weight after {written.rounds} rounds and {written.pulses:,} pulses{stuck}"
         )
         if share < _FEW:
-            self._journal.event("initial", told)
+            self._journal.event("initial", f"{told}; {written.untouched:,} held it from the start")
         else:
-            keys = "training starts from what they hold (keys initial.tolerance and initial.rounds)"
-            self._journal.event("warning", f"{told}; {keys}")
+            within = f"initial.tolerance (now {self._t.initial.within:.0%} of the largest weight)"
+            do = f"To miss fewer: more initial.rounds, or a wider {within}"
+            self._journal.event("warning", f"{told}. Training starts from what they hold. {do}")
 
     def epochs(self) -> Plan[Outcome]:
         """All epochs, or as many as it takes."""

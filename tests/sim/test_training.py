@@ -257,8 +257,8 @@ def test_initial_weights_are_written_within_tolerance_where_devices_allow() -> N
     limit = np.sqrt(6 / (tile.n_in + tile.n_out))
     assert np.abs(weights).max() < 1.01 * limit + tile.sheet.step_up_s / tile.scale_s * 1.5
     (told,) = [text for kind, text in notes.events if kind == "initial" and "layer1" in text]
-    assert f"of {tile.devices:,} devices held" in told
-    assert " 0 (0.0%) still" in told
+    assert f"layer1: 0 of {tile.devices:,} devices (0.0%) missed their initial weight after " in told
+    assert told.endswith("held it from the start")
     assert weights.std() == pytest.approx(limit / np.sqrt(3), rel=0.05)
 
 
@@ -271,7 +271,9 @@ def test_devices_that_do_not_reach_their_initial_weight_are_told() -> None:
     )
     _, notes = trained(setup)
     warnings = [text for kind, text in notes.events if kind == "warning"]
-    assert any("devices" in text and "layer1" in text for text in warnings)
+    (told,) = [text for text in warnings if text.startswith("layer1: ")]
+    assert "missed their initial weight" in told
+    assert "To miss fewer: more initial.rounds, or a wider initial.tolerance (now 30% of" in told
 
 
 def test_training_also_starts_from_weights_written_blind() -> None:

@@ -14,7 +14,14 @@ from hil.bench import Cost, Execution
 from hil.errors import StoreError
 from hil.figures.canvas import log_ticks, styled
 from hil.report import write_report
-from hil.report.curves import cost_by_operation, cost_over_time, learning, noise_windows, update_noise
+from hil.report.curves import (
+    cost_by_operation,
+    cost_over_time,
+    from_exact,
+    learning,
+    noise_windows,
+    update_noise,
+)
 from hil.report.maps import conductances, distribution_and_wear
 from hil.schedule import Multiply, Program, Pulse, Read, Region, Wait
 from hil.store import Run, RunWriter, open_run
@@ -208,6 +215,25 @@ def test_the_page_tells_the_figures_of_the_run(run: Run, page: str) -> None:
     ):
         assert fact in text
     assert len(re.findall(r"<figure>", page)) == 8
+
+
+def test_how_far_the_error_is_from_the_exact_one_is_drawn_where_it_is_not_the_same(tmp_path: Path) -> None:
+    told: dict[str, str] = {}
+    for name, cosines in (("near", (0.99, 0.999, 1.0)), ("same", (1.0, 1 + 1e-7, 1 - 1e-7))):
+        with RunWriter.create(tmp_path, HEADER | {"name": name}) as run:
+            for step, cosine in enumerate(cosines, start=1):
+                run.training(TrainingRow(step, step, 0, 2.0, 0.1, 0, cosine))
+        drawn = open_run(run.path)
+        gap = from_exact(drawn.training)
+        if name == "near":
+            assert gap == pytest.approx([1e-2, 1e-3, 1e-6], rel=0.01)
+        else:
+            assert gap is None
+        told[name] = _Markup(write_report(drawn).read_text()).text
+    assert "0.01 is an angle of 8 degrees" in told["near"]
+    assert "1 - cosine to exact error" in told["near"]
+    assert "is the exact one wherever it was measured" in told["same"]
+    assert "cosine" not in told["same"]
 
 
 def test_the_same_run_gives_the_same_page_and_leaves_the_drawing_style_alone(
