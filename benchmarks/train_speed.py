@@ -30,11 +30,12 @@ PEER_PRESETS = {"ReRamES": "aihwkit_ReRamES", "ReRamSB": "aihwkit_ReRamSB"}
 
 @dataclass(frozen=True)
 class Case:
-    """One row of the table: what both sides are told, and which figure counts."""
+    """One row of the table: what both sides are told, which figure counts, and what only ours is told."""
 
     name: str
     arguments: tuple[str, ...]
     figure: str
+    ours: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -105,11 +106,10 @@ def _cases(options: argparse.Namespace, data: Path) -> Iterator[Case]:
         told = ("train", str(data), "--batch", str(batch), "--rate", rate, "--epochs", str(options.epochs))
         yield Case(f"train, batch {batch}", told, "samples_per_s")
     for length in (1, 31):
-        yield Case(
-            f"update, {length} pulse{'s' * (length > 1)} a device",
-            ("update", "--length", str(length)),
-            "pulses_per_s",
-        )
+        name = f"update, {length} pulse{'s' * (length > 1)} a device"
+        told = ("update", "--length", str(length))
+        yield Case(name, told, "pulses_per_s")
+        yield Case(f"{name}, kernel alone", told, "pulses_per_s", ("--kernel",))
 
 
 def _measure(case: Case, options: argparse.Namespace, core: int) -> Pair:
@@ -122,7 +122,7 @@ def _measure(case: Case, options: argparse.Namespace, core: int) -> Pair:
 
 
 def _ours(case: Case, options: argparse.Namespace) -> tuple[str, ...]:
-    return *case.arguments, "--preset", PEER_PRESETS[options.preset]
+    return *case.arguments, *case.ours, "--preset", PEER_PRESETS[options.preset]
 
 
 def _profile(case: Case, options: argparse.Namespace, core: int) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import pstats
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,13 @@ os.environ["NUMBA_NUM_THREADS"] = "1"
 import numpy as np
 
 import hil
+from drivers.sim.kernels import program
+from drivers.sim.models import deal
+from drivers.sim.settings import SimSettings
 from hil import session
+from hil.kernels import sparse
 from hil.limits import LimitedBench
+from hil.schedule import Pulses
 from hil.training.events import EvaluationRow, Snapshot, TrainingRow, UpdateNoiseRow
 
 PACKAGES = ("hil", "drivers", "protocols")
@@ -60,6 +66,7 @@ def main() -> None:
         "--length", type=int, default=1, help="pulses that every device gets in one operation"
     )
     update.add_argument("--seconds", type=float, default=1.0, help="CPU time to measure for")
+    update.add_argument("--kernel", action="store_true", help="without limits and bench contract")
     for command in (train, update):
         command.add_argument(
             "--preset", default="aihwkit_ReRamES", help="device preset of the simulated bench"
@@ -187,31 +194,50 @@ class Stopwatch:
 
 
 def measure_update(options: argparse.Namespace) -> dict[str, Any]:
-    """One Program a schedule, through limits and bench contract; up and down in turn."""
-    bench = hil.open_bench(None, [f"device={options.preset}"], {"tile": (INPUTS, HIDDEN)}, options.seed)
-    sheet = bench.arrays["tile"].device
-    region = hil.Region.block("tile", range(INPUTS), range(HIDDEN))
-    up = np.full(region.shape, options.length, np.int16)
-    schedules = [(hil.Program(region, counts, sheet.potentiate, sheet.depress),) for counts in (up, -up)]
-    pulses = bench.execute(schedules[0]).cost.pulses
-    if pulses != up.size * options.length:
-        raise SystemExit(
-            f"{pulses} pulses counted, {up.size * options.length} expected: the figure would be wrong"
-        )
+    """Every device of a 784 x 256 array gets ``length`` pulses an update; up and down in turn."""
+    pulse_all = kernel_alone(options) if options.kernel else through_bench(options)
+    pulses = pulse_all(0)
+    if pulses != INPUTS * HIDDEN * options.length:
+        raise SystemExit(f"{pulses} pulses counted: the figure would be wrong")
     updates = 0
     wall, cpu = time.perf_counter(), time.process_time()
     while time.process_time() - cpu < options.seconds:
-        bench.execute(schedules[1 - updates % 2])
         updates += 1
+        pulse_all(updates)
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     return {
         "length": options.length,
-        "devices": up.size,
+        "devices": INPUTS * HIDDEN,
         "updates": updates,
         "pulses_per_s_wall": updates * pulses / wall,
         "pulses_per_s_cpu": updates * pulses / cpu,
         "steps": one_pulse(options),
     }
+
+
+def through_bench(options: argparse.Namespace) -> Callable[[int], int]:
+    """One Program a schedule, through limits and bench contract."""
+    bench = hil.open_bench(None, [f"device={options.preset}"], {"tile": (INPUTS, HIDDEN)}, options.seed)
+    sheet = bench.arrays["tile"].device
+    region = hil.Region.block("tile", range(INPUTS), range(HIDDEN))
+    up = np.full(region.shape, options.length, np.int16)
+    schedules = [(hil.Program(region, counts, sheet.potentiate, sheet.depress),) for counts in (up, -up)]
+    return lambda number: bench.execute(schedules[number % 2]).cost.pulses
+
+
+def kernel_alone(options: argparse.Namespace) -> Callable[[int], int]:
+    """What the bench calls for such a Program, and nothing around it."""
+    settings = SimSettings.model_validate({"device": options.preset})
+    devices, _ = deal(settings.device, (INPUTS, HIDDEN), np.random.default_rng(options.seed))
+    lines, cols = np.arange(INPUTS), np.arange(HIDDEN)
+    up = np.full((INPUTS, HIDDEN), options.length, np.int16)
+    both = [Pulses(*sparse(counts)) for counts in (up, -up)]
+
+    def pulse_all(number: int) -> int:
+        program(devices, lines, cols, 0, both[number % 2], number)
+        return int(up.sum())
+
+    return pulse_all
 
 
 def one_pulse(options: argparse.Namespace) -> list[float]:
