@@ -27,7 +27,7 @@ import numpy as np
 import hil
 from drivers.sim.kernels import program
 from drivers.sim.models import deal
-from drivers.sim.settings import SimSettings
+from drivers.sim.settings import ExponentialDevice, SimSettings
 from hil import session
 from hil.kernels import sparse
 from hil.limits import LimitedBench
@@ -227,8 +227,10 @@ def through_bench(options: argparse.Namespace) -> Callable[[int], int]:
 
 def kernel_alone(options: argparse.Namespace) -> Callable[[int], int]:
     """What the bench calls for such a Program, and nothing around it."""
-    settings = SimSettings.model_validate({"device": options.preset})
-    devices, _ = deal(settings.device, (INPUTS, HIDDEN), np.random.default_rng(options.seed))
+    device = SimSettings.model_validate({"device": options.preset}).device
+    if not isinstance(device, ExponentialDevice):
+        raise SystemExit(f"{options.preset}: the kernel is timed on exponential devices")
+    devices, _ = deal(device, (INPUTS, HIDDEN), np.random.default_rng(options.seed))
     lines, cols = np.arange(INPUTS), np.arange(HIDDEN)
     up = np.full((INPUTS, HIDDEN), options.length, np.int16)
     both = [Pulses(*sparse(counts)) for counts in (up, -up)]
