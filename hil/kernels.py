@@ -84,14 +84,12 @@ def dense(starts: Index, places: Places, numbers: Counts, cols: int) -> Counts:
 @kernel
 def largest(volts: NDArray[np.float32]) -> float:
     """Largest magnitude in volts [n, lines], 0 of none; NaN when any is NaN."""
-    high = np.float32(0)
-    unknown = False
+    highest = np.int32(0)  # of magnitudes above 0 the bits rise with the value; those of NaN are above all
     for s in range(volts.shape[0]):
-        row = volts[s]
+        row = volts[s].view(np.int32)
         for j in range(row.size):
-            high = max(high, abs(row[j]))
-            unknown |= row[j] != row[j]
-    return np.nan if unknown else np.float64(high)
+            highest = max(highest, np.int32(row[j] & np.int32(0x7FFFFFFF)))
+    return np.float64(np.int32(highest).view(np.float32))
 
 
 @kernel

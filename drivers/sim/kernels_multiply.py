@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.sim.kernels_convert import convert
+from drivers.sim.kernels_lanes import lane_sums, lanes_pay
 from drivers.sim.state import Devices, TableDevices
 from hil.chance import bits, normal, words
 from hil.jit import kernel, reduction
@@ -243,6 +244,8 @@ def region_sums(
     power = np.zeros(n)
     if transpose:
         _transposed(g, rows, cols, col_start, volts, noisy, out, var, power)
+    elif lanes_pay(g, rows, cols, volts):
+        lane_sums(g, rows, cols, volts, noisy, out, var, power)
     elif col_start >= 0:
         _forward(g, rows, col_start, cols.size, volts, noisy, out, var, power)
     else:

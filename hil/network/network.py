@@ -101,11 +101,14 @@ class Layer:
         """The vectors that a batch [n, features in] drives, [n positions, in] without the bias line."""
         return a if self.convolution is None else self.convolution.unfold(a)
 
+    def vectors(self, a: F32) -> F32:
+        """What drives its tile for a batch [n, features in]: [n positions, in], bias line included."""
+        inputs = self.unfold(a)
+        return with_bias(inputs) if self.bias else inputs
+
     def forward(self, a: F32) -> Plan[Trace]:
         """Drive a batch [n, features in] through the layer."""
-        inputs = self.unfold(a)
-        if self.bias:
-            inputs = with_bias(inputs)
+        inputs = self.vectors(a)
         signal = yield from self.tile.forward(inputs)
         z = signal.values
         return Trace(inputs, z, self.output(z), signal.clipped)

@@ -127,14 +127,45 @@ def pool_max(values: F32, down: int, across: int, size: int) -> F32:
     n = values.shape[0] // positions
     rows, cols = down // size, across // size
     out = np.empty((n, channels * rows * cols), np.float32)
+    if channels == 1:
+        _pool_max_alone(values.reshape(-1), out.reshape(-1), across, size)
+        return out
+    best = np.empty(channels, np.float32)
     for s in range(n):
         for y in range(rows):
             for x in range(cols):
                 first = s * positions + y * size * across + x * size
+                best[:] = values[first]
+                for row in range(size):
+                    for col in range(size):
+                        _keep_larger(best, values[first + row * across + col])
                 for c in range(channels):
-                    best = _winner(values, first, across, size, c)
-                    out[s, (c * rows + y) * cols + x] = values[best, c]
+                    out[s, (c * rows + y) * cols + x] = best[c]
     return out
+
+
+@kernel
+def _pool_max_alone(values: F32, out: F32, across: int, size: int) -> None:
+    """Of one channel: values [images positions], squares one after the other to out [images squares]."""
+    cols = across // size
+    line = np.empty(across, np.float32)
+    for first in range(0, out.size, cols):
+        start = first * size * size
+        line[:] = values[start : start + across]
+        for row in range(1, size):
+            _keep_larger(line, values[start + row * across : start + (row + 1) * across])
+        for x in range(cols):
+            best = line[x * size]
+            for col in range(1, size):
+                each = line[x * size + col]
+                best = each if each > best else best
+            out[first + x] = best
+
+
+@kernel
+def _keep_larger(best: F32, other: F32) -> None:
+    for j in range(best.size):
+        best[j] = other[j] if other[j] > best[j] else best[j]
 
 
 @kernel

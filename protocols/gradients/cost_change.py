@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -21,9 +20,12 @@ from hil.network.tile import F32
 from hil.plan import Plan
 from hil.schedule import Answer, Index, Multiply, MultiplyAnswer, NudgeAnswer, Variants
 from protocols.gradients.nudge_kernels import add_changes, leave_out, nudged_sums, softmax_cost_changes
+from protocols.gradients.upward import Tops, by_channels, circuits, to_top
 
-_SLICE = 1 << 19
-"""Numbers in the largest array of a slice: two megabytes, so that they stay in the cache."""
+_GROUP = 1 << 19
+"""Numbers that it takes to drive the layers above, at most, for the nudges that share one reading without."""
+_AT_ONCE = 1 << 20
+"""Numbers in the largest array of a transaction: four megabytes, so that they stay in the cache."""
 _ZERO = np.zeros((1, 1), np.float32)
 Flags = NDArray[np.bool_]
 
@@ -120,7 +122,7 @@ def cost_changes(
     Parameters
     ----------
     network
-        Its layers above ``number`` are driven, and driven again without a nudge for every slice.
+        Its layers above ``number`` are driven, and driven again without a nudge for every group of nudges.
     z
         Sums of the layer without a nudge, [n positions, out].
     outs, changes
@@ -128,27 +130,32 @@ def cost_changes(
     labels
         True classes [n].
     """
-    layer, last = network.layers[number], len(network.layers) - 1
-    above = network.layers[min(number + 1, last)]
-    lines = number < last and layer.convolution is None and above.convolution is None
-    width = 2 * above.tile.n_out if lines else _widest(network.layers[number:])
-    size = max(2, _SLICE // (width * labels.size) // 2 * 2)
+    layers = network.layers[number:]
+    group, groups = _together(layers, labels.size)
     summed = np.empty(len(outs))
     bases: list[float] = []
     clipped = 0
-    for first in range(0, len(outs), size):
-        part = slice(first, first + size)
-        if lines:
-            here, some, bounds = yield from _by_lines(layer, above.tile, z, outs[part], changes[part])
-        else:
-            here, bounds = z, 0
-            some = np.zeros((len(outs[part]), *z.shape), np.float32)
-            some[np.arange(len(some)), :, outs[part]] = changes[part]
-        top, moved, more = yield from _onward(network.layers[number + lines :], here, some)
-        summed[part], base = _cost(network, top, moved, labels)
-        bases.append(base)
-        clipped += bounds + more
+    for first in range(0, len(outs), group * groups):
+        part = slice(first, first + group * groups)
+        tops = yield from _tops(layers, z, outs[part], changes[part], group)
+        at = first
+        for top, moved in zip(tops.z, tops.changes, strict=True):
+            summed[at : at + len(moved)], base = _cost(network, top, moved, labels)
+            at += len(moved)
+            bases.append(base)
+        clipped += tops.clipped
     return Changed(summed, float(np.mean(bases)), clipped)
+
+
+def _together(layers: Sequence[Layer], n: int) -> tuple[int, int]:
+    """How many nudges share one reading of the layers above the first without a nudge, and how many such
+    groups one transaction takes.
+    """
+    last = len(layers) == 1
+    if not last and layers[0].convolution is None:
+        return max(2, _GROUP // (2 * layers[1].tile.n_out * n) // 2 * 2), 1
+    group = max(2, _GROUP // (_widest(layers) * n) // 2 * 2)
+    return group, 1 if last else max(1, _AT_ONCE // ((group + 1) * _widest(layers[1:]) * n))
 
 
 def _widest(layers: Sequence[Layer]) -> int:
@@ -156,11 +163,21 @@ def _widest(layers: Sequence[Layer]) -> int:
     return max(layer.positions * (layer.tile.n_in + 2 * layer.tile.n_out) for layer in layers)
 
 
-def _circuits(layer: Layer) -> tuple[F32, F32]:
-    """Gain and offset of a layer's neurons, [out] each."""
-    if layer.neurons is not None:
-        return layer.neurons.gain, layer.neurons.offset
-    return np.ones(layer.tile.n_out, np.float32), np.zeros(layer.tile.n_out, np.float32)
+def _tops(layers: Sequence[Layer], z: F32, outs: Index, changes: F32, group: int) -> Plan[Tops]:
+    """Sums of the last layer, and their changes; arguments as of :func:`cost_changes`."""
+    layer, above = layers[0], layers[1:]
+    if not above:
+        moved = np.zeros((len(outs), *z.shape), np.float32)
+        moved[np.arange(len(moved)), :, outs] = changes
+        return Tops([z], [moved], 0)
+    if layer.convolution is not None:
+        return (yield from by_channels(layers, layer.convolution, z, outs, changes, group))
+    z, moved, clipped = yield from _by_lines(layer, above[0].tile, z, outs, changes)
+    if len(above) > 1:
+        sums = np.concatenate([z[np.newaxis], z + moved])
+        sums, more = yield from to_top(above, sums, np.zeros(len(sums), np.int64))
+        return Tops([sums[0]], [sums[1:] - sums[0]], clipped + more)
+    return Tops([z], [moved], clipped)
 
 
 def _by_lines(layer: Layer, tile: Tile, z: F32, outs: Index, changes: F32) -> Plan[tuple[F32, F32, int]]:
@@ -169,7 +186,7 @@ def _by_lines(layer: Layer, tile: Tile, z: F32, outs: Index, changes: F32) -> Pl
 
     ``layer`` is the dense layer below, the rest as in :func:`cost_changes`.
     """
-    values = activate(layer.activation, nudged_sums(z, outs, changes, *_circuits(layer)))
+    values = activate(layer.activation, nudged_sums(z, outs, changes, *circuits(layer)))
     inputs = layer.output(z)
     if tile.n_in > layer.tile.n_out:
         inputs = with_bias(inputs)
@@ -201,31 +218,12 @@ def _by_lines(layer: Layer, tile: Tile, z: F32, outs: Index, changes: F32) -> Pl
     return driven.sums(tile, base), moved, clipped
 
 
-def _onward(layers: Sequence[Layer], z: F32, changes: F32) -> Plan[tuple[F32, F32, int]]:
-    """Sums of the last of these layers and their changes, by driving all above the first; and how many
-    readings were only bounds.
-
-    ``z`` [n positions, out] and ``changes`` [k, n positions, out] are the first layer's.
-    """
-    clipped = 0
-    for layer, above in pairwise(layers):
-        together = np.concatenate([z[np.newaxis], z + changes])
-        trace = yield from above.forward(layer.output(together.reshape(-1, z.shape[1])))
-        sums = trace.z.reshape(len(together), -1, above.tile.n_out)
-        z, changes = sums[0], sums[1:] - sums[0]
-        if trace.clipped.any():
-            bounds = trace.clipped.reshape(sums.shape)
-            changes[bounds[1:] | bounds[0]] = 0
-            clipped += int(bounds.sum())
-    return z, changes, clipped
-
-
 def _cost(network: Network, z: F32, changes: F32, labels: Labels) -> tuple[NDArray[np.float64], float]:
     """Changes of the summed cost [k] by changes [k, n, out] of the last layer's sums z [n, out]; and the cost
     without.
     """
     last, loss = network.layers[-1], network.loss
-    gain, offset = _circuits(last)
+    gain, offset = circuits(last)
     cost = loss.output(z, last.output(z), labels)[0]
     if loss.name == "cross-entropy" and last.activation == "softmax":
         summed = softmax_cost_changes(changes, softmax(gain * z + offset), gain, labels)

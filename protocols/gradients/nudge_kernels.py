@@ -197,3 +197,21 @@ def nudged_sums(sums: F32, outs: Index, changes: F32, gain: F32, offset: F32) ->
         for s in range(n):
             row[s] = g * (before[s] + by[s]) + o
     return out
+
+
+@kernel
+def with_lines(held: F32, values: F32, first: Index, which: Index) -> F32:
+    """Vectors ``held`` [n, in] again and again, each time with some neighbouring lines put anew, [t n, in].
+
+    ``which`` int64 [t]: whose ``values`` [k, n, lines] they get, from line ``first`` [k] on; -1: none.
+    """
+    n, m = held.shape
+    out = np.empty((which.size * n, m), np.float32)
+    for t in range(which.size):
+        q = which[t]
+        for s in range(n):
+            row = out[t * n + s]
+            row[:] = held[s]
+            if q >= 0:
+                row[first[q] : first[q] + values.shape[2]] = values[q, s]
+    return out
