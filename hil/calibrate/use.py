@@ -56,10 +56,13 @@ class Calibrations:
     warnings: tuple[str, ...] = ()
 
 
-def known_by_records(settings: BenchSettings, bench: Bench, now: datetime) -> Calibrations:
+def known_by_records(
+    settings: BenchSettings, bench: Bench, now: datetime, *, connected: bool = True
+) -> Calibrations:
     """What the records that a bench file names tell of its arrays; nothing where it names none.
 
-    Of each kind and array the newest complete record of this bench is taken.
+    Of each kind and array the newest complete record of this bench is taken. Unless its instruments are
+    ``connected``, whose they are is not asked.
 
     Raises
     ------
@@ -77,7 +80,8 @@ def known_by_records(settings: BenchSettings, bench: Bench, now: datetime) -> Ca
             f"{settings.where('calibrations', 'folder')}: no folder {folder}; hil calibrate --out {folder} "
             "makes one"
         )
-    search = _Search(folder, settings.name, bench, asked, now)
+    identity = dict(bench.identity) if connected else None
+    search = _Search(folder, settings.name, identity, asked, now)
     known = {name: search.known(info) for name, info in bench.arrays.items()}
     missing = [*search.unusable, *search.absent]
     if asked.use is not None:
@@ -98,7 +102,7 @@ class _Search:
 
     folder: Path
     name: str
-    bench: Bench
+    identity: Mapping[str, str] | None
     asked: CalibrationSettings
     now: datetime
     used: list[Used] = field(default_factory=list[Used])
@@ -126,10 +130,10 @@ class _Search:
         none.
         """
         foreign: list[str] = []
-        identity = dict(self.bench.identity)
         when = self.now if self.asked.expired == "refuse" else None
         for routine in routines:
             for path, record in self._records(routine, info.name):
+                identity = dict(record.identity) if self.identity is None else self.identity
                 try:
                     check_record(record, self.name, identity, info.shape, when, info.device)
                 except StoreError as error:

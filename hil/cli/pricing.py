@@ -164,7 +164,10 @@ def _in_short(found: Price) -> RenderableType:
         f"pulses, {cost.reads:,} readings; {run.wear:,} pulses to the most pulsed device"
     )
     part = "" if run.whole else f" (from {run.steps:,} of {run.of_steps:,} steps; hil price tells more)"
-    return Group(Text(told + part), *(Text(f"warning: {each}", "yellow") for each in found.warnings))
+    records = [Text(f"calibrations: {found.calibrations}")] if found.calibrations else []
+    return Group(
+        Text(told + part), *records, *(Text(f"warning: {each}", "yellow") for each in found.warnings)
+    )
 
 
 def told_in_full(found: Price) -> RenderableType:
@@ -173,6 +176,8 @@ def told_in_full(found: Price) -> RenderableType:
     if found.exchange is not None:
         time = format_quantity(found.exchange.seconds, "s", digits=3)
         about.append(("an exchange", f"{time}, {found.exchange.source}"))
+    if found.calibrations:
+        about.append(("calibrations", found.calibrations))
     about.append(("rehearsed", _rehearsed(found)))
     most = "" if found.dose is None else f" of {found.dose:,} (limits.dose)"
     rows = [
@@ -229,7 +234,18 @@ def document(found: Price) -> dict[str, Any]:
         "accuracy": None if found.accuracy is None else found.accuracy._asdict(),
         "dose": found.dose,
         "warnings": list(found.warnings),
-        "runs": [asdict(run) for run in found.runs],
+        "calibrations": found.calibrations or None,
+        "runs": [
+            {
+                "seed": run.seed,
+                "steps": run.steps,
+                "of_steps": run.of_steps,
+                "cost": asdict(run.cost),
+                "wear": run.wear,
+                "accuracy": run.accuracy,
+            }
+            for run in found.runs
+        ],
     }
 
 

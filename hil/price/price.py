@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from hil import setup
-from hil.config.bench import BenchSettings
+from hil.config.bench import BenchSettings, Life
 from hil.config.experiment import Experiment
 from hil.errors import ConfigError
 from hil.price.exchange import Exchange
@@ -62,7 +62,8 @@ class Price:
     """What came of the rehearsals.
 
     ``devices`` says whose devices were simulated; ``exchange`` is None where nothing is exchanged with
-    instruments; ``dose`` is the budget of the bench file.
+    instruments; ``dose`` is the budget of the bench file and ``life`` that of a device's life;
+    ``calibrations`` says what is made of the records that the bench file names, "" where it names none.
     """
 
     experiment: str
@@ -72,6 +73,8 @@ class Price:
     runs: tuple[Rehearsed, ...]
     dose: int | None
     night_s: float
+    life: Life | None = None
+    calibrations: str = ""
 
     def range(self, value: Callable[[Rehearsed], float]) -> Range:
         """Of one figure of all runs."""
@@ -102,6 +105,9 @@ class Price:
                 f"a device would get {worn:,} pulses; limits.dose allows {self.dose:,}: the run would be "
                 "refused on its way"
             )
+        if self.life is not None:
+            lives = [each for run in self.runs for each in self.life.warnings(run.given)]
+            told += lives[:1]
         return tuple(told)
 
 
@@ -123,10 +129,10 @@ def price(
         asked.experiment, asked.bench, asked.overrides, asked.bench_overrides
     )
     twin = None if asked.twin is None else _twin(asked.twin)
-    devices, takes = _devices(settings, twin), None
+    devices, takes, life, records = _devices(settings, twin), None, settings.life, _records(settings, twin)
     if settings.resources:
         takes = exchange(settings)
-        opens = rehearsal_of(settings, twin, takes)
+        opens = rehearsal_of(settings, twin, takes, calibrated=True)
     else:
         settings, opens = twin or settings, setup.open_calibrated
     runs: list[Rehearsed] = []
@@ -142,6 +148,8 @@ def price(
         tuple(runs),
         settings.limits.dose,
         asked.night_s,
+        life,
+        records,
     )
 
 
@@ -184,3 +192,16 @@ def _devices(settings: BenchSettings, twin: BenchSettings | None) -> str:
     if not settings.resources:
         return "the simulated bench itself"
     return "the data sheet of the bench file (device); --twin takes a measured one"
+
+
+def _records(settings: BenchSettings, twin: BenchSettings | None) -> str:
+    if settings.calibrations is None:
+        return ""
+    if not settings.resources:
+        return "used" if twin is None else "left out: the twin takes the place of the bench"
+    if twin is not None:
+        return "used; which instruments they are of is not asked"
+    return (
+        "faults are avoided; measured ranges, steps and offsets are left out, since the rehearsed devices "
+        "are those of the data sheet (--twin: as measured)"
+    )

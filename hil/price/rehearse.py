@@ -38,16 +38,21 @@ class Extent:
 class Rehearsed:
     """What a run comes to.
 
-    ``steps`` of ``of_steps`` were rehearsed; ``cost`` and ``wear`` (pulses of the most pulsed device) are of
-    the whole run; ``accuracy`` (0 to 1) is None unless all of it was rehearsed.
+    ``steps`` of ``of_steps`` were rehearsed; ``cost`` and ``given``, pulses to each device [rows, cols] by
+    array, are of the whole run; ``accuracy`` (0 to 1) is None unless all of it was rehearsed.
     """
 
     seed: int
     steps: int
     of_steps: int
     cost: Cost
-    wear: int
+    given: Mapping[str, NDArray[np.int64]]
     accuracy: float | None
+
+    @property
+    def wear(self) -> int:
+        """Pulses to the most pulsed device."""
+        return max((int(each.max(initial=0)) for each in self.given.values()), default=0)
 
     @property
     def whole(self) -> bool:
@@ -164,7 +169,7 @@ def rehearse(
         outcome.steps,
         outcome.steps if ended else of_steps,
         _extrapolated(meter.costs, numbers, total),
-        _wear(stop.early, final, total.steps / numbers.steps if numbers.steps else 1.0),
+        _given(stop.early, final, total.steps / numbers.steps if numbers.steps else 1.0),
         None if evaluation is None or not ended else evaluation.accuracy,
     )
 
@@ -217,12 +222,12 @@ def _extrapolated(costs: Mapping[Phase, Cost], done: _Numbers, total: _Numbers) 
     return whole
 
 
-def _wear(
+def _given(
     early: Mapping[str, NDArray[np.int64]], final: Mapping[str, NDArray[np.int64]], factor: float
-) -> int:
-    """Pulses of the most pulsed device: those of the start, and those of the steps times so much."""
-    most = 0.0
+) -> dict[str, NDArray[np.int64]]:
+    """Pulses to each device: those of the start, and those of the steps times so much."""
+    found: dict[str, NDArray[np.int64]] = {}
     for name, doses in final.items():
         before = early.get(name, np.zeros_like(doses))
-        most = max(most, float((before + factor * (doses - before)).max(initial=0)))
-    return round(most)
+        found[name] = np.round(before + factor * (doses - before)).astype(np.int64)
+    return found

@@ -134,6 +134,52 @@ def test_instruments_that_are_not_there_are_priced_and_nothing_is_counted_in_the
     assert told.exchange is not None
 
 
+def test_what_the_ledger_has_counted_is_in_the_budget_of_a_life(crosspoint: Asked, tmp_path: Path) -> None:
+    assert price(crosspoint, free).warnings == ()
+    given = price(crosspoint, free).runs[0].given["main"]
+    row, col = np.unravel_index(int(given.argmax()), given.shape)
+    spent = np.full(given.shape, 1001, np.uint32)  # over already, but not pulsed further
+    spent[given > 0] = 0
+    spent[row, col] = 1000 - given.max()
+    (tmp_path / "doses").mkdir()
+    np.save(tmp_path / "doses" / "main.npy", spent)
+    assert price(crosspoint, free).warnings == ()
+    spent[row, col] += 1
+    np.save(tmp_path / "doses" / "main.npy", spent)
+    (told,) = price(crosspoint, free).warnings
+    before = 1001 - given.max()
+    assert f"1,001 pulses in its life, {before:,} of them so far; program.dose allows 1,000" in told
+    np.save(tmp_path / "doses" / "main.npy", spent[:2])
+    with pytest.raises(ConfigError, match=r"program\.ledger: .*another array needs another ledger"):
+        price(crosspoint, free)
+
+
+def test_devices_that_records_call_faulty_are_left_alone(crosspoint: Asked, tmp_path: Path) -> None:
+    assert crosspoint.bench is not None
+    settings, given = setup.load_bench(crosspoint.bench)
+    files = written(
+        tmp_path,
+        twin="driver: sim\narrays: {main: {rows: 4, cols: 6}}\n"
+        "device: {preset: ENODe, faults: {stuck: [[0, 0]]}}\n",
+    )
+    from drivers.crosspoint.rehearsal import rehearsal
+
+    twin = setup.load_bench(files["twin"])[0]
+    bench = rehearsal.open(settings, twin, 0.0, 1)  # pyright: ignore[reportArgumentType]
+    about = About(settings.name, {"file": given.path.name, "resolved": settings.model_dump(mode="json")})
+    target = Target.whole(bench.arrays["main"])
+    calibrate("devices", Devices(repeats=3), bench, target, about, tmp_path / "records")
+    without = price(crosspoint, free)
+    assert without.calibrations == ""
+    assert without.runs[0].given["main"][0, 0] > 0
+    told = price(replace(crosspoint, bench_overrides=("calibrations=records",)), free)
+    assert told.runs[0].given["main"][0, 0] == 0
+    assert told.runs[0].cost.pulses > 0
+    assert told.calibrations.startswith("faults are avoided; measured ranges, steps and offsets are left out")
+    with pytest.raises(ConfigError, match="no folder"):
+        price(replace(crosspoint, bench_overrides=("calibrations=nowhere",)), free)
+
+
 def test_real_instruments_are_waited_for_and_every_exchange_takes_its_time(crosspoint: Asked) -> None:
     fast, slow = (
         price(crosspoint, lambda _, each=seconds: Exchange(each, "told")).runs[0].cost
