@@ -69,6 +69,11 @@ def _of_ramps(files: Sequence[Path], read: Sequence[Ramps], described: Described
     findings = [
         f"{'tables' if tables else 'exponential devices'} taken: exponential devices leave "
         f"{100 * misfit['exponential']:.2g} % of the range (rms), tables {100 * misfit['table']:.2g} %",
+        *(
+            f"{one.file.name}: one column, taken as a reading after each pulse and cut where the course turns"
+            for one in read
+            if one.trace
+        ),
         *_assumed(described),
     ]
     maps, c2c = _maps_of_ramps(device, tables, described.size)

@@ -1,8 +1,9 @@
 """Tables of pulse responses as labs keep them, read with file and line in every complaint.
 
 A long table has a column of pulse numbers and one of conductances, currents or resistances, their unit in the
-header or told; staircases are found by where pulse numbers begin again, and where the course turns. A wide
-one has a column for each ramp, shorter ones padded at the end.
+header or told; staircases are found by where pulse numbers begin again, and where the course turns. One
+column alone is such a course, a pulse before each value. A wide table has a column for each ramp, shorter
+ones padded at the end.
 """
 
 from __future__ import annotations
@@ -33,12 +34,13 @@ _TURN = 0.3
 @dataclass(frozen=True, slots=True)
 class Ramps:
     """Courses of values [points], each rising or falling in one go; ``dimension`` of the values, "" if it is
-    not told; ``file`` they are from.
+    not told; ``file`` they are from; whether it is a single ``trace``, without numbers of pulses.
     """
 
     file: Path
     courses: tuple[Floats, ...]
     dimension: Dimension
+    trace: bool = False
 
 
 def read_ramps(path: Path, unit: str | None = None) -> Ramps:
@@ -60,7 +62,12 @@ def read_ramps(path: Path, unit: str | None = None) -> Ramps:
         if len(cells) != width:
             raise DataError(f"{path}:{line}: {len(cells)} columns; line {first} has {width}")
     pulse = next((n for n, name in enumerate(header) if named and _PULSE.match(name)), None)
-    if pulse is None:
+    if width == 1 and pulse is None:
+        factor, dimension = _scale(path, first, header[0] if named else "", unit)
+        values = _whole(path, body, 0)
+        courses = _staircases(np.arange(values.size, dtype=np.float64), values)
+    elif pulse is None:
+        _refuse_unnumbered(path, first, header)
         courses = tuple(_column(path, body, n) for n in range(width))
         factor, dimension = _scale(path, first, "", unit)
     else:
@@ -75,7 +82,18 @@ def read_ramps(path: Path, unit: str | None = None) -> Ramps:
     courses = tuple(factor * each for each in courses if each.size >= 3)
     if not courses:
         raise DataError(f"{path}: no course of 3 values or more in it")
-    return Ramps(path, courses, dimension)
+    return Ramps(path, courses, dimension, width == 1)
+
+
+def _refuse_unnumbered(path: Path, line: int, header: Sequence[str]) -> None:
+    """A column of conductances beside others is a long table whose pulses are not named, not one of ramps."""
+    values = [name for name in header if _VALUE.match(name)]
+    others = [name for name in header if name not in values]
+    if len(values) == 1 and others:
+        raise DataError(
+            f"{path}:{line}: {values[0]!r} beside {', '.join(map(repr, others))}: no column of pulse numbers; "
+            f'name it "pulse", or keep {values[0]!r} alone; columns of ramps are named otherwise: "r1", "r2", ...'
+        )
 
 
 def _rows(path: Path) -> list[tuple[int, list[str]]]:

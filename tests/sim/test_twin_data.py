@@ -62,6 +62,19 @@ def test_a_running_table_is_cut_where_it_turns_and_gives_back_the_device(tmp_pat
     assert twin.maps["main.nl_up"].shape == (4, 4)
 
 
+@pytest.mark.parametrize("header", ["conductance (uS)\n", ""])
+def test_a_single_column_is_a_reading_after_each_pulse_cut_where_it_turns(tmp_path, header):
+    table = long_table(tmp_path / "a.csv")
+    values = "\n".join(line.split(",")[1] for line in table.read_text().splitlines()[1:])
+    (tmp_path / "one.csv").write_text(f"{header}{values}\n")
+    told = Described(size=(4, 4), unit=None if header else "uS")
+    twin, same = fit([tmp_path / "one.csv"], told), fit([table], told)
+    assert "5 ramps up and 5 down" in twin.source
+    assert repr(twin.estimates) == repr(same.estimates)
+    assert "one.csv: one column, taken as a reading after each pulse" in "\n".join(twin.findings)
+    assert "one column" not in "\n".join(same.findings)
+
+
 def test_noise_of_pulses_is_told_from_noise_of_readings(tmp_path):
     found = of_the_device(
         fit([long_table(tmp_path / "a.csv", noise=1e-4, c2c=0.004, cycles=12)], Described())
@@ -145,6 +158,11 @@ def test_what_is_not_exponential_gets_a_table_that_leaves_less(tmp_path):
         ("pulse,G (uS)\n0,1\n1\n", ":3: 1 columns; line 1 has 2"),
         ("pulse,G (fortnights)\n0,1\n1,2\n", ":1: 'fortnights' is no unit of a conductance"),
         ("a,b\n1,2\n,3\n2,4\n", ":3: '' in column 1 is no number"),
+        ("time (s),G (uS)\n0,1\n1,2\n2,3\n", ":1: 'G (uS)' beside 'time (s)': no column of pulse numbers"),
+        ("G (uS)\n1\n2\n3\n", "nothing in it falls; both ways are needed"),
+        ("G (uS)\n1\n\ntwo\n", ":4: 'two' in column 1 is no number"),
+        ("voltage (V)\n1\n2\n3\n1\n", ":1: 'V' is no unit of a conductance"),
+        ("pulse\n1\n2\n3\n", ":1: no column of conductances among pulse"),
         ("pulse,G (uS)\n0,1\n1,2\n2,3\n", "nothing in it falls; both ways are needed"),
         ("pulse,G (uS)\n0,-1\n1,2\n2,3\n3,1\n4,-1\n", "a conductance of 0 or less"),
         ("pulse,I (uA)\n0,1\n1,2\n2,3\n3,2\n4,1\n", "give the voltage they were read at"),
