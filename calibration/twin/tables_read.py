@@ -88,11 +88,11 @@ def read_ramps(path: Path, unit: str | None = None) -> Ramps:
 def _refuse_unnumbered(path: Path, line: int, header: Sequence[str]) -> None:
     """A column of conductances beside others is a long table whose pulses are not named, not one of ramps."""
     values = [name for name in header if _VALUE.match(name)]
-    others = [name for name in header if name not in values]
+    others = [repr(name) for name in header if name not in values]
     if len(values) == 1 and others:
         raise DataError(
-            f"{path}:{line}: {values[0]!r} beside {', '.join(map(repr, others))}: no column of pulse numbers; "
-            f'name it "pulse", or keep {values[0]!r} alone; columns of ramps are named otherwise: "r1", "r2", ...'
+            f"{path}:{line}: {values[0]!r} beside {', '.join(others)}: no column of pulse numbers; "
+            f'name it "pulse", or keep {values[0]!r} alone; ramps in columns are "r1", "r2", ...'
         )
 
 
