@@ -74,7 +74,7 @@ def queries() -> None:
         with open_session(resource) as session:
             print(f"query, session            {median_us(lambda: session.query('x'), QUERIES):7.0f} us")
         with tempfile.TemporaryDirectory() as folder:
-            wire = WireLog(Path(folder) / "wire.jsonl")
+            wire = WireLog(Path(folder) / "wire.jsonl.gz")
             with open_session(resource, wire=wire) as session:
                 print(f"query, session, log file  {median_us(lambda: session.query('x'), QUERIES):7.0f} us")
             wire.close()

@@ -22,13 +22,15 @@ from hil.wire import Talking, WireLog
 if TYPE_CHECKING:
     from hil.calibrate.use import Calibrations
 
-WIRE = "wire.jsonl"
+WIRE = "wire.jsonl.gz"
 """The wire log in a run's folder."""
 
 
 def wire_of(path: Path) -> Path:
-    """The wire log of a run's folder, or of a calibration record."""
-    return path / WIRE if path.is_dir() else path.with_suffix(f".{WIRE}")
+    """The wire log of a run's folder, or of a calibration record; earlier ones are not compressed."""
+    found = path / WIRE if path.is_dir() else path.with_suffix(f".{WIRE}")
+    plain = found.with_suffix("")
+    return plain if plain.exists() and not found.exists() else found
 
 
 class OpenedBench(LimitedBench):

@@ -1,7 +1,7 @@
 """The wire log: every message of every instrument as it went over the line, so that a run can be read back.
 
-One JSON object a line; bytes are kept exactly (one character a byte, Latin-1). A torn last line, from a crash
-while writing, is ignored on reading.
+One JSON object a line; bytes are kept exactly (one character a byte, Latin-1). A file named .gz is a gzip
+stream, flushed at every message. A torn end, from a crash while writing, is ignored on reading.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 import re
 import threading
 import time
+import zlib
 from collections import deque
 from collections.abc import Iterator
 from contextlib import suppress
@@ -22,6 +23,11 @@ from hil.errors import ConfigError, StoreError
 Direction: TypeAlias = Literal["sent", "received", "event"]
 
 _PARTS = 3
+_LINES = ".jsonl"
+_GZIP = 16 + zlib.MAX_WBITS
+_CHUNK = 1 << 16
+_MARK = 64
+"""Bytes that the mark of a flush, a header or an end takes at most."""
 _HELD_BYTES = 1 << 24
 
 
@@ -66,8 +72,9 @@ class WireLog:
     """Keeps the last messages in memory and, with a path, all of them in files; for sessions of any threads.
 
     Files take ``max_bytes`` and one message at most, in parts of a third: ``path`` is the beginning and
-    stays, then come ``-2``, ``-3``, …, of which the newest two stay. A file that cannot be written stops
-    nothing, and ``failure`` says why: a full disk must not keep an instrument from being switched off.
+    stays, then come ``-2``, ``-3``, …, of which the newest two stay. They are compressed if ``path`` ends in
+    .gz. A file that cannot be written stops nothing, and ``failure`` says why: a full disk must not keep an
+    instrument from being switched off.
     """
 
     def __init__(self, path: Path | None = None, *, keep: int = 1000, max_bytes: int = 256 << 20) -> None:
@@ -80,7 +87,7 @@ class WireLog:
         self._part = 1
         self._most = max_bytes // _PARTS
         self._room = self._most
-        self._file: IO[str] | None = None
+        self._file: _Plain | None = None
         self._lock = threading.Lock()
 
     def add(self, role: str, direction: Direction, data: bytes, duration_s: float = 0.0) -> None:
@@ -120,14 +127,13 @@ class WireLog:
             self._held -= len(self.last.popleft().data)
 
     def _write(self, message: Message, path: Path) -> None:
-        line = message.to_json()
+        line = message.to_json().encode("ascii") + b"\n"
         try:
-            if len(line) >= self._room and self._room < self._most:
+            if len(line) + _MARK >= self._room and self._room < self._most:
                 self._next_part(path)
-            self._room -= len(line) + 1
             if self._file is None:
-                self._file = _part(path, self._part).open("a", encoding="utf-8", buffering=1)
-            self._file.write(line + "\n")
+                self._file = (_Gzip if path.suffix == ".gz" else _Plain)(_part(path, self._part))
+            self._room -= self._file.write(line)
         except OSError as error:
             self.failure = f"{path}: the wire log cannot be written ({error})"
             self._hold(Message(message.monotonic_s, message.role, "event", self.failure.encode(), 0.0))
@@ -140,8 +146,49 @@ class WireLog:
         self._room = self._most
 
 
+class _Plain:
+    """A file of lines; every one reaches the operating system at once."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("ab", buffering=0)
+
+    def write(self, line: bytes) -> int:
+        """Bytes that it takes."""
+        return self._file.write(line)
+
+    def close(self) -> None:
+        """Whole."""
+        self._file.close()
+
+
+class _Gzip(_Plain):
+    """The same as a gzip stream. A full flush at every line would forget what was said before; a sync flush
+    does not, and messages are much alike.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._packed = zlib.compressobj(wbits=_GZIP)
+
+    def write(self, line: bytes) -> int:
+        """Bytes that it takes; what is written so far can be read."""
+        return super().write(self._packed.compress(line) + self._packed.flush(zlib.Z_SYNC_FLUSH))
+
+    def close(self) -> None:
+        """With its checksum."""
+        super().write(self._packed.flush())
+        super().close()
+
+
 def _part(path: Path, number: int) -> Path:
-    return path if number == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
+    head, ending = _split(path)
+    return path if number == 1 else path.with_name(f"{head}-{number}{ending}")
+
+
+def _split(path: Path) -> tuple[str, str]:
+    """The name and its ending, .jsonl or .jsonl.gz."""
+    head, lines, ending = path.name.rpartition(_LINES)
+    return (head, lines + ending) if lines else (path.stem, path.suffix)
 
 
 def read_wire(path: Path) -> Iterator[Message]:
@@ -149,10 +196,10 @@ def read_wire(path: Path) -> Iterator[Message]:
 
     Raises StoreError, with file and line, where a line other than the last is not one of ours.
     """
-    name = re.compile(rf"{re.escape(path.stem)}-(\d{{1,9}}){re.escape(path.suffix)}")
-    later = {
-        int(found[1]) for file in path.parent.glob(f"{path.stem}-*") if (found := name.fullmatch(file.name))
-    }
+    head, ending = _split(path)
+    name = re.compile(rf"{re.escape(head)}-(\d{{1,9}}){re.escape(ending)}")
+    files = path.parent.iterdir() if path.parent.is_dir() else ()
+    later = {int(found[1]) for file in files if (found := name.fullmatch(file.name))}
     number, moment = 1, 0.0
     for part in (1, *sorted(later)):
         if part > number + 1:
@@ -166,9 +213,9 @@ def read_wire(path: Path) -> Iterator[Message]:
 
 def _read(path: Path) -> Iterator[Message]:
     try:
-        with path.open(encoding="utf-8") as file:
+        with path.open("rb") as file:
             torn = 0
-            for number, line in enumerate(file, 1):
+            for number, line in enumerate(_unpacked(file) if path.suffix == ".gz" else file, 1):
                 if torn:
                     raise StoreError(f"{path}:{torn}: no message of a wire log")
                 message = _parse(line)
@@ -176,11 +223,25 @@ def _read(path: Path) -> Iterator[Message]:
                     torn = number
                 else:
                     yield message
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, zlib.error) as error:
         raise StoreError(f"{path}: no wire log can be read there ({error})") from error
 
 
-def _parse(line: str) -> Message | None:
+def _unpacked(file: IO[bytes]) -> Iterator[bytes]:
+    """Lines of gzip streams, one after the other, as far as they go."""
+    packed, rest = zlib.decompressobj(_GZIP), b""
+    while chunk := file.read(_CHUNK):
+        while chunk:
+            *lines, rest = (rest + packed.decompress(chunk)).split(b"\n")
+            yield from lines
+            chunk = packed.unused_data
+            if packed.eof:
+                packed = zlib.decompressobj(_GZIP)
+    if rest:
+        yield rest
+
+
+def _parse(line: bytes) -> Message | None:
     try:
         entry = json.loads(line)
         return Message(

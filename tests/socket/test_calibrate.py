@@ -19,6 +19,7 @@ from drivers.transport.session import open_session
 from hil.calibrate.file import read_record, record_paths
 from hil.config.validate import validate
 from hil.config.yaml import load_yaml
+from hil.wire import read_wire
 from tests.socket.cli import ROOT, hil, virtual
 
 LINE = ROOT / "examples" / "benches" / "line-virtual.yaml"
@@ -105,8 +106,8 @@ def test_what_a_killed_calibration_measured_and_left_in_doubt_is_kept(tmp_path: 
             cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:
-            wire = _awaited(folder, "*.wire.jsonl")
-            while wire.read_text().count("RUN seq=") < 40:
+            wire = _awaited(folder, "*.wire.jsonl.gz")
+            while sum(b"RUN seq=" in each.data for each in read_wire(wire)) < 40:
                 assert process.poll() is None
         finally:
             process.kill()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from functools import partial
 from pathlib import Path
@@ -57,15 +59,58 @@ def test_a_line_torn_by_a_crash_is_forgiven_at_the_end_only(tmp_path: Path) -> N
         list(read_wire(tmp_path / "nothing"))
 
 
-def test_a_log_over_its_bound_keeps_its_beginning_and_its_end_and_says_so(
-    tmp_path: Path,
-) -> None:
-    log = WireLog(tmp_path / "wire.jsonl", keep=5, max_bytes=3000)
+def test_a_process_that_is_killed_loses_no_message_of_a_compressed_log(tmp_path: Path) -> None:
+    path = tmp_path / "wire.jsonl.gz"
+    script = (
+        "import os, signal, sys; from pathlib import Path; from hil.wire import WireLog\n"
+        "log = WireLog(Path(sys.argv[1]))\n"
+        "for number in range(500): log.add('smu', 'sent', b'%d' % number)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(path)], check=False)
+    assert done.returncode != 0
+    assert [int(message.data) for message in read_wire(path)] == list(range(500))
+    blob = path.read_bytes()
+    for torn in (len(blob) - 1, len(blob) // 2):
+        path.write_bytes(blob[:torn])
+        found = [int(message.data) for message in read_wire(path)]
+        assert found == list(range(len(found)))
+        assert len(found) > 200
+    path.write_bytes(blob[:500] + b"damaged" + blob[500:])
+    with pytest.raises(StoreError, match=r"wire\.jsonl\.gz"):
+        list(read_wire(path))
+
+
+def test_a_log_that_goes_on_in_the_same_file_reads_as_one(tmp_path: Path) -> None:
+    path = tmp_path / "wire.jsonl.gz"
+    for number in range(3):
+        log = WireLog(path)
+        log.add("smu", "sent", b"%d" % number)
+        log.close()
+    assert [int(message.data) for message in read_wire(path)] == [0, 1, 2]
+
+
+def test_a_compressed_log_is_several_times_smaller(tmp_path: Path) -> None:
+    for name in ("plain.jsonl", "packed.jsonl.gz"):
+        log = WireLog(tmp_path / name)
+        for number in range(2000):
+            log.add("smu", "sent", b'smua.source.levelv=0.05 print("q%d",smua.measure.iv())\n' % number)
+            log.add("smu", "received", b"q%d\t%.8e\t5.00000000e-02\n" % (number, 1e-5 / (number + 1)))
+        log.close()
+    plain, packed = (list(read_wire(tmp_path / name)) for name in ("plain.jsonl", "packed.jsonl.gz"))
+    assert [each.data for each in plain] == [each.data for each in packed]
+    sizes = [(tmp_path / name).stat().st_size for name in ("plain.jsonl", "packed.jsonl.gz")]
+    assert sizes[1] < sizes[0] / 3
+
+
+@pytest.mark.parametrize("name", ["wire.jsonl", "wire.jsonl.gz"])
+def test_a_log_over_its_bound_keeps_its_beginning_and_its_end_and_says_so(name: str, tmp_path: Path) -> None:
+    log = WireLog(tmp_path / name, keep=5, max_bytes=3000)
     for number in range(200):
         log.add("smu", "sent", b"%050d" % number)
         assert sum(file.stat().st_size for file in tmp_path.iterdir()) <= 3000
     log.close()
-    messages = list(read_wire(tmp_path / "wire.jsonl"))
+    messages = list(read_wire(tmp_path / name))
     numbers = [int(message.data) for message in messages if message.direction == "sent"]
     (dropped,) = (message for message in messages if message.direction == "event")
     assert b"parts of this log were dropped" in dropped.data
