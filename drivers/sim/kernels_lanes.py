@@ -24,6 +24,17 @@ _ROWS = 8
 
 
 @kernel
+def finite(g: Array, rows: Index, cols: Index) -> bool:
+    """Whether every conductance of a region is a number."""
+    unknown = 0
+    for i in range(rows.size):
+        row = g[rows[i]]
+        for j in range(cols.size):
+            unknown += 0 if math.isfinite(row[cols[j]]) else 1
+    return unknown == 0
+
+
+@kernel
 def lanes_pay(g: Array, rows: Index, cols: Index, volts: Array) -> bool:
     """Whether vectors [n, r] are better taken side by side: there are many, and not so many of their volts
     are 0, which row by row cost nothing.
@@ -40,11 +51,7 @@ def lanes_pay(g: Array, rows: Index, cols: Index, volts: Array) -> bool:
             driven += row[i] != 0
     if driven * (1 + 300 / cols.size) < n * r:
         return False
-    for i in range(r):
-        for j in range(cols.size):
-            if not math.isfinite(g[rows[i], cols[j]]):
-                return False
-    return True
+    return finite(g, rows, cols)
 
 
 @kernel

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.sim.kernels_convert import convert
-from drivers.sim.kernels_lanes import lane_sums, lanes_pay
+from drivers.sim.kernels_lanes import finite, lane_sums, lanes_pay
 from drivers.sim.state import Devices, TableDevices
 from hil.chance import bits, normal, words
 from hil.jit import kernel, reduction
@@ -23,6 +23,10 @@ from hil.schedule import Index
 Array = NDArray[np.float32]
 _ROWS = 64
 _COLS = 512
+_NARROW = 32
+"""A region of no more columns, and more rows, is turned first for several vectors: loops along its rows would
+be too short.
+"""
 
 
 class Converters(NamedTuple):
@@ -233,6 +237,16 @@ def _transposed(
 
 
 @kernel
+def _turned(g: Array, rows: Index, cols: Index) -> Array:
+    """The region's conductances [c, r]."""
+    tile = np.empty((cols.size, rows.size), np.float32)
+    for i in range(rows.size):
+        for j in range(cols.size):
+            tile[j, i] = g[rows[i], cols[j]]
+    return tile
+
+
+@kernel
 def region_sums(
     g: Array, rows: Index, cols: Index, col_start: int, volts: Array, noisy: bool, transpose: bool
 ) -> tuple[Array, Array, NDArray[np.float64]]:
@@ -242,10 +256,17 @@ def region_sums(
     out = np.zeros((n, others), np.float32)
     var = np.zeros((n if noisy else 0, others), np.float32)
     power = np.zeros(n)
-    if transpose:
+    narrow = n > 1 and 0 < cols.size <= _NARROW and cols.size < rows.size
+    lines, across = np.arange(cols.size), np.arange(rows.size)
+    if narrow and transpose:
+        turned = _turned(g, rows, cols)
+        _forward(turned, lines, np.int64(0), rows.size, volts, noisy, out, var, power)
+    elif transpose:
         _transposed(g, rows, cols, col_start, volts, noisy, out, var, power)
     elif lanes_pay(g, rows, cols, volts):
         lane_sums(g, rows, cols, volts, noisy, out, var, power)
+    elif narrow and finite(g, rows, cols):
+        _transposed(_turned(g, rows, cols), lines, across, 0, volts, noisy, out, var, power)
     elif col_start >= 0:
         _forward(g, rows, col_start, cols.size, volts, noisy, out, var, power)
     else:

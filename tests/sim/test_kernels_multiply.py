@@ -165,6 +165,8 @@ def test_rows_at_0_v_are_not_looked_at_so_that_a_broken_one_does_no_harm() -> No
         done = multiply(devices, np.arange(3), cols, start, v, 0.0, 0)
         np.testing.assert_array_equal(done.amperes, np.full((1, 5), 0.5, np.float32))
         assert done.power_w[0] == pytest.approx(2 * 0.25 * 2.5)
+    narrow = multiply(devices, np.arange(3), np.arange(2), 0, np.repeat(v, 3, axis=0), 0.0, 0)
+    np.testing.assert_array_equal(narrow.amperes, np.full((3, 2), 0.5, np.float32))
 
 
 def test_a_conductance_that_is_nan_shows_in_every_current_that_it_takes_part_in() -> None:
