@@ -14,7 +14,7 @@ from hil.calibrate.tape import Step
 from hil.config.validate import Config
 from hil.errors import ConfigError
 from hil.schedule import Program, Read, ReadAnswer
-from hil.units import PositiveSeconds, PositiveVolts
+from hil.units import PositiveSeconds, PositiveVolts, counted
 
 Floats = NDArray[np.float64]
 _MONTH_S = 30 * 86400.0
@@ -87,7 +87,9 @@ def check_dose(target: Target, key: str, pulses: int) -> None:
     """
     dose = target.limits.dose
     if dose is not None and pulses > dose:
-        raise ConfigError(f"{key}: asks for {pulses:,} pulses to a device; limits.dose allows {dose:,}")
+        raise ConfigError(
+            f"{key}: asks for {counted(pulses, 'pulse')} to a device; limits.dose allows {dose:,}"
+        )
 
 
 def program(target: Target, counts: NDArray[np.integer]) -> Program:

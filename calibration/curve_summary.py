@@ -12,7 +12,7 @@ from calibration.labels import label_of_tanh, rate
 from calibration.staircase import FIGURES, HELD_UNSURE, Interval, fit, intervals
 from hil.bench import DeviceSheet
 from hil.calibrate.contracts import Estimate, Result
-from hil.units import format_quantity
+from hil.units import counted, format_quantity
 
 if TYPE_CHECKING:
     from calibration.update_curve import Curves
@@ -205,7 +205,7 @@ def _curves(curves: Curves, found: dict[str, Interval]) -> dict[str, NDArray[Any
 def _findings(
     moves: NDArray[np.bool_], estimates: dict[str, Estimate], maps: dict[str, NDArray[Any]]
 ) -> list[str]:
-    found = [f"{int(moves.sum()):,} of {moves.size:,} devices moved through a range"]
+    found = [f"{int(moves.sum()):,} of {counted(moves.size, 'device')} moved through a range"]
     if not moves.any():
         return found
     single = moves.sum() == 1  # no mean over devices: its own range is in the maps

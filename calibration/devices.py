@@ -24,6 +24,7 @@ from hil.calibrate.contracts import Estimate, Result, Target
 from hil.calibrate.tape import Step
 from hil.plan import Plan
 from hil.schedule import Program, Read, ReadAnswer
+from hil.units import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -106,7 +107,7 @@ class Devices(Common):
             "yield": of_share("share of devices that work", int(works.sum()), kind.size),
             "conductance": of_mean("S", "mean conductance of working devices, as found", first.mean[works]),
         }
-        findings = [f"{int(works.sum()):,} of {kind.size:,} devices work"]
+        findings = [f"{int(works.sum()):,} of {counted(kind.size, 'device works', 'devices work')}"]
         for code, name in enumerate(KINDS[1:], start=1):
             count = int((kind == code).sum())
             estimates[name] = of_share(f"share of {name} devices", count, kind.size)

@@ -16,6 +16,7 @@ from hil.calibrate.tape import Step
 from hil.errors import ConfigError
 from hil.plan import Plan
 from hil.schedule import Op, Program, ReadAnswer
+from hil.units import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -117,7 +118,8 @@ class Disturb(Common):
         if not seen:
             return ["no disturb beyond noise"]
         worst = max(estimates[name].value for name in seen)
-        return [f"{1 / worst:,.0f} shots to one device move those on its lines by a full step"]
+        shots = counted(round(1 / worst), "shot to one device moves", "shots to one device move")
+        return [f"{shots} those on its lines by a full step"]
 
     def draw(self, record: Record) -> Figure:
         """Change of neighbours and of the control against shots, and maps of the change."""

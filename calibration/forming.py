@@ -18,7 +18,7 @@ from hil.calibrate.tape import Step
 from hil.errors import ConfigError
 from hil.plan import Plan
 from hil.schedule import Program, Pulse, ReadAnswer
-from hil.units import PositiveAmperes, PositiveSeconds, PositiveVolts, format_quantity
+from hil.units import PositiveAmperes, PositiveSeconds, PositiveVolts, counted, format_quantity
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -190,7 +190,7 @@ class Forming(Common, Irreversible):
         compliance = "?" if self.compliance is None else format_quantity(self.compliance, "A")
         most = format_quantity(course.most, "V")
         counts = [int((course.kind == code).sum()) for code in range(len(KINDS))]
-        found = [f"{counts[0]:,} devices formed with up to {most}; stated compliance: {compliance}"]
+        found = [f"{counted(counts[0], 'device')} formed with up to {most}; stated compliance: {compliance}"]
         if counts[3]:
             places = np.argwhere(course.kind == 3)[:8]
             named = ", ".join(f"[{target.region.rows[r]}, {target.region.cols[c]}]" for r, c in places)
@@ -198,8 +198,8 @@ class Forming(Common, Irreversible):
         if counts[1] or counts[2]:
             found.append(f"not pulsed: {counts[1]:,} that conducted, {counts[2]:,} formed before by record")
         if shorted.any():
-            number = f"{int(shorted.sum()):,}"
-            found.append(f"{number} conduct more than {_SHORTED_ABOVE:g} x g_max now, or a bound: shorted")
+            number = counted(int(shorted.sum()), "conducts", "conduct")
+            found.append(f"{number} more than {_SHORTED_ABOVE:g} x g_max now, or a bound: shorted")
         return found
 
     def draw(self, record: Record) -> Figure:

@@ -12,7 +12,7 @@ from calibration.pulse_law import Fitted, Law, Steps
 from hil.bench import DeviceSheet
 from hil.calibrate.contracts import Estimate
 from hil.schedule import Pulse
-from hil.units import format_quantity
+from hil.units import counted, format_quantity
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ class Found:
         """In words, and as a line for a bench file's `device`."""
         way, wanted, law, pulse = self.way, self.wanted, self.fitted.whole, self.pulse()
         answers, volts = self.fitted.answers, abs(self.nominal.amplitude_v)
-        said = f"{way}: {int(answers.sum())} of {answers.size} devices answer"
+        said = f"{way}: {int(answers.sum())} of {counted(answers.size, 'device answers', 'devices answer')}"
         if law is None:
             most = format_quantity(wanted.most * volts, "V", 3)
             return [f"{said} up to {most}, too few or too faintly for a law; more passes tell more"]

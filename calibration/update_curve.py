@@ -20,6 +20,7 @@ from hil.calibrate.tape import Step
 from hil.errors import ConfigError
 from hil.plan import Plan
 from hil.schedule import Answer, Op, Program, ReadAnswer
+from hil.units import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -98,7 +99,11 @@ class UpdateCurve(Common):
         result = summarise(curves, target.shape, target.info.device)
         before = takewhile(lambda step: not isinstance(step.op, Program), steps)
         spared = int(np.count_nonzero(self._kinds([step.answer for step in before], target)))
-        told = [f"{spared:,} conduct as open or shorted ones do: not pulsed"] if spared else []
+        told = (
+            [f"{counted(spared, 'conducts', 'conduct')} as open or shorted ones do: not pulsed"]
+            if spared
+            else []
+        )
         return replace(result, findings=[*result.findings, *told])
 
     def _kinds(self, answers: Sequence[Answer], target: Target) -> NDArray[np.uint8]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,7 @@ from numpy.typing import NDArray
 from hil.errors import ConfigError
 from hil.faults import Faults
 from hil.schedule import MAX_COUNT, Answer, NudgeKind, Pulse, Schedule
-
-if TYPE_CHECKING:
-    from hil.units import Unit
+from hil.units import Unit, counted, format_quantity
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -148,7 +146,7 @@ class Cost:
             "read": self.reads,
             "transaction": self.transactions,
         }
-        parts = [f"{n:,} {what}{'s' * (n != 1)}" for what, n in counts.items() if n]
+        parts = [counted(n, what) for what, n in counts.items() if n]
         if self.seconds:
             parts.append(_short(self.seconds, "s"))
         if self.joules:
@@ -273,6 +271,4 @@ class CostMeter:
 
 
 def _short(value: float, unit: Unit) -> str:
-    from hil.units import format_quantity
-
     return format_quantity(value, unit, digits=3)

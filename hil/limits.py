@@ -32,6 +32,7 @@ from hil.schedule import (
     Schedule,
     Wait,
 )
+from hil.units import counted
 
 T = TypeVar("T", int, float)
 Doses: TypeAlias = NDArray[np.integer[Any]]
@@ -333,8 +334,9 @@ class LimitedBench:
         before = self._doses[region.array][np.ix_(region.rows, region.cols)]
         over = (given > self._most) | ((before + given > self._dose) & (given > 0))
         row, col = np.argwhere(over)[0]
-        pulses, had, place = given[row, col], before[row, col], (region.rows[row], region.cols[col])
-        asked = f"asked for {pulses} pulses to the device at row {place[0]}, column {place[1]}"
+        pulses, had, place = int(given[row, col]), before[row, col], (region.rows[row], region.cols[col])
+        at = f"row {place[0]}, column {place[1]}"
+        asked = f"asked for {counted(pulses, 'pulse')} to the device at {at}"
         if pulses > self._most:
             self._over(op, number, f"{asked}; {self._most} in one operation are allowed", "pulses_per_op")
         self._over(op, number, f"{asked}, which had {had} before; its dose is {self._dose}", "dose")

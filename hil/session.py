@@ -24,6 +24,7 @@ from hil.store import Run, RunWriter, open_run
 from hil.training.contracts import Demanding
 from hil.training.controller import Outcome, Training, Whereabouts, train
 from hil.training.events import EvaluationRow, Journal, Snapshot, TrainingRow, UpdateNoiseRow
+from hil.units import counted
 from hil.versions import versions
 
 RUNS = Path("runs")
@@ -138,7 +139,8 @@ def _tell_calibrations(prepared: Prepared, journal: Journal) -> None:
         if not kinds:
             continue
         told = ", ".join(f"{number:,} {kind}" for kind, number in kinds.items())
-        text = f"{tile.name}: {sum(kinds.values()):,} of {tile.devices:,} devices do not work ({told})"
+        devices = counted(tile.devices, "device does", "devices do")
+        text = f"{tile.name}: {sum(kinds.values()):,} of {devices} not work ({told})"
         spoiled = "; what is shorted spoils every sum that it is in: give the array more spare lines"
         shorted = kinds.get("shorted", 0)
         end = spoiled if shorted else ""
@@ -196,8 +198,8 @@ def execute(
             if writer.in_doubt is not None:
                 pulses, arrays = writer.in_doubt
                 error.add_note(
-                    f"in doubt: {pulses:,} pulses to {' and '.join(arrays)} may or may not have been given; "
-                    "they are not sent again, and the devices have to be read"
+                    f"in doubt: {counted(pulses, 'pulse')} to {' and '.join(arrays)} may or may not have "
+                    "been given; they are not sent again, and the devices have to be read"
                 )
             if prepared.bench.lost_record:
                 error.add_note(prepared.bench.lost_record)

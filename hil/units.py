@@ -96,6 +96,16 @@ def format_quantity(value: float, unit: Unit, digits: int | None = 4) -> str:
     return f"{_EXACT.normalize(number):e} {unit}"
 
 
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """A number of things: "1 pulse", "2,000 pulses"; ``many`` where it is not ``one`` and an s."""
+    return f"{number:,} {plural(number, one, many)}"
+
+
+def plural(number: int, one: str, many: str | None = None) -> str:
+    """The word for so many things."""
+    return one if number == 1 else f"{one}s" if many is None else many
+
+
 def duration(seconds: float) -> str:
     """A time in its two largest units: "3 d 4 h", "12 min 5 s", "30 d", "4.2 s", "350 us"."""
     if not math.isfinite(seconds) or seconds < 0:

@@ -12,6 +12,7 @@ from calibration.figures.parts import cumulative
 from hil.calibrate.record import Record
 from hil.figures.canvas import legend_above, logarithmic, panel, prefix, sheet
 from hil.figures.style import BLUE, LINES, ORANGE
+from hil.units import counted
 
 _SHOWN = 40
 _DECADE = 10.0
@@ -35,7 +36,7 @@ def draw(record: Record) -> Figure:
         if shown.max() > _DECADE * shown.min():
             logarithmic(axes, "y", shown)
         axes.set_ylabel(f"G ({letter}S)")
-        axes.set_title(f"{len(chosen)} devices")
+        axes.set_title(counted(len(chosen), "device"))
         relative = siemens[:, works[:, 0], works[:, 1]] / siemens[0, works[:, 0], works[:, 1]]
         axes = panel(figure, 3.0, 0.5, 1.7, 1.6, "b")
         bands = np.quantile(relative, (0.1, 0.5, 0.9), axis=1)

@@ -18,6 +18,7 @@ from calibration.intervals import Floats
 from hil.calibrate.record import Record
 from hil.figures.canvas import legend_above, logarithmic, panel, prefix, sheet
 from hil.figures.style import BLUE, LINES, ORANGE
+from hil.units import counted
 
 if TYPE_CHECKING:
     from calibration.update_curve import UpdateCurve
@@ -48,7 +49,7 @@ def draw(record: Record, routine: UpdateCurve) -> Figure:
     axes = panel(figure, lefts[0], tops[0], _WIDE, _HIGH, "a")
     for at, name in ((up_at, "up"), (down_at, "down")):
         _bands(axes, at, maps[f"staircase_{name}_s"] / factor, _COLOURS[name], name)
-    axes.set_title(f"all {moving.size:,} devices, {routine.cycles} cycles")
+    axes.set_title(f"all {counted(moving.size, 'device')}, {routine.cycles} cycles")
     single = panel(figure, lefts[1], tops[0], _WIDE, _HIGH, "b")
     for number, device in enumerate(chosen):
         for cycle in range(routine.cycles):

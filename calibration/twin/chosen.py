@@ -15,6 +15,7 @@ from hil.calibrate.record import Record
 from hil.calibrate.twin import Asked
 from hil.errors import StoreError
 from hil.schedule import ReadAnswer
+from hil.units import counted
 
 NEEDED = "update-curve"
 USED = (NEEDED, "devices", "read-noise", "drift", "disturb")
@@ -83,10 +84,11 @@ def choose(records: Sequence[tuple[Path, Record]], asked: Asked, now: datetime) 
             found[one.routine] = (path, one)
     passed_over = [f"{path.name}: {why}" for path, why in refused.items() if why]
     if NEEDED not in found:
-        there = f"; passed over: {'; '.join(passed_over)}" if passed_over else ""
+        there = "" if asked.array is None else f" of array {asked.array}"
+        there += f"; passed over: {'; '.join(passed_over)}" if passed_over else ""
         raise StoreError(
-            f"a twin needs a complete record of {NEEDED}, and there is none among {len(records)} records"
-            f"{'' if asked.array is None else f' of array {asked.array}'}{there}; "
+            f"a twin needs a complete record of {NEEDED}, and there is none among "
+            f"{counted(len(records), 'record')}{there}; "
             f"measure one: hil calibrate BENCH.yaml --routine {NEEDED}"
         )
     _of_one_array(found)

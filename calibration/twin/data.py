@@ -21,7 +21,7 @@ from calibration.twin.tables_read import Ramps, read_ramps
 from hil.calibrate.contracts import Estimate
 from hil.calibrate.twin import Described, Twin
 from hil.errors import DataError
-from hil.units import format_quantity, parse_quantity
+from hil.units import counted, format_quantity, parse_quantity
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,7 +65,7 @@ def _of_ramps(files: Sequence[Path], read: Sequence[Ramps], described: Described
         )
         for name, value in misfit.items()
     }
-    span = f"{len(ups)} ramps up and {len(downs)} down"
+    span = f"{counted(len(ups), 'ramp')} up and {len(downs)} down"
     findings = [
         f"{'tables' if tables else 'exponential devices'} taken: exponential devices leave "
         f"{100 * misfit['exponential']:.2g} % of the range (rms), tables {100 * misfit['table']:.2g} %",
@@ -188,7 +188,7 @@ def _of_lookup(files: Sequence[Path], lookup: Lookup, described: Described) -> T
     findings = _assumed(described)
     if low.size > 1:
         findings = [f"{low.size} devices are dealt at random over the array", *findings[:1], *findings[2:]]
-    source = f"{', '.join(path.name for path in files)}: lookup tables of {low.size} devices"
+    source = f"{', '.join(path.name for path in files)}: lookup tables of {counted(low.size, 'device')}"
     bench = _bench(files[0], described, 0.0, (0.0, 0.0))
 
     def draw() -> Figure:

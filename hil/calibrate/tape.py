@@ -27,6 +27,7 @@ from hil.schedule import (
     Wait,
 )
 from hil.stack import Stack
+from hil.units import counted
 
 Arrays: TypeAlias = dict[str, NDArray[Any]]
 Stacks: TypeAlias = dict[str, NDArray[Any] | Stack]
@@ -112,7 +113,7 @@ def doubtful(steps: Sequence[Step]) -> str:
         return ""
     pulses = sum(int(np.abs(op.counts.astype(np.int64)).sum()) for op in asked)
     arrays = " and ".join(dict.fromkeys(op.region.array for op in asked))
-    return f"; {pulses:,} pulses to {arrays} are in doubt and counted as given: read the devices"
+    return f"; {counted(pulses, 'pulse')} to {arrays} are in doubt and counted as given: read the devices"
 
 
 def to_arrays(steps: Sequence[Step]) -> Stacks:

@@ -21,7 +21,7 @@ from hil.calibrate.record import Record, check_record
 from hil.config.bench import BenchSettings, CalibrationSettings, Measured
 from hil.corrected import Known
 from hil.errors import ConfigError, StoreError
-from hil.units import format_quantity
+from hil.units import counted, format_quantity
 
 _ROUTINES: Mapping[Measured, tuple[str, ...]] = {
     "devices": ("devices",),
@@ -235,5 +235,5 @@ def _amperes(cols: NDArray[np.float64]) -> str:
 def _counted(record: Record, devices: int) -> str:
     kinds = record.result.maps["fault"]
     unseen = devices - kinds.size
-    told = f"{np.count_nonzero(kinds):,} of {kinds.size:,} devices do not work"
+    told = f"{np.count_nonzero(kinds):,} of {counted(kinds.size, 'device does', 'devices do')} not work"
     return told + (f", {unseen:,} were not examined" if unseen else "")

@@ -24,7 +24,7 @@ from hil.calibrate.record import Record
 from hil.cli.show import instruments, print_json, two_columns
 from hil.cli.words import energy
 from hil.errors import ConfigError, StoreError
-from hil.units import Unit, duration, format_quantity, parse_quantity
+from hil.units import Unit, counted, duration, format_quantity, parse_quantity
 
 _SUFFIXES = (".png", ".svg", ".pdf")
 _DPI = 200
@@ -147,9 +147,9 @@ def spent(record: Record) -> str:
     most = int(record.pulses_spent.max(initial=0))
     parts = [
         duration(cost.seconds) + " on the bench",
-        f"{cost.reads:,} readings",
-        f"{cost.pulses:,} pulses" + (f", {most:,} to one device" if most else ""),
-        f"{cost.transactions:,} transactions",
+        counted(cost.reads, "reading"),
+        counted(cost.pulses, "pulse") + (f", {most:,} to one device" if most else ""),
+        counted(cost.transactions, "transaction"),
         "energy " + energy(cost.joules, cost.pulses + cost.reads),
     ]
     return ", ".join(parts)

@@ -25,7 +25,7 @@ from hil.compare.crew import Job
 from hil.compare.forecast import Forecast
 from hil.compare.outcome import Outcome
 from hil.compare.plan import Options, StudyPlan, plan_study
-from hil.units import duration
+from hil.units import counted, duration
 
 SOME_FAILED = 6
 _WIDTH_OF_FILES = 140
@@ -90,8 +90,8 @@ def _headline(plan: StudyPlan, jobs: int, processes: int) -> Text:
     size = 1 if plan.durable else min(processes, jobs)
     at_once = f", {size} at once" if size > 1 else ""
     done = f"; {runs - jobs} of them are finished" if jobs < runs else ""
-    told = f"{len(plan.only)} cases x {len(plan.seeds)} seeds: {runs} runs{done}{at_once}"
-    return Text.assemble((title, "bold"), f"\n{told}, in {plan.folder}")
+    told = f"{counted(len(plan.only), 'case')} x {counted(len(plan.seeds), 'seed')}: {counted(runs, 'run')}"
+    return Text.assemble((title, "bold"), f"\n{told}{done}{at_once}, in {plan.folder}")
 
 
 def _console(stream: IO[str]) -> Console:

@@ -17,7 +17,7 @@ from hil.compare.results import FIGURES, total
 from hil.compare.table import columns, heads, row, run_rows
 from hil.compare.table import duration as bench_time
 from hil.store.folder import write_whole
-from hil.units import duration
+from hil.units import counted, duration
 
 _STYLES = {"met": "green", "not met": "red", "open": "yellow"}
 
@@ -121,7 +121,10 @@ def _remarks(found: Outcome) -> list[str]:
     told += [f"mean ± standard deviation over {seeds} seeds"] if seeds > 1 else []
     waiting = sum(not result.is_finished and result.status != "failed" for result in results)
     if waiting:
-        told.append(f"{waiting} of {len(results)} runs are not finished; run the study again for them")
+        told.append(
+            f"{waiting} of {counted(len(results), 'run is', 'runs are')} not finished; "
+            "run the study again for the rest"
+        )
     revisions = sorted({result.revision or "unknown" for result in results if result.is_finished})
     if len(revisions) > 1:
         told.append(f"runs are of more than one revision of the code: {', '.join(revisions)}")
@@ -134,6 +137,7 @@ def _cost(found: Outcome, real_seconds: float | None) -> str:
     real = "" if real_seconds is None else f"; real time {duration(real_seconds)}"
     spent = energy(cost.joules, cost.pulses + cost.reads)
     return (
-        f"{finished} finished runs took {cost.pulses:,} pulses, {cost.reads:,} readings, "
-        f"{bench_time(cost.seconds)} on the bench's own clock, energy {spent}{real}"
+        f"{counted(finished, 'finished run')} took {counted(cost.pulses, 'pulse')}, "
+        f"{counted(cost.reads, 'reading')}, {bench_time(cost.seconds)} on the bench's own clock, "
+        f"energy {spent}{real}"
     )

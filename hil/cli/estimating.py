@@ -26,7 +26,7 @@ from hil.limits import LimitedBench
 from hil.price.exchange import ASSUMED_S, Exchange, recorded_exchange
 from hil.price.routines import Ahead, Foreseen, foresee, sketched, warnings_of
 from hil.price.sketch import Sketch
-from hil.units import duration, format_quantity
+from hil.units import counted, duration, format_quantity
 
 _MOMENT_S = 3.0
 """Real time for each routine's plan; what is left then is counted like what was driven."""
@@ -131,7 +131,8 @@ def declined(wanted: Wanted, found: Ahead | None, console: Console) -> bool:
         if isinstance(routine, Irreversible):
             console.print(f"{name} {routine.warning}", markup=False)
     if pulses:
-        told = f"{pulses:,} pulses change what devices hold and wear them: neither can be taken back"
+        told = f"{counted(pulses, 'pulse changes', 'pulses change')} what devices hold and wear"
+        told += f"{'s' * (pulses == 1)} them: neither can be taken back"
         console.print(told, markup=False)
     elif pulses == 0:
         console.print("nothing is pulsed")
@@ -192,7 +193,9 @@ def _told(found: Ahead, settings: BenchSettings) -> Table:
         )
     if settings.limits.dose is not None:
         notes.append(
-            Text(f"limits.dose allows {settings.limits.dose:,} pulses to a device in this calibration")
+            Text(
+                f"limits.dose allows {counted(settings.limits.dose, 'pulse')} to a device in this calibration"
+            )
         )
     notes += [Text(f"warning: {each}", "yellow") for each in found.warnings]
     table.caption = Text("\n").join(notes)

@@ -16,7 +16,7 @@ from hil.calibrate.conduct import Kept
 from hil.calibrate.contracts import Target
 from hil.errors import LimitError
 from hil.schedule import Read, ReadAnswer
-from hil.units import duration
+from hil.units import counted, duration
 
 How: TypeAlias = Literal["done", "stopped", "refused", "ended", "skipped", "not done"]
 
@@ -72,11 +72,14 @@ class Course:
     def tell(self, console: Console, skipped: Sequence[Outcome] = (), *, every: bool) -> None:
         """Say what was spent; of all routines each outcome, else those that are not done."""
         total, doubt = self.total
-        pulses = f"{total.pulses:,} pulses" + (f" ({doubt:,} in doubt, counted as given)" if doubt else "")
+        pulses = counted(total.pulses, "pulse") + (
+            f" ({doubt:,} in doubt, counted as given)" if doubt else ""
+        )
         if every:
             console.print(_table(self.all(skipped)))
-        console.print(Text(f"in all: {duration(total.seconds)} on the bench, {total.reads:,} readings, "
-                           f"{pulses}, {total.transactions:,} transactions"))  # fmt: skip
+        console.print(Text(f"in all: {duration(total.seconds)} on the bench, "
+                           f"{counted(total.reads, 'reading')}, {pulses}, "
+                           f"{counted(total.transactions, 'transaction')}"))  # fmt: skip
         if self.left:
             console.print(Text(f"not done: {', '.join(self.left)}", "yellow"))
 
@@ -102,8 +105,9 @@ def look(bench: Bench, target: Target, course: Course) -> str:
     dark = int(np.count_nonzero((siemens < _OPEN_BELOW * sheet.g_min_s) & ~answer.clipped))
     if dark <= _MANY * siemens.size:
         return ""
+    devices = counted(siemens.size, "device conducts", "devices conduct")
     return (
-        f"{target.info.name}: {dark:,} of {siemens.size:,} devices conduct as open ones do. New ones may "
+        f"{target.info.name}: {dark:,} of {devices} as open ones do. New ones may "
         "have to be formed first: hil calibrate BENCH.yaml --routine forming. Is the array connected?"
     )
 

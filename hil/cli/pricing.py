@@ -28,7 +28,7 @@ from hil.interrupt import unwrapped_interrupts
 from hil.price.exchange import Exchange, exchange_of, recorded_exchange
 from hil.price.price import Asked, Price, Range, price
 from hil.price.rehearse import Extent
-from hil.units import duration, format_quantity, parse_quantity
+from hil.units import counted, duration, format_quantity, parse_quantity
 
 MINUTE = Extent(budget_s=20.0)
 """Of each of three rehearsals: the price of any run is known within a minute or two."""
@@ -160,10 +160,13 @@ def _in_short(found: Price) -> RenderableType:
     run = found.runs[0]
     cost, about = run.cost, "" if run.whole else "about "
     told = (
-        f"{about}{duration(cost.seconds)} on the bench, {cost.transactions:,} transactions, {cost.pulses:,} "
-        f"pulses, {cost.reads:,} readings; {run.wear:,} pulses to the most pulsed device"
+        f"{about}{duration(cost.seconds)} on the bench, {counted(cost.transactions, 'transaction')}, "
+        f"{counted(cost.pulses, 'pulse')}, {counted(cost.reads, 'reading')}; "
+        f"{counted(run.wear, 'pulse')} to the most pulsed device"
     )
-    part = "" if run.whole else f" (from {run.steps:,} of {run.of_steps:,} steps; hil price tells more)"
+    part = (
+        "" if run.whole else f" (from {run.steps:,} of {counted(run.of_steps, 'step')}; hil price tells more)"
+    )
     records = [Text(f"calibrations: {found.calibrations}")] if found.calibrations else []
     return Group(
         Text(told + part), *records, *(Text(f"warning: {each}", "yellow") for each in found.warnings)
@@ -203,13 +206,13 @@ def told_in_full(found: Price) -> RenderableType:
 
 def _rehearsed(found: Price) -> str:
     first = min(run.seed for run in found.runs)
-    seeds = f"{len(found.runs)} seed{'s' if len(found.runs) > 1 else ''} from {first}"
+    seeds = f"{counted(len(found.runs), 'seed')} from {first}"
     if found.whole:
         return f"{seeds}, whole runs"
     fewest = min(found.runs, key=lambda run: run.steps)
     return (
-        f"{seeds}, the first {fewest.steps:,} of {fewest.of_steps:,} steps; the others are counted like "
-        "them, though later steps give fewer pulses as a rule"
+        f"{seeds}, the first {fewest.steps:,} of {counted(fewest.of_steps, 'step')}; the others are counted "
+        "like them, though later steps give fewer pulses as a rule"
     )
 
 
@@ -272,7 +275,7 @@ def _progress(console: Console, seeds: int) -> Generator[Callable[[int, int, int
         def line(number: int, done: int, of: int) -> None:
             if number not in begun:
                 begun.add(number)
-                console.print(f"rehearsal {number + 1} of {seeds}, {of:,} steps ...")
+                console.print(f"rehearsal {number + 1} of {seeds}, {counted(of, 'step')} ...")
 
         yield line
         return

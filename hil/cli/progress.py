@@ -21,7 +21,7 @@ from rich.text import Text
 
 from hil.cli.words import percent, rate
 from hil.training.events import EvaluationRow, Snapshot, TrainingRow, UpdateNoiseRow
-from hil.units import duration
+from hil.units import counted, duration
 
 Clock: TypeAlias = Callable[[], float]
 
@@ -146,7 +146,7 @@ class Display(ABC):
 
     def line(self, row: TrainingRow) -> str:
         """A row and what is known with it."""
-        at = f"epoch {row.epoch}/{self.epochs}  {row.samples:,} of {self.total:,} samples"
+        at = f"epoch {row.epoch}/{self.epochs}  {row.samples:,} of {counted(self.total, 'sample')}"
         return "  ".join([at, *self.facts()])
 
     def facts(self) -> list[str]:

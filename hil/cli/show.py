@@ -17,6 +17,7 @@ from rich.text import Text
 from hil.cli.words import figures, percent
 from hil.store import Run
 from hil.store.journal import Table as Rows
+from hil.units import counted
 
 _LAST_ROWS = 5
 
@@ -55,9 +56,8 @@ def print_run(run: Run) -> None:
     doubts = [intent for intent in run.intents if intent.in_doubt]
     if doubts:
         pulses = sum(intent.pulses for intent in doubts)
-        console.print(
-            Text(f"{len(doubts)} schedules ({pulses:,} pulses) may or may not have been output", "yellow")
-        )
+        told = f"{counted(len(doubts), 'schedule')} ({counted(pulses, 'pulse')})"
+        console.print(Text(f"{told} may or may not have been output", "yellow"))
 
 
 def run_document(run: Run) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from hil.interrupt import unwrapped_interrupts
 from hil.price.price import Asked as Priced
 from hil.session import Prepared, execute, prepare
 from hil.store import Run
-from hil.units import format_quantity
+from hil.units import counted, format_quantity
 
 _ARRAYS_NAMED = 6
 
@@ -117,7 +117,7 @@ def headline(prepared: Prepared) -> RenderableType:
     arrays = list(prepared.bench.arrays.values())
     shapes = ", ".join(f"{array.name} {array.rows} x {array.cols}" for array in arrays[:_ARRAYS_NAMED])
     more = f" and {len(arrays) - _ARRAYS_NAMED} more" if len(arrays) > _ARRAYS_NAMED else ""
-    samples = f"{len(data.train_y):,} training and {len(data.test_y):,} test samples"
+    samples = f"{len(data.train_y):,} training and {counted(len(data.test_y), 'test sample')}"
     rows = [
         ("experiment", f"{experiment.name}, seed {experiment.seed}"),
         ("network", _network(prepared)),
@@ -126,7 +126,7 @@ def headline(prepared: Prepared) -> RenderableType:
         ("bench", instruments(prepared.bench.identity)),
         ("arrays", shapes + more),
         *(("devices", sheet) for sheet in dict.fromkeys(_sheet(array.device) for array in arrays)),
-        ("data", f"{data.name}: {samples}, {data.inputs} inputs, {data.classes} classes"),
+        ("data", f"{data.name}: {samples}, {counted(data.inputs, 'input')}, {data.classes} classes"),
         ("training", _course(experiment.training)),
     ]
     return Group(two_columns(rows), Text())
@@ -135,9 +135,9 @@ def headline(prepared: Prepared) -> RenderableType:
 def _course(training: TrainingSettings) -> str:
     if training.epochs == 0:
         return "none, only the initial weights"
-    epochs = f"{training.epochs} epoch{'s' if training.epochs > 1 else ''}"
+    epochs = counted(training.epochs, "epoch")
     decay = f", times {training.rate_decay:g} after each epoch" if training.rate_decay != 1 else ""
-    samples = f"{training.batch} sample{'s' if training.batch > 1 else ''} a step"
+    samples = f"{counted(training.batch, 'sample')} a step"
     return f"{epochs}, {samples}, rate {training.rate:g}{decay}"
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from hil.units import duration, format_quantity
+from hil.units import counted, duration, format_quantity
 
 
 def percent(share: float | None) -> str:
@@ -31,20 +31,21 @@ def figures(summary: Mapping[str, Any], real_seconds: float | None = None) -> li
     rows: list[tuple[str, str]] = []
     if (accuracy := summary.get("accuracy")) is not None:
         stale = summary.get("evaluated_at") not in (None, summary.get("samples"))
-        when = f", evaluated at {summary['evaluated_at']:,} samples" if stale else ""
+        when = f", evaluated at {counted(summary['evaluated_at'], 'sample')}" if stale else ""
         rows += [("test accuracy", percent(accuracy) + when), ("test loss", f"{summary['loss']:.4f}")]
     if (moved := summary.get("transfer")) is not None:
         software, devices = moved["software"], moved["devices"]
         told = f"{percent(software)} in software, {percent(devices)} in the devices"
         rows.append(("transfer", f"{told} ({100 * (devices - software):+.2f} points)"))
     if "samples" in summary:
-        rows.append(
-            ("trained", f"{summary['samples']:,} samples in {summary['steps']:,} steps: {summary['reason']}")
-        )
+        told = f"{counted(summary['samples'], 'sample')} in {counted(summary['steps'], 'step')}"
+        rows.append(("trained", f"{told}: {summary['reason']}"))
     if "pulses" in summary:
         rows.append(("pulses", f"{summary['pulses']:,}"))
         if summary.get("wear_device") is not None:
-            rows.append(("most pulsed device", f"{summary['wear_device']}: {summary['wear']:,} pulses"))
+            rows.append(
+                ("most pulsed device", f"{summary['wear_device']}: {counted(summary['wear'], 'pulse')}")
+            )
         rows += [
             ("readings", f"{summary['reads']:,}"),
             ("time on the bench", duration(summary["seconds"])),

@@ -12,6 +12,7 @@ from pydantic import Field
 from hil.compare.cells import Axis, Cell, label_of
 from hil.compare.results import CellResult
 from hil.config.validate import Config, MisfitError, MisfitsError, did_you_mean
+from hil.units import counted
 
 Scalar: TypeAlias = str | int | float | bool
 Select: TypeAlias = str | dict[str, Scalar | list[Scalar]]
@@ -180,7 +181,7 @@ class Verdict:
         if not known:
             return "no finished runs to compare"
         worst = min(known, key=self._margin)
-        told = f"{self._told(worst)} ({worst.seeds} seed{'s' * (worst.seeds != 1)})"
+        told = f"{self._told(worst)} ({counted(worst.seeds, 'seed')})"
         if len(self.evidence) == 1:
             return told
         held = sum(pair.met is True for pair in known)

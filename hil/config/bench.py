@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from hil.bench import DeviceSheet
 from hil.config.validate import Config, MisfitError
 from hil.limits import Limits
-from hil.units import PositiveSeconds, PositiveVolts, Seconds, format_quantity
+from hil.units import PositiveSeconds, PositiveVolts, Seconds, counted, format_quantity
 
 
 class LimitSettings(Config):
@@ -113,8 +113,8 @@ class Life(NamedTuple):
         """What there is to say of pulses that are to be given [rows, cols], by array."""
         if self.spent is None:
             return [
-                f"{self.key} allows {self.dose:,} pulses to a device in its life; how many are spent is "
-                "known to the opened bench alone, which refuses what is over"
+                f"{self.key} allows {counted(self.dose, 'pulse')} to a device in its life; how many are "
+                "spent is known to the opened bench alone, which refuses what is over"
             ]
         most = before = 0
         for name, pulses in given.items():
@@ -125,8 +125,8 @@ class Life(NamedTuple):
         if most <= self.dose:
             return []
         return [
-            f"a device would have had {most:,} pulses in its life, {before:,} of them so far; {self.key} "
-            f"allows {self.dose:,}: it would be refused on its way"
+            f"a device would have had {counted(most, 'pulse')} in its life, {before:,} of them so far; "
+            f"{self.key} allows {self.dose:,}: it would be refused on its way"
         ]
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from hil.data.dataset import Dataset, Pixels, Raw
 from hil.data.spec import DataSpec
 from hil.errors import DataError
+from hil.units import counted
 
 _CHUNK = 4096
 """Images averaged at a time: bounds the double-precision working copy to some 25 MB for MNIST."""
@@ -89,7 +90,7 @@ def _select(
     if wanted is None:
         return slice(None)
     if wanted > available:
-        raise DataError(f"{what}: {wanted} samples asked for, {available} available")
+        raise DataError(f"{what}: {counted(wanted, 'sample')} asked for, {available} available")
     return rng.permutation(available)[:wanted]
 
 

@@ -12,6 +12,7 @@ from hil.calibrate.record import Record
 from hil.config.bench import BenchSettings
 from hil.errors import StoreError
 from hil.price.working import one_by_one, record_working_s, resolved
+from hil.units import counted
 
 ASSUMED_S = 2e-3
 """An exchange where no record tells: a query over LAN or GPIB takes 1 ms to some ms."""
@@ -36,7 +37,7 @@ def recorded_exchange(settings: BenchSettings, folder: Path, now: datetime) -> E
     found = exchange_s(records)
     if found is None:
         return None
-    number = f"{len(records)} record{'s' if len(records) > 1 else ''}"
+    number = counted(len(records), "record")
     return Exchange(found, f"from {number} in {folder}")
 
 

@@ -19,7 +19,7 @@ from hil.price.opening import rehearsal_of
 from hil.price.rehearse import Extent, Rehearsed, rehearse
 from hil.session import ask_methods
 from hil.training.controller import Training
-from hil.units import duration
+from hil.units import counted, duration
 
 NIGHT_S = 12 * 3600.0
 WHOLE = Extent()
@@ -102,8 +102,8 @@ class Price:
         worn = max(run.wear for run in self.runs)
         if self.dose is not None and worn > self.dose:
             told.append(
-                f"a device would get {worn:,} pulses; limits.dose allows {self.dose:,}: the run would be "
-                "refused on its way"
+                f"a device would get {counted(worn, 'pulse')}; limits.dose allows {self.dose:,}: the run "
+                "would be refused on its way"
             )
         if self.life is not None:
             lives = [each for run in self.runs for each in self.life.warnings(run.given)]

@@ -22,6 +22,7 @@ from hil.price.opening import rehearsal_of
 from hil.price.sketch import Sketch
 from hil.price.working import scaled
 from hil.schedule import Program, Schedule
+from hil.units import counted
 
 Pulses: TypeAlias = NDArray[np.int64]
 _FEWEST = 8
@@ -147,7 +148,7 @@ def warnings_of(found: Sequence[Foreseen], settings: BenchSettings) -> tuple[str
     dose, life = settings.limits.dose, settings.life
     most = max((int(each.max(initial=0)) for each in given.values()), default=0)
     if dose is not None and most > dose:
-        told.append(f"a device would get {most:,} pulses; limits.dose allows {dose:,}")
+        told.append(f"a device would get {counted(most, 'pulse')}; limits.dose allows {dose:,}")
     if life is not None and most:
         told += life.warnings(given)
     return tuple(told)

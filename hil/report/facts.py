@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from hil.bench import Cost
 from hil.store import Run
 from hil.store.folder import JSON
-from hil.units import Unit, format_quantity
+from hil.units import Unit, counted, format_quantity, plural
 
 ABSENT = "not recorded"
 LONG = 60
@@ -82,7 +82,9 @@ def key_figures(run: Run) -> dict[str, tuple[str, str]]:
     """Label to (figure, remark): what the run came to and what it took."""
     evaluations, training, cost = run.evaluations, run.training, run.cost
     last = evaluations if evaluations.size else training
-    remark = f"test, {evaluations['images'][-1]:,} samples" if evaluations.size else "training window"
+    remark = (
+        f"test, {counted(evaluations['images'][-1], 'sample')}" if evaluations.size else "training window"
+    )
     figures = {"Accuracy": (ABSENT, ""), "Loss": (ABSENT, "")}
     if last.size:
         figures["Accuracy"] = f"{100 * last['accuracy'][-1]:.2f} %", remark
@@ -92,13 +94,19 @@ def key_figures(run: Run) -> dict[str, tuple[str, str]]:
         steps = int(training["step"][-1])
         figures["Samples learned"] = (
             count(training["samples"][-1]),
-            f"{count(steps)} step{'s' * (steps != 1)}",
+            f"{count(steps)} {plural(steps, 'step')}",
         )
     figures["Bench time"] = quantity(cost.seconds, "s"), "on the bench's own clock"
-    figures["Pulses"] = count(cost.pulses), f"{count(cost.half_selects)} half-selects"
+    figures["Pulses"] = (
+        count(cost.pulses),
+        f"{count(cost.half_selects)} {plural(cost.half_selects, 'half-select')}",
+    )
     figures["Most pulsed device"] = _most_pulsed(run)
     figures["Energy"] = energy(cost), ""
-    figures["Readings"] = count(cost.reads), f"{count(cost.transactions)} transactions"
+    figures["Readings"] = (
+        count(cost.reads),
+        f"{count(cost.transactions)} {plural(cost.transactions, 'transaction')}",
+    )
     return figures
 
 
@@ -199,4 +207,4 @@ def _most_pulsed(run: Run) -> tuple[str, str]:
     if worst is None:
         return ABSENT, "doses are written when a run ends"
     pulses, name, (row, col) = worst
-    return f"{count(pulses)} pulses", f"{name}, row {row}, col {col}"
+    return f"{count(pulses)} {plural(pulses, 'pulse')}", f"{name}, row {row}, col {col}"

@@ -13,6 +13,7 @@ from hil.report import markup
 from hil.report.facts import count, energy, quantity
 from hil.report.markup import Markup
 from hil.store.folder import write_whole
+from hil.units import counted
 
 
 def write_study(found: Outcome, path: Path | None = None) -> Path:
@@ -58,7 +59,7 @@ def _head(page: Markup, found: Outcome) -> None:
         markup.facts(
             [
                 ("Runs", f"{finished} of {len(results)}", remark),
-                ("Cases", str(len(found.cells)), f"{len(seeds)} seed{'s' * (len(seeds) != 1)} each"),
+                ("Cases", str(len(found.cells)), f"{counted(len(seeds), 'seed')} each"),
                 ("Claims", met, still),
                 ("Best", *_best(found.cells)),
                 ("Pulses", count(cost.pulses), "all finished runs"),
@@ -165,4 +166,4 @@ def _given(page: Markup, found: Outcome) -> None:
     names = [r.path.name for cell in found.cells for r in cell.finished if r.path is not None]
     page.add(f"<h2>Runs</h2><p>In {escape(str(found.folder))}, each with hil show and hil report:</p>")
     listed = escape("\n".join(names))
-    page.add(f"<details><summary>{len(names)} runs</summary><pre>{listed}</pre></details>")
+    page.add(f"<details><summary>{counted(len(names), 'run')}</summary><pre>{listed}</pre></details>")

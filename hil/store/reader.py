@@ -20,6 +20,7 @@ from hil.errors import StoreError
 from hil.store.folder import WriterLock, order, read_header
 from hil.store.journal import JournalFile, Table
 from hil.store.schema import COST_FIELDS, HEADER, JOURNAL
+from hil.units import counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,8 +221,8 @@ class Run:
         return {
             "status": self.status,
             "accuracy": "no evaluation" if accuracy is None else f"accuracy {100 * accuracy:.2f} %",
-            "training": f"{training['samples'][-1]:,} samples" if training.size else "no training",
-            "cost": f"{self.cost.pulses:,} pulses",
+            "training": counted(training["samples"][-1], "sample") if training.size else "no training",
+            "cost": counted(self.cost.pulses, "pulse"),
         }
 
     def _shape(self, array: str, parts: list[RawSnapshot]) -> tuple[int, int]:

@@ -23,6 +23,7 @@ from hil.training.initial import Written, random_weights, write
 from hil.training.software import assess, train_in_software
 from hil.training.update_noise import NoiseMeter
 from hil.training.weights import Holds, load_weights
+from hil.units import counted
 
 Reason: TypeAlias = Literal["finished", "early-stop", "target", "stopped"]
 T = TypeVar("T")
@@ -101,7 +102,7 @@ def train(
     else:
         outcome = Outcome("stopped", steps=0, samples=0, epochs=0, evaluation=None)
     yield from course.end()
-    journal.event("end", f"{outcome.reason} after {outcome.samples:,} samples")
+    journal.event("end", f"{outcome.reason} after {counted(outcome.samples, 'sample')}")
     return outcome
 
 
@@ -212,14 +213,16 @@ class _Course:
         if written.rounds == 0 and written.unreached == 0:
             return
         if self._t.initial.unread:
-            text = f"{name}: {written.devices:,} devices were given {written.pulses:,} pulses, unread"
+            devices = counted(written.devices, "device was", "devices were")
+            text = f"{name}: {devices} given {counted(written.pulses, 'pulse')}, unread"
             self._journal.event("initial", text)
             return
         share = written.unreached / written.devices
         stuck = f", {written.given_up:,} of them do not move" if written.given_up else ""
         told = (
-            f"{name}: {written.unreached:,} of {written.devices:,} devices ({share:.1%}) missed their "
-            f"initial weight after {written.rounds} rounds and {written.pulses:,} pulses{stuck}"
+            f"{name}: {written.unreached:,} of {counted(written.devices, 'device')} ({share:.1%}) missed "
+            f"their initial weight after {counted(written.rounds, 'round')} and "
+            f"{counted(written.pulses, 'pulse')}{stuck}"
         )
         if share < _FEW:
             self._journal.event("initial", f"{told}; {written.untouched:,} held it from the start")

@@ -25,6 +25,7 @@ from hil.network import Network
 from hil.network.tile import F32, Block, Tile, Wanted
 from hil.plan import Plan
 from hil.schedule import Index
+from hil.units import counted
 from protocols.updates.kernels import graded_pulses
 from protocols.updates.one_device import directed_pulses, threshold_pulses
 from protocols.updates.pulsing import (
@@ -116,8 +117,8 @@ class Unidirectional(Config):
         if state.wear is not None and state.wear.missed:
             told.append(
                 f"refresh wrote {state.wear.pairs:,} pairs; {state.wear.missed:,} of their devices did not "
-                f"come within tolerance in {self.refresh.rounds} rounds (keys update.refresh.tolerance and "
-                "update.refresh.rounds)"
+                f"come within tolerance in {counted(self.refresh.rounds, 'round')} (keys "
+                "update.refresh.tolerance and update.refresh.rounds)"
             )
         return told
 

@@ -18,6 +18,7 @@ from hil.units import (
     Siemens,
     Unit,
     Volts,
+    counted,
     format_quantity,
     parse_quantity,
 )
@@ -191,6 +192,19 @@ def test_the_json_schema_pattern_agrees_with_the_parser(unit: Unit, good: list[s
         assert not re.search(schema["pattern"], text)
         with pytest.raises(ConfigError):
             parse_quantity(text, unit)
+
+
+def test_one_thing_is_no_things() -> None:
+    assert [counted(n, "pulse") for n in (0, 1, 2, 12345)] == [
+        "0 pulses",
+        "1 pulse",
+        "2 pulses",
+        "12,345 pulses",
+    ]
+    assert [counted(n, "device works", "devices work") for n in (1, 2)] == [
+        "1 device works",
+        "2 devices work",
+    ]
 
 
 def test_importing_units_loads_neither_numpy_nor_pydantic():
