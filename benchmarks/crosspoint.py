@@ -4,18 +4,20 @@ python benchmarks/crosspoint.py
 
 Both talk to the same virtual instruments (2636B, 33522B, 707B) in a process of their own. The loop by hand is
 the usual one: it closes two relays, waits for *OPC?, and sources and measures, or triggers pulse after pulse;
-it reads nothing back.
+it reads nothing back. The bench is measured twice: with a line to each instrument, and with the 707B on the
+TSP-Link of the 2636B. Processor time is that of both processes together (Linux).
 """
 
 from __future__ import annotations
 
+import os
 import socket
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyvisa
@@ -45,14 +47,17 @@ virtual:
   pulser: {settings: {model: 33522B}}
   matrix: {settings: {cards: {"1": 7174A, "2": 7174A, "3": 7174A, "4": 7174A, "5": 7174A, "6": 7174A}}}
 """
-TURNS = 3
+TURNS = 5
 ROWS, COLS = np.arange(32), np.arange(32)
 DEVICES, PULSES = 100, 10
 
 
-def _written(folder: Path) -> Path:
+LINKED = BENCH.replace("resource: z}", "resource: x, options: {node: 2}}")
+
+
+def _written(folder: Path, text: str) -> Path:
     file = folder / "given.yaml"
-    file.write_text(BENCH)
+    file.write_text(text)
     return file
 
 
@@ -124,41 +129,75 @@ class ByHand:
             line.close()
 
 
-def timed(act: Callable[[], int]) -> tuple[float, int]:
-    """Seconds, the median of some turns, and transactions."""
-    taken: list[float] = []
+class Figures(NamedTuple):
+    """Seconds on the wall and of processors, medians of some turns, and transactions."""
+
+    wall_s: float
+    processor_s: float
+    transactions: int
+
+    def __str__(self) -> str:
+        times = f"{self.wall_s:5.2f} s, {self.processor_s:5.2f} s of processors"
+        return f"{times}, {self.transactions:5d} transactions"
+
+
+def processor_s() -> float:
+    """Of this process and of those that it started, which /proc tells of."""
+    ticks = 0
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            fields = stat.read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12]) if int(fields[1]) == os.getpid() else 0
+    return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
+
+
+def timed(act: Callable[[], int]) -> Figures:
+    """Do it some times."""
+    wall: list[float] = []
+    processors: list[float] = []
     transactions = 0
     for _ in range(TURNS):
-        started = time.perf_counter()
+        began, busy = time.perf_counter(), processor_s()
         transactions = act()
-        taken.append(time.perf_counter() - started)
-    return float(np.median(taken)), transactions
+        wall.append(time.perf_counter() - began)
+        processors.append(processor_s() - busy)
+    return Figures(float(np.median(wall)), float(np.median(processors)), transactions)
 
 
-def tell(what: str, hand: tuple[float, int], own: tuple[float, int]) -> None:
-    print(
-        f"{what:24} by hand {hand[0]:6.2f} s, {hand[1]:5d} transactions; bench {own[0]:6.2f} s, {own[1]:5d} "
-        f"transactions; time x {own[0] / hand[0]:.2f}, transactions / {hand[1] / own[1]:.1f}"
-    )
+def tell(what: str, hand: Figures, own: Figures) -> None:
+    print(f"{what}\n  by hand {hand}\n  bench   {own}")
+    wall, busy = own.wall_s / hand.wall_s, own.processor_s / hand.processor_s
+    fewer = hand.transactions / own.transactions
+    print(f"  time x {wall:.2f}, of processors x {busy:.2f}, transactions / {fewer:.1f}")
+
+
+def of_the_bench(settings: CrosspointBenchSettings) -> list[Figures]:
+    """The read map and the pulses."""
+    bench: CrosspointBench = driver.open(settings, {}, 0)
+    with closing(bench):
+        sheet = bench.arrays["main"].device
+        whole = Region("main", ROWS, COLS)
+        counts = np.zeros((32, 32), np.int16)
+        counts.flat[:DEVICES] = PULSES
+        read = (Read(whole, 0.1, 1e-3),)
+        program = (Program(whole, counts, sheet.potentiate, sheet.depress),)
+        return [timed(lambda op=op: bench.execute(op).cost.transactions) for op in (read, program)]
 
 
 def main() -> None:
     """The loop first: a bench finds it out when somebody else changes the settings of its instruments."""
-    with tempfile.TemporaryDirectory() as folder, served(_written(Path(folder))) as found:
-        settings = validate(driver.settings, load_yaml(found))
-        with closing(ByHand(settings)) as by_hand:
-            hand = timed(by_hand.read_map), timed(by_hand.pulses)
-        bench: CrosspointBench = driver.open(settings, {}, 0)
-        with closing(bench):
-            sheet = bench.arrays["main"].device
-            whole = Region("main", ROWS, COLS)
-            counts = np.zeros((32, 32), np.int16)
-            counts.flat[:DEVICES] = PULSES
-            read = (Read(whole, 0.1, 1e-3),)
-            program = (Program(whole, counts, sheet.potentiate, sheet.depress),)
-            own = [timed(lambda op=op: bench.execute(op).cost.transactions) for op in (read, program)]
-        tell("read map, 32 x 32", hand[0], own[0])
-        tell(f"{DEVICES} devices x {PULSES} pulses", hand[1], own[1])
+    names = "read map, 32 x 32", f"{DEVICES} devices x {PULSES} pulses"
+    with tempfile.TemporaryDirectory() as folder:
+        with served(_written(Path(folder), BENCH)) as found:
+            settings = validate(driver.settings, load_yaml(found))
+            with closing(ByHand(settings)) as by_hand:
+                hand = timed(by_hand.read_map), timed(by_hand.pulses)
+            own = of_the_bench(settings)
+        with served(_written(Path(folder), LINKED)) as found:
+            linked = of_the_bench(validate(driver.settings, load_yaml(found)))
+    for name, *figures in zip(names, hand, own, linked, strict=True):
+        tell(name, figures[0], figures[1])
+        tell(f"{name}, linked", figures[0], figures[2])
 
 
 if __name__ == "__main__":

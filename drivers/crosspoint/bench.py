@@ -6,7 +6,7 @@ Relays switch at 0 V alone: both sources rest there between two operations, as t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -198,26 +198,29 @@ class CrosspointBench:
         amperes = np.empty(op.region.shape, np.float64)
         clipped = np.empty(op.region.shape, np.bool_)
         known, nominal = self._known[op.region.array], self.probe.read_v
-        for i, j, row, col in _devices(op.region):
-            amperes[i, j], clipped[i, j] = self._measure(
-                op.region.array, row, col, op.voltage_v, op.integration_s
-            )
+        devices = list(_devices(op.region))
+        lines = [(row, col) for _, _, row, col in devices]
+        found = self._measured(op.region.array, lines, op.voltage_v, op.integration_s)
+        for (i, j, row, col), reading in zip(devices, found, strict=True):
+            amperes[i, j], clipped[i, j] = reading
             if op.voltage_v == nominal:
                 known.note(row, col, np.nan if clipped[i, j] else amperes[i, j] / nominal)
         return ReadAnswer(amperes.astype(np.float32), clipped, op.voltage_v)
 
-    def _measure(
-        self, array: str, row: int, col: int, volts: float, integration_s: float
-    ) -> tuple[float, bool]:
-        return self.probe.read(*self._wired[array].line(row, col), volts, integration_s)
+    def _measured(
+        self, array: str, devices: Sequence[tuple[int, int]], volts: float, integration_s: float
+    ) -> list[tuple[float, bool]]:
+        wired = self._wired[array]
+        return self.probe.read_each([wired.line(row, col) for row, col in devices], volts, integration_s)
 
     def _renew(self, region: Region, integration_s: float, *, all_of_it: bool) -> None:
         """Read what is out of date in a region."""
         known, volts = self._known[region.array], self.probe.read_v
         wanted = known.stale[np.ix_(region.rows, region.cols)]
-        for i, j in np.argwhere(wanted | all_of_it):
-            row, col = int(region.rows[i]), int(region.cols[j])
-            amperes, bound = self._measure(region.array, row, col, volts, integration_s)
+        places = np.argwhere(wanted | all_of_it).tolist()
+        devices = [(int(region.rows[i]), int(region.cols[j])) for i, j in places]
+        found = self._measured(region.array, devices, volts, integration_s)
+        for (row, col), (amperes, bound) in zip(devices, found, strict=True):
             known.note(row, col, np.nan if bound else amperes / volts)
 
     def _multiply(self, op: Multiply) -> MultiplyAnswer:

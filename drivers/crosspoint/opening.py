@@ -14,6 +14,7 @@ from drivers.crosspoint.ledger import Ledger
 from drivers.crosspoint.probe import LOWERED, Lines, Probe
 from drivers.crosspoint.roles import ROLES, InstrumentSettings, Role
 from drivers.crosspoint.settings import CrosspointBenchSettings
+from drivers.instruments.tsp_scan import TspScan
 from drivers.transport.links import open_link
 from drivers.transport.session import Connect, Session, open_session
 from drivers.wiring import WiredArray, channel_list
@@ -70,6 +71,7 @@ def open_crosspoint_bench(
             settings.buses,
             settings.read,
             Lines(*(sessions[settings.instruments[role].resource] for role in ROLES)),
+            None if settings.matrix.node is None else TspScan(made["smu"], made["matrix"]),
         )
         arrays = _wired(settings)
         shapes = {name: wired.info.shape for name, wired in arrays.items()}

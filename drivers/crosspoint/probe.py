@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -9,6 +11,7 @@ import numpy as np
 
 from drivers.crosspoint.safe import Occupied, safe_at_once
 from drivers.crosspoint.settings import BusSettings, CrosspointReadSettings
+from drivers.instruments.tsp_scan import TspScan
 from drivers.transport.session import Session
 from hil.bench import Cost
 from hil.errors import BenchError, ComplianceError, ScheduleError
@@ -52,6 +55,8 @@ class Probe:
         How currents are measured.
     lines
         The sessions of source-measure unit and pulse generator, which may be one, and of the matrix.
+    scan
+        Reads many devices in one exchange where the source-measure unit itself switches the matrix.
     """
 
     smu: Smu
@@ -60,6 +65,7 @@ class Probe:
     buses: BusSettings
     reading: CrosspointReadSettings
     lines: Lines
+    scan: TspScan | None = None
     _done: Tally = field(default=Tally(), init=False)
     _cold: bool = field(default=False, init=False)
 
@@ -85,6 +91,26 @@ class Probe:
         if count:
             self.pulser.check(pulse, count)
 
+    def read_each(
+        self, devices: Sequence[tuple[int, int]], volts: float, integration_s: float
+    ) -> list[tuple[float, bool]]:
+        """As `read`, of many devices, one after the other."""
+        if self.scan is None or not devices:
+            return [self.read(row, col, volts, integration_s) for row, col in devices]
+        self._make_cold()
+        found = self.scan.read(
+            [self._crosspoints(self.buses.smu, *each) for each in devices],
+            volts,
+            self._sourcing(integration_s),
+        )
+        amperes, bounds = found.amperes.tolist(), found.clipped.tolist()
+        self._count(amperes, volts, integration_s)
+        bound_says = self.reading.at_compliance
+        return [
+            self.read(*device, volts, integration_s) if bound and bound_says != "flag" else (current, bound)
+            for device, current, bound in zip(devices, amperes, bounds, strict=True)
+        ]
+
     def read(self, row: int, col: int, volts: float, integration_s: float) -> tuple[float, bool]:
         """Amperes of a device at a voltage, and whether they are only a bound.
 
@@ -97,8 +123,7 @@ class Probe:
         for factor in factors:
             found = self.smu.measure(np.array([factor * volts]), sourcing)
             amperes, bound = float(found.amperes[0]) / factor, bool(found.clipped[0])
-            flown = 0.0 if np.isnan(amperes) else abs(amperes * factor * factor * volts)
-            self._add(reads=1, seconds=integration_s + sourcing.settle_s, joules=flown * integration_s)
+            self._count([factor * amperes], factor * volts, integration_s)
             if not bound:
                 break
         if bound and self.reading.at_compliance == "stop":
@@ -140,19 +165,31 @@ class Probe:
         return (*safe_at_once(list(sources.values())), *self.matrix.make_safe())
 
     def _connect(self, bus: int, row: int, col: int) -> None:
+        self._make_cold()
+        self.matrix.connect(self._crosspoints(bus, row, col))
+
+    def _make_cold(self) -> None:
         """Somebody else may have left an output on or a relay closed: the first relay switches cold too."""
         if not self._cold:
             problems = self.make_safe()
             if problems:
                 raise BenchError("; ".join(dict.fromkeys(problems)))
             self._cold = True
-        self.matrix.connect((Crosspoint(bus, row), Crosspoint(self.buses.ground, col)))
+
+    def _crosspoints(self, bus: int, row: int, col: int) -> tuple[Crosspoint, Crosspoint]:
+        return Crosspoint(bus, row), Crosspoint(self.buses.ground, col)
 
     def _exchanges(self) -> int:
         return sum(line.transactions for line in {id(line): line for line in self.lines}.values())
 
     def _sourcing(self, integration_s: float) -> Sourcing:
         return Sourcing(self.reading.compliance, integration_s, self.reading.settle)
+
+    def _count(self, amperes: Sequence[float], volts: float, integration_s: float) -> None:
+        """Readings at a voltage."""
+        flown = sum(abs(each) for each in amperes if not math.isnan(each)) * abs(volts)
+        seconds = len(amperes) * (integration_s + self.reading.settle)
+        self._add(reads=len(amperes), seconds=seconds, joules=flown * integration_s)
 
     def _add(self, *, seconds: float, joules: float, reads: int = 0, pulses: int = 0) -> None:
         done = self._done

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias, get_type_hints
 from pydantic import Field, ValidationError, create_model
 
 from drivers.instruments.flex import Module
+from drivers.instruments.keithley_2600 import Keithley2600
 from drivers.transport.session import Session
 from drivers.transport.settings import TransportSettings
 from hil.config.validate import Config, MisfitError, did_you_mean
@@ -64,6 +65,16 @@ class InstrumentSettings(Config):
     def modular(self, role: Role) -> bool:
         """Whether it is one module of a mainframe, whose modules share a line."""
         return issubclass(driver_class(role, self.driver), Module)
+
+    @property
+    def node(self) -> int | None:
+        """Of a matrix: its number on the TSP-Link of the source-measure unit, whose line it shares then."""
+        node = self.options.get("node")
+        return node if isinstance(node, int) else None
+
+    def leads(self, role: Role) -> bool:
+        """Whether it can lead a TSP-Link."""
+        return issubclass(driver_class(role, self.driver), Keithley2600)
 
     def make(self, role: Role, session: Session) -> Any:
         """The driver on a session; nothing is sent."""

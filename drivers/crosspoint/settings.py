@@ -146,16 +146,36 @@ class CrosspointBenchSettings(BenchSettings):
         for role in ROLES:
             instrument: InstrumentSettings = getattr(self, role)
             instrument.check(role)
+        self._check_link()
         self._check_lines()
         return self
+
+    def _check_link(self) -> None:
+        """A matrix on a TSP-Link is reached by the source-measure unit that leads it."""
+        if self.matrix.node is None:
+            return
+        if not self.smu.leads("smu"):
+            raise MisfitError(
+                f"a node of a TSP-Link that {self.smu.driver} does not lead; a keithley-2600 does",
+                "matrix", "options", "node",
+            )  # fmt: skip
+        if self.matrix.resource != self.smu.resource:
+            raise MisfitError(
+                f"asked for {self.matrix.resource}; a matrix with options.node is reached by the line of the "
+                f"source-measure unit, {self.smu.resource}",
+                "matrix", "resource",
+            )  # fmt: skip
 
     def _check_lines(self) -> None:
         lines = {resource.role: resource.line for resource in self.resources}
         for one, other in combinations(ROLES, 2):
             both = one, other
-            if lines[one] == lines[other] and not all(self.instruments[role].modular(role) for role in both):
+            shared = all(self.instruments[role].modular(role) for role in both)
+            shared = shared or (both == ("smu", "matrix") and self.matrix.node is not None)
+            if lines[one] == lines[other] and not shared:
                 raise MisfitError(
-                    f"the same line as {one}; each needs its own, but for modules of one mainframe",
+                    f"the same line as {one}; each needs its own, but for modules of one mainframe and for a "
+                    "matrix on the TSP-Link of the source-measure unit (matrix.options.node)",
                     other,
                     "resource",
                 )

@@ -19,6 +19,7 @@ from drivers.sim.virtual.crosspoint_settings import VirtualCrosspointSettings, V
 from drivers.sim.virtual.faults import Faults
 from drivers.sim.virtual.grid import DeviceGrid, Lines, Unconnected, warm
 from drivers.sim.virtual.server import Outlet, Talker, serve
+from drivers.sim.virtual.tsp_node import TspNode
 from drivers.wiring import channel_list
 from hil.config.validate import did_you_mean
 from hil.errors import ConfigError
@@ -86,7 +87,7 @@ def virtual_outlets(settings: CrosspointBenchSettings, grid: DeviceGrid) -> dict
     for roles in sharing.values():
         virtual: VirtualInstrumentSettings = getattr(given, roles[0])
         outlet = Outlet(
-            _talker(settings, roles[0], virtual, _loads(settings, roles, grid)),
+            _instrument(settings, given, roles, grid),
             Faults(virtual.faults, given.seed),
             link=virtual.link,
             host=given.host,
@@ -96,6 +97,22 @@ def virtual_outlets(settings: CrosspointBenchSettings, grid: DeviceGrid) -> dict
         )
         outlets.update(dict.fromkeys(roles, outlet))
     return outlets
+
+
+def _instrument(
+    settings: CrosspointBenchSettings,
+    given: VirtualCrosspointSettings,
+    roles: Sequence[Role],
+    grid: DeviceGrid,
+) -> Talker:
+    """What stands at the end of a line, with a matrix on its TSP-Link if that has one."""
+    own: list[Role] = [role for role in roles if role != "matrix" or settings.matrix.node is None]
+    talker = _talker(settings, own[0], getattr(given, own[0]), _loads(settings, own, grid))
+    if settings.matrix.node is not None and isinstance(talker, TspNode):
+        node = _talker(settings, "matrix", given.matrix, [grid])
+        if isinstance(node, TspNode):
+            talker.link(settings.matrix.node, node)
+    return talker
 
 
 def _loads(settings: CrosspointBenchSettings, roles: Sequence[Role], grid: DeviceGrid) -> list[Any]:

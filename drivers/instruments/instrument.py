@@ -88,7 +88,7 @@ class LineInstrument(ABC):
             )
 
     @contextmanager
-    def _safe_on_failure(self, safe: str, note: Callable[[], str] = str) -> Generator[None]:
+    def safe_on_failure(self, safe: str, note: Callable[[], str] = str) -> Generator[None]:
         """A BenchError inside makes it safe, and is raised with notes: what was made safe, in the words of
         ``safe``, or could not be verified, and what ``note`` says. Where the error queue has its reason, that
         is raised in its place.

@@ -90,8 +90,8 @@ class Keithley2600(LineInstrument):
         """See `hil.instruments.Smu.measure`; one transaction for up to 8 points once the settings are in."""
         self.check(volts, sourcing)
         found: list[tuple[Measured, Measured, bool]] = []
-        with self._safe_on_failure("output at 0 V and off"):
-            self._set_up(float(np.max(np.abs(volts), initial=0.0)), sourcing)
+        with self.safe_on_failure("output at 0 V and off"):
+            self.load(float(np.max(np.abs(volts), initial=0.0)), sourcing)
             for start in range(0, volts.size, _POINTS):
                 found += self._measure(volts[start : start + _POINTS], sourcing)
         return Readings(
@@ -118,7 +118,7 @@ class Keithley2600(LineInstrument):
 
     @property
     def _off(self) -> str:
-        return self._lua("S.source.levelv=0 S.source.output=0")
+        return self.lua("S.source.levelv=0 S.source.output=0")
 
     def _switched_off(self) -> tuple[str, ...]:
         off = self._off
@@ -152,16 +152,21 @@ class Keithley2600(LineInstrument):
                 f"{shortest:g} s to {longest:g} s"
             )
 
-    def _set_up(self, highest: float, sourcing: Sourcing) -> None:
-        """Ranges are fixed, as autoranging settles for tens of ms, and changed with the output off."""
+    def load(self, highest: float, sourcing: Sourcing) -> bool:
+        """Load and read back what measurements up to a voltage depend on; False if it was held already.
+
+        Ranges are fixed, as autoranging settles for tens of ms, and changed with the output off.
+
+        Raises SettingError if the instrument holds anything else; the output stayed off.
+        """
         ranges = self._family.volts
         top = ranges[bisect.bisect_left(ranges, highest)]
         if self._set == (top, sourcing):
-            return
+            return False
         self._set = None
         limit, cycles = f"{sourcing.compliance_a:.6e}", f"{sourcing.integration_s * self._line_hz:.6e}"
         low = f"{min(sourcing.compliance_a, 0.1):.6e}"  # allowed on every range while the range changes
-        statements = self._lua(
+        statements = self.lua(
             f"S.source.output=0 S.source.func=1 S.source.levelv=0 S.source.limiti={low} "
             f"S.source.rangev={top:.6e} S.source.limiti={limit} S.measure.rangei={limit} "
             f"S.measure.nplc={cycles} S.source.delay=0"
@@ -174,8 +179,18 @@ class Keithley2600(LineInstrument):
         if self._tsp.ask("", self._names("measure.rangei"), _numbers)[0] < float(limit) * (1 - 1e-6):
             raise SettingError(f"{self.session.role}: the current range is below the compliance, {limit} A")
         on = {**off, "source.output": 1.0}
-        self._verify(on, self._tsp.ask(self._lua("S.source.output=1"), self._names(*on), _numbers))
+        self._verify(on, self._tsp.ask(self.lua("S.source.output=1"), self._names(*on), _numbers))
         self._set, self._held = (top, sourcing), on
+        return True
+
+    @property
+    def held(self) -> list[str]:
+        """Names of the settings that are loaded, to be asked for again with every reading."""
+        return self._names(*self._held)
+
+    def verify_held(self, fields: list[str]) -> None:
+        """Raise SettingError unless they are still held, ValueError if an answer is no number."""
+        self._verify(self._held, _numbers(fields))
 
     def _verify(self, asked: dict[str, float], held: list[float]) -> None:
         for (name, value), now in zip(asked.items(), held, strict=True):
@@ -199,15 +214,16 @@ class Keithley2600(LineInstrument):
         # The settings are asked for again: a key on the front panel, or an old command that comes late from a
         # closed connection, may have switched off meanwhile, and then 0 A would pass for a device.
         found, held = self._tsp.ask(
-            self._lua(points + "S.source.levelv=0"),
-            names + self._names(*self._held),
+            self.lua(points + "S.source.levelv=0"),
+            names + self.held,
             lambda fields: (_points(fields[: len(names)]), _numbers(fields[len(names) :])),
             timeout_s=longest,
         )
         self._verify(self._held, held)
         return found
 
-    def _lua(self, text: str) -> str:
+    def lua(self, text: str) -> str:
+        """Statements with the channel's name for ``S.``."""
         return text.replace("S.", f"smu{self.channel}.")
 
     def _names(self, *names: str) -> list[str]:

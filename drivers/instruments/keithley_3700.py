@@ -37,9 +37,9 @@ class Keithley3700(TspMatrix):
         if model != "3732":
             known = ", ".join([*_CARDS, "3732"])
             raise IdentityError(f"{role}: slot {slot} holds {told!r}; cards known are {known}")
-        rows, columns = self._tsp.ask(
+        rows, columns = self.tsp.ask(
             "",
-            (f"slot[{slot}].rows.matrix", f"slot[{slot}].columns.matrix"),
+            (f"{self.tsp.at}slot[{slot}].rows.matrix", f"{self.tsp.at}slot[{slot}].columns.matrix"),
             lambda fields: (whole(fields[0]), whole(fields[1])),
             heed_errors=False,
         )

@@ -77,7 +77,7 @@ class KeysightB1500Smu(Module):
         """See `hil.instruments.Smu.measure`; a transaction for each few points, and one for the errors."""
         self.check(volts, sourcing)
         found: list[Datum] = []
-        with self._safe_on_failure(f"slot {self.channel} at 0 V and off"):
+        with self.safe_on_failure(f"slot {self.channel} at 0 V and off"):
             top = self._family.range_v(highest(volts))
             self._set_up(top, sourcing)
             for line, count in self._lines(volts, top, sourcing):

@@ -88,7 +88,7 @@ class KeysightB1500Spgu(Module):
             doubt = f"at most {count} are in doubt" if self._doubtful else "none was started"
             return f"{self.session.role}: 0 of {count} pulses are known to have come; {doubt}"
 
-        with self._safe_on_failure(f"channel {self.channel} stopped and off", known):
+        with self.safe_on_failure(f"channel {self.channel} stopped and off", known):
             self._set_up(pulse, count)
             self._fire(pulse, count)
 

@@ -50,11 +50,14 @@ class RelayMatrix(LineInstrument):
     def connect(self, closed: Collection[Crosspoint]) -> None:
         """See `hil.instruments.SwitchMatrix.connect`."""
         names = self._checked(closed)
-        with self._safe_on_failure("all open"):
-            if not self._prepared:
-                self._verify(frozenset(), self._prepare())
-                self._prepared = True
+        with self.safe_on_failure("all open"):
+            self._ready()
             self._verify(names, self._switch(names))
+
+    def _ready(self) -> None:
+        if not self._prepared:
+            self._verify(frozenset(), self._prepare())
+            self._prepared = True
 
     def standing(self) -> Standing:
         """See `hil.instruments.Stands.standing`; the first of what is closed, by the matrix's own names."""

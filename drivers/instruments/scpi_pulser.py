@@ -185,7 +185,7 @@ class ScpiPulser(LineInstrument):
             more = f"at most {doubt} more are in doubt" if doubt else "no other was triggered"
             return f"{self.session.role}: {came} of {count} pulses are known to have come; {more}"
 
-        with self._safe_on_failure("output off", known):
+        with self.safe_on_failure("output off", known):
             while came < count:
                 some = min(count - came, self.cycles)
                 self._set_up(pulse, some)

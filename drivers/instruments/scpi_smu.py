@@ -148,7 +148,7 @@ class ScpiSmu(LineInstrument):
         """See `hil.instruments.Smu.measure`; one transaction for ``points`` once the settings are in."""
         self.check(volts, sourcing)
         found: list[Point] = []
-        with self._safe_on_failure("output at 0 V and off"):
+        with self.safe_on_failure("output at 0 V and off"):
             self._set_up(self._family.range_v(highest(volts)), sourcing)
             for start in range(0, volts.size, self.points):
                 found += self._run(volts[start : start + self.points], sourcing)

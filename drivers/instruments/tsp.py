@@ -6,12 +6,13 @@ Each answer carries a word that was never used before: an answer to another ques
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
 from itertools import count
 from typing import NamedTuple, TypeVar
 
 from drivers.instruments.replies import whole
 from drivers.transport.session import Session
-from hil.errors import InstrumentError, InterlockError
+from hil.errors import BenchError, InstrumentError, InterlockError
 
 T = TypeVar("T")
 _INTERLOCK = 802
@@ -26,10 +27,23 @@ class QueuedError(NamedTuple):
 
 
 class Tsp:
-    """TSP over a session. An error that a line leaves in the queue is raised with the line's text."""
+    """TSP over a session. An error that a line leaves in the queue is raised with the line's text.
 
-    def __init__(self, session: Session) -> None:
+    Parameters
+    ----------
+    session
+        The line.
+    node
+        Number of an instrument on the TSP-Link of the one that the line goes to: its queue is asked for too.
+    mark
+        Told apart by it from others on the session; the node's number does as well.
+    """
+
+    def __init__(self, session: Session, node: int | None = None, mark: str = "") -> None:
         self.session = session
+        self.at = "" if node is None else f"node[{node}]."
+        self._queues = ("errorqueue",) if node is None else ("errorqueue", f"{self.at}errorqueue")
+        self._mark = mark or ("" if node is None else f"{node}.")
         self._count = count(1)
 
     def ask(
@@ -53,13 +67,16 @@ class Tsp:
         BenchError
             As `Session.ask`.
         """
-        line, fields = self._line(statements, (*expressions, "errorqueue.count"))
+        counts = [f"{queue}.count" for queue in self._queues]
+        line, fields = self._line(statements, (*expressions, *counts))
 
         def answer(reply: str) -> tuple[T, int]:
-            *printed, errors = fields(reply)
-            if len(printed) != len(expressions):
-                raise ValueError(f"it has {len(printed)} fields; {len(expressions)} were asked for")
-            failed = whole(errors) if heed_errors else 0
+            found = fields(reply)
+            printed, errors = found[: len(expressions)], found[len(expressions) :]
+            if len(errors) != len(counts):
+                asked = len(expressions) + len(counts)
+                raise ValueError(f"it has {len(found)} fields; {asked} were asked for")
+            failed = sum(map(whole, errors)) if heed_errors else 0
             return (parse(printed) if not failed else None), failed  # pyright: ignore[reportReturnType]
 
         result, failed = self.session.ask(line, answer, timeout_s=timeout_s)
@@ -79,18 +96,26 @@ class Tsp:
         raise InstrumentError(message, errors[0].code)
 
     def errors(self) -> list[QueuedError]:
-        """Empty the error queue; what was in it, oldest first."""
+        """Empty the error queue; what was in it, oldest first, then what was in the node's.
+
+        Where there is a reason already, a node that cannot be asked does not hide it.
+        """
         found: list[QueuedError] = []
+        for queue in self._queues:
+            with suppress(BenchError) if found else nullcontext():
+                self._empty(queue, found)
+        return found
+
+    def _empty(self, queue: str, found: list[QueuedError]) -> None:
         while len(found) < _MOST_ERRORS:
-            line, fields = self._line("", ("errorqueue.next()",))
+            line, fields = self._line("", (f"{queue}.next()",))
             error = self.session.ask(line, lambda reply, fields=fields: _queued(fields(reply)))
             if not error.code:
                 break
             found.append(error)
-        return found
 
     def _line(self, statements: str, expressions: Sequence[str]) -> tuple[str, Callable[[str], list[str]]]:
-        word = f"{self.session.salt}.{next(self._count)}"
+        word = f"{self.session.salt}.{self._mark}{next(self._count)}"
 
         def fields(reply: str) -> list[str]:
             first, *rest = reply.split("\t")

@@ -44,7 +44,8 @@ class Hours:
     [
         {
             "arrays": {"main": {"rows": "40,0-1", "cols": "7-8"}},
-            "virtual": {role: {"link": "vxi11"} for role in ("smu", "pulser", "matrix")},
+            "matrix": {"resource": "smu", "options": {"node": 2}},
+            "virtual": {"smu": {"link": "vxi11"}, "pulser": {"link": "vxi11"}},
         },
         {
             "arrays": {"main": {"rows": "0-1", "cols": "9-10"}},
@@ -52,7 +53,7 @@ class Hours:
             "virtual": {"smu": {"link": "pty"}, "matrix": {"link": "pty"}},
         },
     ],
-    ids=["stale, wired across, vxi11", "all, pty"],
+    ids=["stale, wired across, linked, vxi11", "all, pty"],
 )
 def test_it_keeps_the_bench_contract(keys: dict[str, Any]) -> None:
     @contextmanager

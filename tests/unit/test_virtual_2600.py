@@ -13,6 +13,7 @@ from hil.instruments import Sourcing
 from hil.wire import Message
 
 ON = "smua.source.levelv=0.5 smua.source.output=smua.OUTPUT_ON "
+LENGTHS = "9.00000e+00\t6.00000e+00\t0.00000e+00"
 EMPTY = "0.00000e+00\tQueue Is Empty\t0.00000e+00\t1.00000e+00"
 
 
@@ -50,6 +51,14 @@ def say(line: str, **settings: object) -> str:
         (ON + "smua.reset() print(smua.source.output, smua.source.levelv)", "0.00000e+00\t0.00000e+00"),
         ('print("a b", true, -1e-3)', "a b\ttrue\t-1.00000e-03"),
         ("""print('say "a b"', "it's") -- and "no more""", """say "a b"\tit's"""),
+        ("function f(a,b) return b,a end print(f(1,2))", "2.00000e+00\t1.00000e+00"),
+        ("function f() end print(f(), 7)", "nil\t7.00000e+00"),
+        ("x=1 function f(x) local y=x+1 x=9 return y end print(f(4), x, y)", "5.00000e+00\t1.00000e+00\tnil"),
+        ("function f(a) if a==1 then return true end return false end print(f(1), f(2))", "true\tfalse"),
+        ('if 1~=2 and not_there==nil then print("a".."b") end', "ab"),
+        ('print(nil or "x", false and 1, 2 and 3, 1=="1")', "x\tfalse\t3.00000e+00\tfalse"),
+        ('print(string.len("1A01;1C10"), string.find("1A01;1C10","1C10",1,true), 0)', LENGTHS),
+        ('print(string.find("1A01","B"), tsplink.state, node[1].model)', "nil\toffline\t2636B"),
         ('print("a", "b")\nprint("b", "a")\nprint("a", 1)', "a\tb|b\ta|a\t1.00000e+00"),
     ],
 )
@@ -64,6 +73,14 @@ def test_a_line_is_answered_as_the_manual_says(line: str, answer: str) -> None:
         ("print(", "-2.85"),
         ("for k=1,3 do print(k) end", "-2.85"),
         ("smua.source.levelv=", "-2.85"),
+        ("function f(a return a end", "-2.85"),
+        ("if 1==1 print(1) end", "-2.85"),
+        ("if 1==1 then print(1)", "-2.85"),
+        ("local x=1", "-2.85"),
+        ('print("a"..1)', "-2.86"),
+        ("f(1)", "-2.86"),
+        ("node[2].channel.close(1)", "-2.86"),
+        ("tsplink.reset()", "1.205"),
         ("@", "-2.85"),
         ("smuc.source.levelv=1", "-2.86"),
         ("smua.nonsense()", "-2.86"),

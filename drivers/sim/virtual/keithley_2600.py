@@ -15,8 +15,8 @@ from pydantic import Field
 
 from drivers.sim.virtual.errorqueue import Entry
 from drivers.sim.virtual.grid import Load
-from drivers.sim.virtual.tsp import TspError, Value
 from drivers.sim.virtual.tsp_node import TspNode, TspSettings, nil, numeric
+from drivers.sim.virtual.tsp_values import TspError, Value
 
 _OVERFLOW = 9.91e37
 _TOO_BIG = Entry(1102, "Parameter too big")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pydantic import Field
 
 from drivers.sim.virtual.grid import Relays
-from drivers.sim.virtual.tsp import Value
 from drivers.sim.virtual.tsp_matrix import TspMatrix, TspMatrixSettings
+from drivers.sim.virtual.tsp_values import Value
 
 _CARDS = {  # banks, rows and columns of each, description
     "3720": (0, 0, 0, "Dual 1x30 Multiplexer"),

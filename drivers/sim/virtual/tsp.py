@@ -1,7 +1,8 @@
-"""The part of TSP (Lua 5.0) that single lines need: assignments, calls, arithmetic, indices, print.
+"""The part of TSP (Lua 5.0) that single lines need: assignments, calls, arithmetic, indices, print, and
+functions with local names and conditions.
 
 Written from the Series 2600B reference manual (2600BS-901-01), sections 8 (TSP fundamentals) and 9. No loops,
-no functions, no scripts: such a line is a syntax error (-285), as nonsense is to a real instrument.
+no tables, no scripts: such a line is a syntax error (-285), as nonsense is to a real instrument.
 """
 
 from __future__ import annotations
@@ -9,45 +10,32 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Protocol, TypeAlias
 
-Value: TypeAlias = float | str | bool | None
+from drivers.sim.virtual.tsp_values import (
+    Action,
+    Expression,
+    Function,
+    Names,
+    Scope,
+    Strings,
+    TspError,
+    Value,
+    arithmetic,
+    assign,
+    chosen,
+    concatenated,
+    done,
+    equal,
+    values_of,
+)
 
 _TOKEN = re.compile(
     r"""\s*(?:(?P<number>\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)
-    |(?P<name>[A-Za-z_]\w*)|(?P<string>"[^"\n]*"|'[^'\n]*')|(?P<mark>[-+*/=(),.;[\]])|(?P<wrong>\S))""",
+    |(?P<name>[A-Za-z_]\w*)|(?P<string>"[^"\n]*"|'[^'\n]*')
+    |(?P<mark>==|~=|\.\.|[-+*/=(),.;[\]])|(?P<wrong>\S))""",
     re.VERBOSE,
 )
 _END = ("end", "<eof>")
-
-
-class TspError(Exception):
-    """-285 (syntax: nothing of the line is done) or -286 (run time: what stands before it is done)."""
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-class Names(Protocol):
-    """The names an instrument knows, by their dotted path."""
-
-    def get(self, path: str) -> Value:
-        """Value of a name, nil if it has none; TspError if what stands before the last dot is no table."""
-        ...
-
-    def set(self, path: str, value: Value) -> None:
-        """Assign."""
-        ...
-
-    def call(self, path: str, arguments: Sequence[Value]) -> tuple[Value, ...]:
-        """Call a function; its results."""
-        ...
-
-
-Strings: TypeAlias = Sequence[str]
-Action: TypeAlias = Callable[[Names, Strings], None]
-Expression: TypeAlias = Callable[[Names, Strings], tuple[Value, ...]]
 
 
 def run(line: str, names: Names) -> None:
@@ -83,9 +71,21 @@ class _Reader:
             raise TspError(-285, f"TSP Syntax error at line 1: malformed near `{wrong}'")
         self._tokens = iter(tokens)
         self.strings: list[str] = []
+        self._inside = False
         self.kind, self.text = next(self._tokens, _END)
 
     def statement(self) -> Action:
+        words = {
+            "function": self._function,
+            "local": self._local,
+            "if": self._condition,
+            "return": self._return,
+        }
+        if self.kind == "name" and self.text in words:
+            self._inside = self._inside or self.text == "function"
+            if not self._inside and self.text in ("local", "return"):
+                self._wrong()
+            return words[self._take()]()
         path, call = self._prefix()
         if call is not None and self.text != ".":
             self._skip(";")
@@ -100,7 +100,55 @@ class _Reader:
             self._wrong()
         expressions = self._list()
         self._skip(";")
-        return lambda names, strings: _assign(names, paths, _values(names, strings, expressions))
+        return lambda names, strings: assign(names, paths, values_of(names, strings, expressions))
+
+    def _function(self) -> Action:
+        name, parameters = self._name(), list[str]()
+        self._need("(")
+        while not self._skip(")"):
+            parameters.append(self._name())
+            self._skip(",")
+        body = self._block("end")
+        self._inside = False
+        return lambda names, strings: names.set(name, Function(parameters, body, strings))
+
+    def _local(self) -> Action:
+        own = [self._name()]
+        while self._skip(","):
+            own.append(self._name())
+        values = self._list() if self._skip("=") else []
+
+        def declare(names: Names, strings: Strings) -> None:
+            found = values_of(names, strings, values)
+            if isinstance(names, Scope):
+                names.own.update(zip(own, [*found, *[None] * len(own)], strict=False))
+
+        self._skip(";")
+        return declare
+
+    def _condition(self) -> Action:
+        condition = self._either()
+        if self._take() != "then":
+            self._wrong()
+        body = self._block("end")
+        return lambda names, strings: (
+            done(body, names, strings) if condition(names, strings)[0] not in (None, False) else None
+        )
+
+    def _return(self) -> Action:
+        values = self._list()
+        self._skip(";")
+        return lambda names, strings: tuple(values_of(names, strings, values))
+
+    def _block(self, end: str) -> list[Action]:
+        actions: list[Action] = []
+        while self.text != end:
+            if self.kind == "end":
+                self._wrong()
+            actions.append(self.statement())
+        self._take()
+        self._skip(";")
+        return actions
 
     def _prefix(self) -> tuple[str, Expression | None]:
         path = self._name()
@@ -109,31 +157,58 @@ class _Reader:
         if not self._skip("("):
             return path, None
         arguments = [] if self.text == ")" else self._list()
-        if not self._skip(")"):
-            self._wrong()
-        return path, lambda names, strings: names.call(path, _values(names, strings, arguments))
+        self._need(")")
+        return path, lambda names, strings: names.call(path, values_of(names, strings, arguments))
 
     def _list(self) -> list[Expression]:
-        found = [self._sum()]
+        found = [self._either()]
         while self._skip(","):
-            found.append(self._sum())
+            found.append(self._either())
         return found
+
+    def _either(self) -> Expression:
+        left = self._both()
+        while self.text == "or":
+            left = chosen(left, self._after(self._both), otherwise=True)
+        return left
+
+    def _both(self) -> Expression:
+        left = self._compared()
+        while self.text == "and":
+            left = chosen(left, self._after(self._compared), otherwise=False)
+        return left
+
+    def _compared(self) -> Expression:
+        left = self._joined()
+        while self.text in ("==", "~="):
+            left = equal(left, alike=self.text == "==", right=self._after(self._joined))
+        return left
+
+    def _joined(self) -> Expression:
+        left = self._sum()
+        while self.text == "..":
+            left = concatenated(left, self._after(self._sum))
+        return left
+
+    def _after(self, read: Callable[[], Expression]) -> Expression:
+        self._take()
+        return read()
 
     def _sum(self) -> Expression:
         left = self._product()
         while self.kind == "mark" and self.text in "+-":
-            left = _binary(self._take(), left, self._product())
+            left = arithmetic(self._take(), left, self._product())
         return left
 
     def _product(self) -> Expression:
         left = self._unary()
         while self.kind == "mark" and self.text in "*/":
-            left = _binary(self._take(), left, self._unary())
+            left = arithmetic(self._take(), left, self._unary())
         return left
 
     def _unary(self) -> Expression:
         if self._skip("-"):
-            return _binary("-", lambda _, __: (0.0,), self._unary())
+            return arithmetic("-", lambda _, __: (0.0,), self._unary())
         return self._primary()
 
     def _primary(self) -> Expression:
@@ -145,9 +220,8 @@ class _Reader:
             self.strings.append(self._take()[1:-1])
             return lambda _, strings: (strings[place],)
         if self._skip("("):
-            inner = self._sum()
-            if not self._skip(")"):
-                self._wrong()
+            inner = self._either()
+            self._need(")")
             return inner
         if self.kind == "name" and self.text in _CONSTANTS:
             constant = _CONSTANTS[self._take()]
@@ -170,6 +244,10 @@ class _Reader:
             self._wrong()
         return f"[{index}]"
 
+    def _need(self, mark: str) -> None:
+        if not self._skip(mark):
+            self._wrong()
+
     def _take(self) -> str:
         text = self.text
         self.kind, self.text = next(self._tokens, _END)
@@ -190,36 +268,3 @@ _RESERVED = frozenset(
     {"and", "break", "do", "else", "elseif", "end", "for", "function", "if", "in", "local", "not"}
     | {"or", "repeat", "return", "then", "until", "while"}
 )
-
-
-def _values(names: Names, strings: Strings, expressions: Sequence[Expression]) -> list[Value]:
-    """Each gives one value, the last all of its own."""
-    results = [expression(names, strings) for expression in expressions]
-    each: list[Value] = [result[0] if result else None for result in results[:-1]]
-    return each + (list(results[-1]) if results else [])
-
-
-def _assign(names: Names, paths: Sequence[str], values: Sequence[Value]) -> None:
-    for index, path in enumerate(paths):
-        names.set(path, values[index] if index < len(values) else None)
-
-
-def _binary(mark: str, left: Expression, right: Expression) -> Expression:
-    def result(names: Names, strings: Strings) -> tuple[Value, ...]:
-        a, b = left(names, strings)[0], right(names, strings)[0]
-        if not (type(a) is float and type(b) is float):
-            raise TspError(-286, "TSP Runtime error at line 1: attempt to perform arithmetic on a nil value")
-        if mark == "/" and b == 0:
-            return (float("nan") if a == 0 else float("inf") if a > 0 else float("-inf"),)
-        return ({"+": a + b, "-": a - b, "*": a * b, "/": a / b if b else 0.0}[mark],)
-
-    return result
-
-
-def printed(value: Value, digits: int) -> str:
-    """As print() writes it, with format.asciiprecision ``digits``."""
-    if value is None:
-        return "nil"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return value if isinstance(value, str) else f"{value:.{digits - 1}e}"

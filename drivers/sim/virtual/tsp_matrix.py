@@ -12,8 +12,8 @@ from pydantic import Field
 
 from drivers.sim.virtual.errorqueue import Entry
 from drivers.sim.virtual.grid import Relays
-from drivers.sim.virtual.tsp import Value
 from drivers.sim.virtual.tsp_node import TspNode, TspSettings, nil, numeric
+from drivers.sim.virtual.tsp_values import Value
 
 _CONSTANTS = {"OFF": 0, "ON": 1, "BREAK_BEFORE_MAKE": 1, "MAKE_BEFORE_BREAK": 2}
 _INVALID = "Parameter error: channel {} does not exist"

@@ -1,4 +1,5 @@
-"""What virtual instruments that speak TSP have in common: messages, globals, print, error queue, localnode.
+"""What virtual instruments that speak TSP have in common: messages, globals, print, error queue, localnode,
+and TSP-Link, by which one of them commands the others.
 
 Written from the reference manuals 2600BS-901-01, 707B-901-01 and 3700AS-901-01 (TSP command reference).
 """
@@ -10,8 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pydantic import Field
 
 from drivers.sim.virtual.errorqueue import Entry, ErrorQueue, InjectedError
-from drivers.sim.virtual.tsp import TspError, Value, printed, run
+from drivers.sim.virtual.tsp import run
+from drivers.sim.virtual.tsp_values import Function, TspError, Value, printed
 from hil.config.validate import Config
+
+_OWN = 1
+"""Its own number on a TSP-Link."""
 
 
 class TspSettings(Config):
@@ -34,6 +39,8 @@ class TspNode:
         self._model = model
         self._globals: dict[str, Value] = {}
         self._precision = 6
+        self._linked: dict[int, TspNode] = {_OWN: self}
+        self._online = False
         self._printed: list[str] = []
         self._known: Mapping[str, Callable[[], Value]] = {
             "errorqueue.count": lambda: float(len(self.errors)),
@@ -43,6 +50,8 @@ class TspNode:
             "localnode.revision": lambda: self.settings.firmware,
             "localnode.prompts": lambda: float(self.settings.prompts),
             "localnode.showerrors": lambda: 0.0,
+            "tsplink.state": lambda: "online" if self._online else "offline",
+            "tsplink.node": lambda: float(_OWN),
         }
         self._called: Mapping[str, Callable[[Sequence[Value]], tuple[Value, ...]]] = {
             "print": self._print,
@@ -51,16 +60,24 @@ class TspNode:
             "waitcomplete": lambda _: (),
             "errorqueue.next": lambda _: self._next_error(),
             "errorqueue.clear": lambda _: (self.errors.clear(), ())[1],
+            "string.len": lambda given: (float(len(_text(given, 0))),),
+            "string.find": _found,
+            "tsplink.reset": lambda _: self._initialize(),
         }
+
+    def link(self, number: int, other: TspNode) -> None:
+        """Join them by a cable; the other has that number. It is known once the link is initialised."""
+        self._linked[number] = other
 
     def receive(self, line: bytes) -> bytes:
         """One message; what it prints."""
         text = line.decode("latin-1").strip()
         self._printed = []
-        for injected in self.settings.errors:
-            if injected.on in text:
-                for _ in range(injected.times):
-                    self.errors.add(Entry(injected.code, injected.message))
+        for node in self._linked.values():
+            for injected in node.settings.errors:
+                if injected.on in text:
+                    for _ in range(injected.times):
+                        node.errors.add(Entry(injected.code, injected.message))
         if text == "*IDN?":
             self._printed.append(self.identity())
         elif text == "*OPC?":
@@ -95,16 +112,29 @@ class TspNode:
     def get(self, path: str) -> Value:
         """Value of a name."""
         head, _, rest = path.partition(".")
+        if head.startswith("node["):
+            node = self._reached(head)
+            if not rest:
+                return None if node is None else head
+            if node is None:
+                raise nil(head)
+            return node.get(f"localnode.{rest}" if rest in ("model", "serialno", "revision") else rest)
         if not rest:
             return self._globals.get(path)
-        if head not in ("errorqueue", "format", "localnode"):
+        if head not in ("errorqueue", "format", "localnode", "tsplink"):
             raise nil(head)
         known = self._known.get(path)
         return None if known is None else known()
 
     def set(self, path: str, value: Value) -> None:
         """Assign to a name."""
-        if path == "format.asciiprecision":
+        if path.startswith("node["):
+            head, _, rest = path.partition(".")
+            node = self._reached(head)
+            if node is None:
+                raise nil(head)
+            node.set(rest, value)
+        elif path == "format.asciiprecision":
             self._precision = int(min(16.0, max(1.0, numeric(value))))
         elif "." in path:
             raise nil(path.partition(".")[0])
@@ -113,10 +143,30 @@ class TspNode:
 
     def call(self, path: str, arguments: Sequence[Value]) -> tuple[Value, ...]:
         """Call a function."""
+        if path.startswith("node["):
+            head, _, rest = path.partition(".")
+            node = self._reached(head)
+            if node is None:
+                raise nil(head)
+            return node.call(rest, arguments)
         function = self._called.get(path)
+        own = self._globals.get(path)
+        if isinstance(own, Function):
+            return own.call(self, arguments)
         if function is None:
             raise TspError(-286, f"TSP Runtime error at line 1: attempt to call field `{path}' (a nil value)")
         return function(arguments)
+
+    def _reached(self, head: str) -> TspNode | None:
+        """The node that ``node[2]`` is, if the link is initialised and has it."""
+        number = int(head.removeprefix("node[").removesuffix("]"))
+        return self._linked.get(number) if self._online or number == _OWN else None
+
+    def _initialize(self) -> tuple[Value, ...]:
+        self._online = len(self._linked) > 1
+        if not self._online:
+            self.errors.add(Entry(1205, "TSP-Link initialization failed (no remote nodes found)"))
+        return (float(len(self._linked)),)
 
     def _print(self, values: Sequence[Value]) -> tuple[Value, ...]:
         self._printed.append("\t".join(printed(value, self._precision) for value in values))
@@ -139,3 +189,17 @@ def numeric(value: Value) -> float:
 def nil(name: str) -> TspError:
     """The run-time error of indexing what is not there."""
     return TspError(-286, f"TSP Runtime error at line 1: attempt to index global `{name}' (a nil value)")
+
+
+def _text(given: Sequence[Value], place: int) -> str:
+    """A string, or the run-time error that another type is."""
+    value = given[place] if place < len(given) else None
+    if not isinstance(value, str):
+        raise TspError(-286, "TSP Runtime error at line 1: string expected")
+    return value
+
+
+def _found(given: Sequence[Value]) -> tuple[Value, ...]:
+    """Where a plain text begins in another, from 1."""
+    at = _text(given, 0).find(_text(given, 1))
+    return (None if at < 0 else float(at + 1),)
