@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hil.jit import kernel, lowest_bit, nonzero_bits
+from hil.jit import inline, kernel, lowest_bit, nonzero_bits
 from hil.schedule import Counts, Index, Places
 
 _ALL = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
@@ -56,18 +56,32 @@ def with_room(places: Places, numbers: Counts, m: int, more: int) -> tuple[Place
     return new_places, new_numbers
 
 
+@inline
+def begun(rows: int, width: int) -> tuple[Index, Places, Counts, Counts]:
+    """What a kernel begins with that lists pulses row by row: ``starts`` [rows + 1], ``places`` and
+    ``numbers`` with room for some, and a row [width] of counts.
+    """
+    places, numbers = np.empty(1024 + width, np.int32), np.empty(1024 + width, np.int16)
+    return np.empty(rows + 1, np.int64), places, numbers, np.empty(width, np.int16)
+
+
+@inline
+def with_row(row: Counts, places: Places, numbers: Counts, m: int) -> tuple[Places, Counts, int]:
+    """Both arrays with the counts of one more row that are not 0, and how many they hold now."""
+    if m + row.size > places.size:
+        places, numbers = with_room(places, numbers, m, row.size)
+    return places, numbers, append_row(row, places, numbers, m)
+
+
 @kernel
 def sparse(counts: Counts) -> tuple[Index, Places, Counts]:
     """Counts [r, c] without their zeros, as :class:`hil.schedule.Pulses` holds them."""
-    r, c = counts.shape
-    starts = np.empty(r + 1, np.int64)
-    places, numbers = np.empty(max(1024, c), np.int32), np.empty(max(1024, c), np.int16)
+    starts, places, numbers, _ = begun(counts.shape[0], counts.shape[1])
     m = 0
-    for i in range(r):
+    for i in range(counts.shape[0]):
         starts[i] = m
-        places, numbers = with_room(places, numbers, m, c)
-        m = append_row(counts[i], places, numbers, m)
-    starts[r] = m
+        places, numbers, m = with_row(counts[i], places, numbers, m)
+    starts[-1] = m
     return starts, places[:m], numbers[:m]
 
 

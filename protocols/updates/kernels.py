@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hil.chance import bits
 from hil.jit import inline, kernel
-from hil.kernels import append_row, with_room
+from hil.kernels import begun, with_row
 from hil.network.tile import F32
 from hil.schedule import Counts, Index, Places
 
@@ -121,9 +121,7 @@ def graded_pulses(
     """
     r = rows.size
     width = m * (int(plus) + int(minus))
-    starts = np.empty(r + 1, np.int64)
-    places, numbers = np.empty(1024 + width, np.int32), np.empty(1024 + width, np.int16)
-    row = np.empty(width, np.int16)
+    starts, places, numbers, row = begun(r, width)
     wanted = np.empty(m, np.float32)
     chance = np.empty(m, np.uint32)
     zero = np.uint32(0)
@@ -145,9 +143,7 @@ def graded_pulses(
             held += _round(
                 wanted, down[other:], up[other:], chance, np.uint32(16), most, -1, row[width - m :]
             )
-        if n + width > places.size:
-            places, numbers = with_room(places, numbers, n, width)
-        n = append_row(row, places, numbers, n)
+        places, numbers, n = with_row(row, places, numbers, n)
     starts[r] = n
     return starts, places[:n], numbers[:n], held
 
@@ -170,9 +166,7 @@ def sign_pulses(
     """
     r = rows.size
     width = m * (int(plus) + int(minus))
-    starts = np.empty(r + 1, np.int64)
-    places, numbers = np.empty(1024 + width, np.int32), np.empty(1024 + width, np.int16)
-    row = np.empty(width, np.int16)
+    starts, places, numbers, row = begun(r, width)
     wanted = np.empty(m, np.float32)
     n = 0
     for k in range(r):
@@ -185,8 +179,6 @@ def sign_pulses(
             other = row[width - m :]
             for j in range(m):
                 other[j] = np.int16(wanted[j] < -threshold) - np.int16(wanted[j] > threshold)
-        if n + width > places.size:
-            places, numbers = with_room(places, numbers, n, width)
-        n = append_row(row, places, numbers, n)
+        places, numbers, n = with_row(row, places, numbers, n)
     starts[r] = n
     return starts, places[:n], numbers[:n]

@@ -11,7 +11,7 @@ import numpy as np
 
 from hil.chance import bits, uniform
 from hil.jit import inline, kernel
-from hil.kernels import append_row, with_room
+from hil.kernels import begun, with_row
 from hil.network.tile import F32
 from hil.schedule import Counts, Index, Places
 from protocols.updates.kernels import wanted_row, write_row
@@ -53,9 +53,7 @@ def directed_pulses(
     """
     r = rows.size
     width = m * (int(plus) + int(minus))
-    starts = np.empty(r + 1, np.int64)
-    places, numbers = np.empty(1024 + width, np.int32), np.empty(1024 + width, np.int16)
-    row = np.empty(width, np.int16)
+    starts, places, numbers, row = begun(r, width)
     wanted, signed = np.empty(m, np.float32), np.empty(m, np.int32)
     per_weight = rise.shape[0] > 1
     zero = np.uint32(0)
@@ -77,9 +75,7 @@ def directed_pulses(
             other = row[width - m :]
             for j in range(m):
                 other[j] = np.int16(signed[j] if (wanted[j] > 0) != (signed[j] > 0) else 0)
-        if n + width > places.size:
-            places, numbers = with_room(places, numbers, n, width)
-        n = append_row(row, places, numbers, n)
+        places, numbers, n = with_row(row, places, numbers, n)
     starts[r] = n
     return starts, places[:n], numbers[:n], held
 
@@ -130,9 +126,7 @@ def threshold_pulses(
     r = rows.size
     samples = delta.shape[0]
     width = m * (int(plus) + int(minus))
-    starts = np.empty(r + 1, np.int64)
-    places, numbers = np.empty(1024 + width, np.int32), np.empty(1024 + width, np.int16)
-    row = np.empty(width, np.int16)
+    starts, places, numbers, row = begun(r, width)
     net = np.empty(m, np.int32)
     against = np.int32(1) if factor > 0 else np.int32(-1)
     signs = np.empty((samples, m), np.int32)
@@ -163,8 +157,6 @@ def threshold_pulses(
         if not some:
             continue
         held += int(write_row(net, plus, minus, one_way, most, row))
-        if n + width > places.size:
-            places, numbers = with_room(places, numbers, n, width)
-        n = append_row(row, places, numbers, n)
+        places, numbers, n = with_row(row, places, numbers, n)
     starts[r] = n
     return starts, places[:n], numbers[:n], held

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hil.chance import bits, uniform, words
 from hil.jit import inline, kernel
-from hil.kernels import append_row, with_room
+from hil.kernels import begun, with_row
 from hil.network.tile import F32
 from hil.schedule import MAX_COUNT, Counts, Index, Places
 from protocols.updates.kernels import write_row
@@ -85,9 +85,7 @@ def coincidences(
     """
     r = rows.size
     width = m * (int(plus) + int(minus))
-    starts = np.empty(r + 1, np.int64)
-    places, numbers = np.empty(1024 + width, np.int32), np.empty(1024 + width, np.int16)
-    row = np.empty(width, np.int16)
+    starts, places, numbers, row = begun(r, width)
     net = np.empty(m, np.int32)
     signs = np.empty((delta.shape[0], m), np.int32)
     for s in range(delta.shape[0]):
@@ -111,9 +109,7 @@ def coincidences(
                 net[j] += way * of[j] * _ones(train & crossing[j])
         if some:
             held += write_row(net, plus, minus, False, MAX_COUNT, row)
-            if n + width > places.size:
-                places, numbers = with_room(places, numbers, n, width)
-            n = append_row(row, places, numbers, n)
+            places, numbers, n = with_row(row, places, numbers, n)
     starts[r] = n
     return starts, places[:n], numbers[:n], held
 
@@ -136,9 +132,7 @@ def binomial_pulses(
     """
     r = rows.size
     width = m * (int(plus) + int(minus))
-    starts = np.empty(r + 1, np.int64)
-    places, numbers = np.empty(1024 + width, np.int32), np.empty(1024 + width, np.int16)
-    row = np.empty(width, np.int16)
+    starts, places, numbers, row = begun(r, width)
     net = np.empty(m, np.int32)
     low, high = words(key)
     held = 0
@@ -154,9 +148,7 @@ def binomial_pulses(
             count = _binomial(u, length, p)
             net[j] = count if wanted > 0 else -count
         write_row(net, plus, minus, False, MAX_COUNT, row)
-        if n + width > places.size:
-            places, numbers = with_room(places, numbers, n, width)
-        n = append_row(row, places, numbers, n)
+        places, numbers, n = with_row(row, places, numbers, n)
     starts[r] = n
     return starts, places[:n], numbers[:n], held
 
