@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 
 from hil.chance import bits
 from hil.jit import inline, kernel
-from hil.kernels import begun, with_row
+from hil.kernels import append_row, begun, with_row
 from hil.network.tile import F32
 from hil.schedule import Counts, Index, Places
+
+_NARROW = 32
+"""Rows of no more devices are turned: loops along them would be too short."""
 
 
 @inline
@@ -87,6 +90,81 @@ def _round(
 
 
 @kernel
+def _turned_counts(
+    delta: F32, inputs: F32, matrix: F32, factor: np.float32, rows: Index, first: int, m: int,
+    plus: bool, minus: bool, up_per_w: F32, down_per_w: F32, most: np.float32, key: np.uint32,
+) -> tuple[Counts, int]:  # fmt: skip
+    """Counts of :func:`graded_pulses` [devices of a row, r], and how many were held: outputs one after the
+    other, each along all rows.
+    """
+    r, samples = rows.size, delta.shape[0]
+    counts = np.empty((m * (int(plus) + int(minus)), r), np.int16)
+    x = np.empty((samples, r), np.float32)
+    base, chance = np.empty(r, np.uint32), np.empty(r, np.uint32)
+    wanted, rise, fall = np.empty(r, np.float32), np.empty(r, np.float32), np.empty(r, np.float32)
+    zero = np.uint32(0)
+    other = up_per_w.size - m
+    held = 0
+    for s in range(samples):
+        for k in range(r):
+            x[s, k] = factor * inputs[s, rows[k]]
+    for k in range(r):
+        base[k] = bits(zero, zero, np.uint32(key + np.uint32(rows[k])))
+    for j in range(m):
+        wanted[:] = 0
+        for s in range(samples):
+            d, of = delta[s, first + j], x[s]
+            for k in range(r):
+                wanted[k] += of[k] * d
+        if matrix.size > 0:
+            for k in range(r):
+                wanted[k] = factor * matrix[rows[k], first + j]
+        for k in range(r):
+            chance[k] = bits(zero, zero, np.uint32(base[k] + np.uint32(j)))
+        if plus:
+            rise[:], fall[:] = up_per_w[j], down_per_w[j]
+            held += _round(wanted, rise, fall, chance, np.uint32(0), most, np.float32(1), counts[j])
+        if minus:
+            rise[:], fall[:] = down_per_w[other + j], up_per_w[other + j]
+            held += _round(
+                wanted,
+                rise,
+                fall,
+                chance,
+                np.uint32(16),
+                most,
+                np.float32(-1),
+                counts[counts.shape[0] - m + j],
+            )
+    return counts, held
+
+
+@kernel
+def _turned_back(counts: Counts) -> tuple[Index, Places, Counts]:
+    """Counts [c, r] that are not 0, row by row of the r."""
+    c, r = counts.shape
+    starts, at = np.zeros(r + 1, np.int64), np.empty(r, np.int32)
+    some = np.zeros(r, np.int16)
+    for j in range(c):
+        of = counts[j]
+        for k in range(r):
+            some[k] += np.int16(of[k] != 0)
+    for k in range(r):
+        starts[k + 1] = starts[k] + some[k]
+    total = starts[r]
+    places, numbers = np.empty(total, np.int32), np.empty(total, np.int16)
+    next_ = starts[:r].copy()
+    found = np.empty(r, np.int16)
+    for j in range(c):
+        for q in range(append_row(counts[j], at, found, 0)):
+            k = at[q]
+            places[next_[k]] = j
+            numbers[next_[k]] = found[q]
+            next_[k] += 1
+    return starts, places, numbers
+
+
+@kernel
 def graded_pulses(
     delta: F32,
     inputs: F32,
@@ -121,11 +199,17 @@ def graded_pulses(
     """
     r = rows.size
     width = m * (int(plus) + int(minus))
+    per_device = up_per_w.shape[0] > 1
+    if width <= _NARROW and not per_device:
+        counts, held = _turned_counts(
+            delta, inputs, matrix, factor, rows, first, m, plus, minus, up_per_w[0], down_per_w[0], most, key
+        )
+        starts, places, numbers = _turned_back(counts)
+        return starts, places, numbers, held
     starts, places, numbers, row = begun(r, width)
     wanted = np.empty(m, np.float32)
     chance = np.empty(m, np.uint32)
     zero = np.uint32(0)
-    per_device = up_per_w.shape[0] > 1
     other = up_per_w.shape[1] - m
     held = 0
     n = 0
