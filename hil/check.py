@@ -1,6 +1,8 @@
 """Is the bench as its file says? Each instrument is connected to, asked, and let go of; nothing is output.
+Or each is made safe, whatever is wrong with the others.
 
-A driver offers this by an entry point of its name in the group ``hil.checks``; see :class:`Examiner`.
+A driver offers this by an entry point of its name in the group ``hil.checks``; see :class:`Examiner` and
+:class:`Calmer`.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from hil.config.bench import BenchSettings, Resource
 from hil.config.validate import did_you_mean
@@ -51,6 +53,32 @@ class Examiner(Protocol):
             It is not there, or another one is; begins with the role.
         """
         ...
+
+
+@runtime_checkable
+class Calmer(Protocol):
+    """What an entry point of ``hil.checks`` is as well, where its instruments can be made safe one by one."""
+
+    def make_safe(self, settings: Any, role: str) -> tuple[str, ...]:
+        """Connect to the instrument of one role, switch it off or open it, read that back, and let go.
+
+        Returns
+        -------
+            What could not be verified, () if all was.
+
+        Raises
+        ------
+        BenchError
+            It is not there, or another one is, which is left alone; begins with the role.
+        """
+        ...
+
+
+class Calmed(NamedTuple):
+    """One instrument that was to be made safe; no ``problems``: it was, and said so."""
+
+    resource: Resource
+    problems: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +123,42 @@ def check_instruments(settings: BenchSettings) -> list[Finding]:
         return [_find(settings, resource, examiner, locks) for resource in settings.resources]
 
 
+def make_instruments_safe(settings: BenchSettings) -> list[Calmed]:
+    """Make every instrument that a bench connects to safe, sources first, also after another has failed.
+
+    Raises
+    ------
+    ConfigError
+        The bench's driver does not offer it.
+    """
+    if not settings.resources:
+        return []
+    calmer = _examiner(settings)
+    if not isinstance(calmer, Calmer):
+        raise ConfigError(
+            f"{settings.where('driver')}: instruments of {settings.driver!r} are made safe by a run alone"
+        )
+    with _locks() as locks:
+        return [
+            Calmed(resource, _calmed(settings, resource, calmer, locks)) for resource in settings.resources
+        ]
+
+
+def _calmed(settings: BenchSettings, resource: Resource, calmer: Calmer, locks: LineLocks) -> tuple[str, ...]:
+    try:
+        take(settings, resource, locks)
+        with told_with_its_key(settings):
+            problems = calmer.make_safe(settings, resource.role)
+    except HilError as error:
+        return (_told(error),)
+    return tuple(placed(settings, each, *resource.key.split(".")) for each in problems)
+
+
+def _told(error: HilError) -> str:
+    notes: list[str] = getattr(error, "__notes__", [])
+    return "; ".join([str(error), *notes])
+
+
 @contextmanager
 def _locks() -> Generator[LineLocks]:
     locks = LineLocks()
@@ -110,8 +174,7 @@ def _find(settings: BenchSettings, resource: Resource, examiner: Examiner, locks
         with told_with_its_key(settings):
             seen = examiner.examine(settings, resource.role)
     except HilError as error:
-        notes: list[str] = getattr(error, "__notes__", [])
-        return Finding(resource, None, ("; ".join([str(error), *notes]),))
+        return Finding(resource, None, (_told(error),))
     where = settings.where(*resource.key.split("."))
     problems = [placed(settings, each, *resource.key.split(".")) for each in seen.problems]
     if seen.errors:

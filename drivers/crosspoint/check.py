@@ -19,8 +19,8 @@ from hil.schedule import Pulse
 from hil.units import format_quantity
 
 _WHAT_TO_DO = (
-    "no run of this bench is under way, so find out who left it so; it stays so until a run begins, which "
-    "makes all safe before its first relay switches"
+    "no run of this bench is under way, so find out who left it so; hil safe switches it off, and so does a "
+    "run before its first relay switches"
 )
 
 
@@ -53,6 +53,15 @@ class CrosspointCheck:
                 problems,
                 (f"{stands.words}: {_WHAT_TO_DO}",) if stands.live else (),
             )
+
+    def make_safe(self, settings: CrosspointBenchSettings, role: str) -> tuple[str, ...]:
+        """See `hil.check.Calmer`."""
+        known = cast(Role, role)
+        wanted = settings.instruments[known]
+        with open_session(wanted.resource, wanted.transport, role=role) as session:
+            instrument: Instrument = wanted.make(known, session)
+            instrument.attach()
+            return instrument.make_safe()
 
 
 def _standing(instrument: Instrument) -> Standing:

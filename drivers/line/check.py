@@ -42,6 +42,15 @@ class LineCheck:
                 (*_busy(state), *_refused(settings, limits)),
             )
 
+    def make_safe(self, settings: LineBenchSettings, role: str) -> tuple[str, ...]:
+        """See `hil.check.Calmer`; a program that runs is stopped."""
+        board = settings.controller
+        with open_session(board.resource, board.transport, role=role) as session:
+            controller, link = ArrayController(session, board.serial), BoardLink(session, board.serial)
+            link.greet()
+            controller.identify()
+            return controller.make_safe()
+
 
 def _words(limits: BoardLimits) -> str:
     read, pulse = (format_quantity(volts, "V", digits=3) for volts in (limits.vread, limits.vpulse))
@@ -54,7 +63,7 @@ def _words(limits: BoardLimits) -> str:
 def _busy(state: BoardState) -> tuple[str, ...]:
     if state.run == "running":
         return ("a program still runs: wait for its end, or find out whose it is",)
-    return ("an output is on: send STOP, or switch the board off and on",) if state.out else ()
+    return ("an output is on: hil safe stops it, or switch the board off and on",) if state.out else ()
 
 
 def _refused(settings: LineBenchSettings, limits: BoardLimits) -> tuple[str, ...]:

@@ -261,6 +261,23 @@ def check(
 
 
 @app.command()
+def safe(
+    bench: Annotated[Path, typer.Argument(metavar="BENCH.yaml", help="Bench file.")],
+    bench_overrides: Annotated[
+        list[str] | None, typer.Option("--bench-set", metavar="KEY=VALUE", help="Change a key of the bench.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Switch off the sources of a bench and open its relays, read back; what somebody left on.
+
+    Exit code 0: all are safe, as they say themselves; 4: one could not be verified.
+    """
+    from hil.cli.safe import run_safe
+
+    raise typer.Exit(run_safe(bench, tuple(bench_overrides or ()), json=json))
+
+
+@app.command()
 def wire(
     run: RunArgument = RUNS,
     role: Annotated[str | None, typer.Option(help="Only one instrument: smu, controller, …")] = None,

@@ -50,8 +50,8 @@ virtual:
 """
 
 
-def check(*words: str, code: int = 0) -> Result:
-    result = CliRunner().invoke(app, ["check", *words])
+def check(*words: str, code: int = 0, command: str = "check") -> Result:
+    result = CliRunner().invoke(app, [command, *words])
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     assert result.exit_code == code, result.output
@@ -162,6 +162,55 @@ def test_a_run_makes_safe_what_was_left_on_before_its_first_relay_switches(lab: 
         opened.execute((Read(region, 0.1, 20e-3),))
     assert lab.hot_switches == 0
     assert lab.switchings > 0
+
+
+def left_on(lab: DeviceGrid) -> None:
+    left = {"smu": "smua.source.levelv=0.1 smua.source.output=1", "matrix": 'channel.close("1A01,1C05")'}
+    for role, text in left.items():
+        with open_session(resource(role)) as session:
+            session.write(text)
+            session.query("*IDN?")
+    assert any(lab.volts.values())
+    assert lab.closed
+
+
+def test_what_was_left_on_is_made_safe_sources_first(lab: DeviceGrid) -> None:
+    left_on(lab)
+    lab.hot_switches = 0
+    shown = check("bench.yaml", command="safe").stdout
+    assert shown.count("safe, read back") == 3
+    assert "bench.yaml: 3 of 3 are safe" in shown
+    assert not any(lab.volts.values())
+    assert not lab.closed
+    assert lab.hot_switches == 0
+    assert "warning" not in check("bench.yaml").stdout
+    found = json.loads(check("bench.yaml", "--json", command="safe").stdout)
+    assert [each["ok"] for each in found["instruments"]] == [True] * 3
+
+
+def test_one_that_is_not_there_keeps_no_other_from_being_made_safe(lab: DeviceGrid) -> None:
+    left_on(lab)
+    change(resource("pulser"), "TCPIP::127.0.0.1::1::SOCKET")
+    shown = check("bench.yaml", code=4, command="safe").stdout
+    assert "pulser  TCPIP::127.0.0.1::1::SOCKET  NOT VERIFIED SAFE" in shown
+    assert "bench.yaml:3: pulser.resource: connect: TCPIP::127.0.0.1::1::SOCKET does not answer" in shown
+    assert "2 of 3 are safe" in shown
+    assert not any(lab.volts.values())
+    assert not lab.closed
+
+
+def test_another_instrument_than_the_file_names_is_left_alone(lab: DeviceGrid) -> None:
+    left_on(lab)
+    change("smu: {driver", 'smu: {serial: "77", driver')
+    assert "answers; the bench names 77" in check("bench.yaml", code=4, command="safe").stdout
+    assert any(lab.volts.values())
+
+
+def test_a_board_is_stopped(board: Served) -> None:
+    shown = check("bench.yaml", command="safe").stdout
+    assert f"controller  {board.resource}  safe, read back" in shown
+    Path("bench.yaml").write_text("driver: sim\n")
+    assert "driver sim simulates its arrays here" in check("bench.yaml", command="safe").stdout
 
 
 def test_every_instrument_is_checked_although_others_fail(lab: DeviceGrid) -> None:
