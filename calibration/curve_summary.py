@@ -67,7 +67,7 @@ def _typical(found: dict[str, Interval], unsure: float) -> dict[str, Estimate]:
             value, *ends = (float(sign * label_of_tanh(x)) for x in (tanh.value, tanh.low, tanh.high))
             estimates[f"nl_{way}"] = Estimate(value, min(ends), max(ends), "", about)
         else:
-            estimates[f"nl_{way}"] = undetermined("", about)
+            estimates[f"nl_{way}"] = undetermined("", about, tanh.why)
         estimates[f"levels_{way}"] = _levels(
             tanh, of_mean("", "", step / span), f"pulses of {what}, end to end"
         )
@@ -75,7 +75,7 @@ def _typical(found: dict[str, Interval], unsure: float) -> dict[str, Estimate]:
         variance = widened(variance, unsure * _mean(found[f"{way}.read"].value) / _mean(span**2))
         ends = [float(np.sqrt(np.maximum(0.0, x))) for x in (variance.value, variance.low, variance.high)]
         about = f"cycle to cycle: spread of one pulse's change, in units of the range, {what}"
-        estimates[f"c2c_{way}"] = Estimate(ends[0], ends[1], ends[2], "", about)
+        estimates[f"c2c_{way}"] = Estimate.of(ends, "", about, variance.why)
     up, down = found["up.step"].value, found["down.step"].value
     estimates["step_up"] = of_mean("S", "potentiating step in the middle of the range", up)
     estimates["step_down"] = of_mean("S", "depressing step in the middle of the range", down)
@@ -92,7 +92,7 @@ def _mean(values: Floats) -> float:
 def _levels(tanh: Estimate, step: Estimate, about: str) -> Estimate:
     """Pulses that the typical device takes: 1 / rate, of the mean step and bend; errors add in squares."""
     if not (np.isfinite(tanh.value) and np.isfinite(step.value)):
-        return undetermined("", about)
+        return undetermined("", about, tanh.why or step.why)
 
     def rate_of(x: float, s: float) -> float:
         return float(rate(x * s, s, 1.0))

@@ -12,7 +12,7 @@ from pydantic import Field, PrivateAttr
 
 from calibration.brackets import fit_brackets
 from calibration.common import Common, Floats
-from calibration.intervals import of_mean, of_share
+from calibration.intervals import few, of_mean, of_share
 from hil.calibrate.contracts import Estimate, Irreversible, Result, Target
 from hil.calibrate.tape import Step
 from hil.errors import ConfigError
@@ -132,12 +132,16 @@ class Forming(Common, Irreversible):
         sheet, now = target.info.device, course.kind == 0
         tried = now | (course.kind == 3)
         fit = fit_brackets(course.low[now], course.high[now], course.most)
+        formed = int(now.sum())
         shorted = now & ~(course.siemens <= _SHORTED_ABOVE * sheet.g_max_s)
         works = now & ~shorted
         estimates = {
-            "amplitude": Estimate.of(fit.mean, "V", "forming voltage, mean over devices"),
+            "amplitude": Estimate.of(fit.mean, "V", "forming voltage, mean over devices", few(formed, 3)),
             "spread": Estimate.of(
-                fit.spread, "", "its standard deviation over devices, in units of the mean"
+                fit.spread,
+                "",
+                "its standard deviation over devices, in units of the mean",
+                few(formed, 3) if formed < 3 else "all were formed between the same two amplitudes",
             ),
             "formed": of_share("share formed of those pulsed", int(now.sum()), int(tried.sum())),
             "shorted": of_share("share of those that are shorted now", int(shorted.sum()), int(now.sum())),

@@ -5,6 +5,7 @@ All take and give arrays, repeats along axis 0; no distribution is assumed but t
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -29,27 +30,32 @@ def of_mean(name_unit: str, about: str, values: ArrayLike) -> Estimate:
     known = np.asarray(values, np.float64).ravel()
     known = known[np.isfinite(known)]
     if known.size < 2:
-        return undetermined(name_unit, about)
+        return undetermined(name_unit, about, few(known.size, 2))
     mean = float(known.mean())
     half = t_factor(known.size) * float(known.std(ddof=1)) / np.sqrt(known.size)
     return Estimate(mean, mean - half, mean + half, name_unit, about)
 
 
-def undetermined(unit: str, about: str) -> Estimate:
-    """What these data do not tell."""
-    return Estimate(np.nan, -np.inf, np.inf, unit, about)
+def undetermined(unit: str, about: str, why: str) -> Estimate:
+    """What these data do not tell, and why."""
+    return Estimate(np.nan, -np.inf, np.inf, unit, about, why)
+
+
+def few(there: int, least: int) -> str:
+    """Why nothing is said over so few devices."""
+    return f"takes {least} devices or more, {there or 'none'} told"
 
 
 def widened(one: Estimate, half: float) -> Estimate:
     """An estimate with a further uncertainty that is the same for all devices, in squares."""
     low, high = (float(np.hypot(each, half)) for each in (one.value - one.low, one.high - one.value))
-    return Estimate(one.value, one.value - low, one.value + high, one.unit, one.about)
+    return replace(one, low=one.value - low, high=one.value + high)
 
 
 def of_share(about: str, hits: int, of: int) -> Estimate:
     """A share with the interval of Clopper and Pearson (doi:10.1093/biomet/26.4.404)."""
     if of == 0:
-        return Estimate(np.nan, 0.0, 1.0, "", about)
+        return Estimate(np.nan, 0.0, 1.0, "", about, "there are none to take a share of")
     tail = (1 - LEVEL) / 2
     low = 0.0 if hits == 0 else float(_special.betaincinv(hits, of - hits + 1, tail))
     high = 1.0 if hits == of else float(_special.betaincinv(hits + 1, of - hits, 1 - tail))
@@ -59,7 +65,7 @@ def of_share(about: str, hits: int, of: int) -> Estimate:
 def of_sigma(unit: str, about: str, variance: float, freedom: float) -> Estimate:
     """Square root of a variance that was found with ``freedom`` degrees of freedom (chi-squared)."""
     if not (freedom >= 1 and variance >= 0):
-        return undetermined(unit, about)
+        return undetermined(unit, about, "takes more devices or repeats")
     tail = (1 - LEVEL) / 2
     ends = [np.sqrt(variance * freedom / float(_special.chdtri(freedom, p))) for p in (tail, 1 - tail)]
     return Estimate(float(np.sqrt(variance)), float(ends[0]), float(ends[1]), unit, about)
@@ -115,8 +121,10 @@ def of_ratio(unit: str, about: str, tops: ArrayLike, bottoms: ArrayLike) -> Esti
     top, bottom = np.asarray(tops, np.float64).ravel(), np.asarray(bottoms, np.float64).ravel()
     known = np.isfinite(top) & np.isfinite(bottom)
     top, bottom = top[known], bottom[known]
-    if top.size < 3 or not abs(bottom.sum()) > 0:
-        return undetermined(unit, about)
+    if top.size < 3:
+        return undetermined(unit, about, few(top.size, 3))
+    if not abs(bottom.sum()) > 0:
+        return undetermined(unit, about, "what it is a part of is 0")
     without = (top.sum() - top) / (bottom.sum() - bottom)
     value, low, high = jackknife(np.asarray(top.sum() / bottom.sum()), without)
     return Estimate(float(value), float(low), float(high), unit, about)
@@ -138,7 +146,7 @@ def spread_between(
     value, noise = value[known], error[known] ** 2
     n = value.size
     if n < 4:
-        return undetermined("", about)
+        return undetermined("", about, few(n, 4))
     mean = (value.sum() - value) / (n - 1)
     variance = value.var(ddof=1) - noise.mean()
     square = cast("Floats", (value**2).sum() - value**2)

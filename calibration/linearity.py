@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.intervals import jackknife, t_factor, undetermined
+from calibration.intervals import few, jackknife, t_factor, undetermined
 from hil.calibrate.contracts import Estimate
 
 Floats = NDArray[np.float64]
@@ -36,13 +36,15 @@ def fit_line(volts: Floats, means: Floats, variances: Floats) -> tuple[Estimate,
     used = noisy if noisy.any() else finite
     means, variances = means[:, used], variances[:, used]
     if means.shape[1] < 2:
-        return undetermined("A", "current at 0 V"), undetermined("", _ABOUT), np.full(volts.size, np.nan)
+        why, unknown = few(means.shape[1], 2), np.full(volts.size, np.nan)
+        return undetermined("A", "current at 0 V", why), undetermined("", _ABOUT, why), unknown
     offset, without = _offset(volts, means, np.where(variances > 0, variances, 1.0))
     value = offset.value
     siemens: Floats = (means - value) / volts[:, np.newaxis]
     clear = np.all(np.abs(means - value) > _CLEAR * np.sqrt(variances), axis=0) & (siemens[-1] != 0)
     if clear.sum() < 2:
-        return offset, undetermined("", _ABOUT), np.full(volts.size, np.nan)
+        why = f"of devices that are read well at all voltages it {few(int(clear.sum()), 2)}"
+        return offset, undetermined("", _ABOUT, why), np.full(volts.size, np.nan)
     relative: Floats = siemens[:, clear] / siemens[-1, clear]
     changed = Estimate.of(_change(volts, relative[0], siemens[-1, clear], without[clear] - value), "", _ABOUT)
     return offset, changed, _medians(relative)

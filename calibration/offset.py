@@ -5,6 +5,7 @@ and what can be said of series resistance without pulsing anything.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, final
 
 import numpy as np
@@ -118,15 +119,14 @@ class Offset(Common):
         most = float(np.nanmax(found.siemens, initial=0.0))
         return {
             "offset": apart.offset,
-            "offset_columns": Estimate(
-                spread.value, spread.low, spread.high, "A", "spread of the offset from column to column"
-            ),
+            "offset_columns": replace(spread, unit="A", about="spread of the offset from column to column"),
             "amplifier": apart.amplifier,
             "voltage_offset": apart.volts,
             "rectification": found.rectification,
             "leakage": of_mean("S", "conductance of open crosspoints", found.siemens[is_open]),
             "series": Estimate(
-                np.nan, 0.0, 1 / most if most > 0 else np.inf, "ohm", "resistance in series with a device"
+                *(np.nan, 0.0, 1 / most if most > 0 else np.inf, "ohm", "resistance in series with a device"),
+                why="a bound alone: readings do not tell it from that of the device",
             ),
         }
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.intervals import few
 from calibration.pulse_law import Fitted, Law, Steps
 from hil.bench import DeviceSheet
 from hil.calibrate.contracts import Estimate
@@ -31,6 +32,8 @@ class Wanted:
         pulse.
     widths
         Whether widths were varied.
+    levels
+        Pulses end to end times the step of one in the middle, of the range: by the data sheet.
     """
 
     step: float
@@ -40,6 +43,7 @@ class Wanted:
     most: float
     widest: float
     widths: bool
+    levels: float
 
 
 def by_law(sheet: DeviceSheet, way: str, step: float) -> float:
@@ -50,6 +54,13 @@ def by_law(sheet: DeviceSheet, way: str, step: float) -> float:
     half = 0.5 * step * span * (1 if way == "up" else -1)
     usual, passed = sheet.curve.steps(np.array([middle, middle + half]))[0 if way == "up" else 1].tolist()
     return step * usual / passed if passed > 0 else np.inf
+
+
+def levels_of(sheet: DeviceSheet, way: str) -> float:
+    """Pulses end to end times the step of one in the middle, of the range: 1 where all steps are alike."""
+    middle = np.array([0.5 * (sheet.g_min_s + sheet.g_max_s)])
+    side, mean = (0, sheet.step_up_s) if way == "up" else (1, sheet.step_down_s)
+    return float(sheet.curve.steps(middle)[side][0]) / mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +87,8 @@ class Found:
         width, law = self.width(), self.fitted.whole
         if law is None or np.isnan(width):
             return None
-        amplitude = law.amplitude(self.wanted.small) if width == 1 else self.wanted.most
         nominal = self.nominal
-        return Pulse(amplitude * nominal.amplitude_v, width * nominal.width_s, nominal.gap_s)
+        return Pulse(self._amplitude() * nominal.amplitude_v, width * nominal.width_s, nominal.gap_s)
 
     def estimates(self) -> dict[str, Estimate]:
         """With intervals; magnitudes of voltages."""
@@ -93,6 +103,10 @@ class Found:
         def large(law: Law) -> float:
             return volts * law.amplitude(wanted.large, width)
 
+        def levels(law: Law) -> float:
+            begun = law.step(self._amplitude(), width) * wanted.step / wanted.small  # in the middle
+            return wanted.levels / begun
+
         def long(law: Law) -> float:
             return self.nominal.width_s * law.width(wanted.small, wanted.most)
 
@@ -100,31 +114,62 @@ class Found:
         if law is not None and law.inside:
             threshold, p = np.column_stack([[law.threshold, law.p], self.fitted.ranges])
             q = interval(lambda law: law.q)
+        why = self._why()
+        fits = why or f"the law's bounds are met, or it {few(int(self.fitted.answers.sum()), 2)}"
         enough, wide = (not np.isnan(width) and on for on in (width == 1, width != 1))
         pulses = {"up": "potentiating", "down": "depressing"}[way]
         step = f"a step of {wanted.step:g} of the range"
         return {
             f"threshold_{way}": Estimate.of(
-                volts * threshold, "V", f"amplitude up to which {pulses} pulses move nothing"
+                volts * threshold, "V", f"amplitude up to which {pulses} pulses move nothing", fits
             ),
             f"amplitude_{way}": Estimate.of(
-                interval(at_nominal) if enough else unknown, "V", f"for {step}, at the nominal width"
+                interval(at_nominal) if enough else unknown,
+                "V",
+                f"for {step}, at the nominal width",
+                "it takes more than the highest amplitude: see the width" if wide else why,
             ),
             f"width_{way}": Estimate.of(
-                interval(long) if wide else unknown, "s", f"for {step}, at the highest amplitude"
+                interval(long) if wide else unknown,
+                "s",
+                f"for {step}, at the highest amplitude",
+                "the nominal width is enough: see the amplitude" if enough else why,
+            ),
+            f"levels_{way}": Estimate.of(
+                interval(levels) if enough or wide else unknown,
+                "",
+                f"pulses end to end with that pulse: levels_{way} of a bench file that takes it",
+                why,
             ),
             f"large_{way}": Estimate.of(
                 interval(large) if not np.isnan(width) else unknown,
                 "V",
                 f"for one {wanted.too_large:g} times as large, at that width; by the law, not put out",
+                why,
             ),
-            f"exponent_{way}": Estimate.of(p, "", "power of (V - threshold) that steps grow as"),
+            f"exponent_{way}": Estimate.of(p, "", "power of (V - threshold) that steps grow as", fits),
             f"width_exponent_{way}": Estimate.of(
                 q if wanted.widths else unknown,
                 "",
                 "power of the width that steps grow as",
+                fits if wanted.widths else "the width was not varied (narrow: 1)",
             ),
         }
+
+    def _amplitude(self) -> float:
+        """Of the pulse that makes the step, in units of the nominal one; NaN if none was found."""
+        law, width = self.fitted.whole, self.width()
+        if law is None or np.isnan(width):
+            return np.nan
+        return law.amplitude(self.wanted.small) if width == 1 else self.wanted.most
+
+    def _why(self) -> str:
+        """Why nothing is said of the pulse for the step."""
+        if self.fitted.whole is None:
+            return "too few devices answer, or too faintly, for a law"
+        if np.isnan(self.width()):
+            return "no pulse that was allowed makes the step"
+        return f"its interval {few(int(self.fitted.answers.sum()), 2)}"
 
     def findings(self) -> list[str]:
         """In words, and as a line for a bench file's `device`."""

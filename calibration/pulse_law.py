@@ -60,6 +60,10 @@ class Law:
         worth = step / (self.typical * width**self.q)
         return self.threshold + (1 - self.threshold) * worth ** (1 / self.p)
 
+    def step(self, amplitude: float, width: float) -> float:
+        """What a pulse of an amplitude and a width moves the typical device by."""
+        return self.typical * float(_worth(np.array(amplitude), self.threshold, self.p)) * width**self.q
+
     def width(self, step: float, amplitude: float) -> float:
         """Width for a step at an amplitude; infinite if none is long enough."""
         worth = _worth(np.array(amplitude), self.threshold, self.p)

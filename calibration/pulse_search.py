@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from calibration.common import Common, Floats, chunks, program, step_at
-from calibration.pulse_found import Found, Wanted, by_law
+from calibration.pulse_found import Found, Wanted, by_law, levels_of
 from calibration.pulse_ladder import Climb, Ladder, ladder, narrowed
 from calibration.pulse_law import Steps, fit_law
 from hil.bench import Execution
@@ -202,7 +202,10 @@ class PulseSearch(Common):
             small, large = (
                 by_law(some.info.device, way, step) for step in (self.step, self.too_large * self.step)
             )
-            wanted = Wanted(self.step, self.too_large, small, large, most, widest, widths=self.narrow < 1)
+            wanted = Wanted(
+                self.step, self.too_large, small, large, most, widest, self.narrow < 1,
+                levels_of(some.info.device, way),
+            )  # fmt: skip
             found = Found(way, nominal, wanted, fit_law(seen))
             estimates |= found.estimates()
             findings += found.findings()

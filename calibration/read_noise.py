@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from calibration.common import Common, Floats
-from calibration.intervals import undetermined
+from calibration.intervals import few, undetermined
 from calibration.linearity import fit_line
 from calibration.noise_fit import NoiseFit, fit_noise
 from hil.calibrate.contracts import Estimate, Result, Target
@@ -74,8 +74,9 @@ class ReadNoise(Common):
         fits = [fit_noise(each.mean, each.variance, each.repeats - 1) for each in settings]
         at_time = [i for i, each in enumerate(settings) if each.volts == nominal.volts]
         at_voltage = [i for i, each in enumerate(settings) if each.seconds == nominal.seconds]
-        noise = Estimate.of(fits[0].relative, "", "relative standard deviation of one reading")
-        floor = Estimate.of(fits[0].floor, "A", "noise that does not scale with the current")
+        why = few(int(np.isfinite(nominal.mean).sum()), 2)
+        noise = Estimate.of(fits[0].relative, "", "relative standard deviation of one reading", why)
+        floor = Estimate.of(fits[0].floor, "A", "noise that does not scale with the current", why)
         exponent = _exponent([settings[i] for i in at_time], [fits[i] for i in at_time])
         needed = _time_for(self.precision, noise, exponent, nominal.seconds)
         offset, linearity, line = fit_line(*_by_voltage([settings[i] for i in at_voltage]))
@@ -140,7 +141,7 @@ def _exponent(settings: Sequence[_Setting], fits: Sequence[NoiseFit]) -> Estimat
     about = "noise falls with time to this power; 0.5 is white"
     pairs = [(s.seconds, f.relative) for s, f in zip(settings, fits, strict=True) if f.relative[1] > 0]
     if len(pairs) < 2:
-        return undetermined("", about)
+        return undetermined("", about, "noise has to be seen at two integration times or more")
     x = np.log([seconds for seconds, _ in pairs])
     noise = np.log(np.stack([relative for _, relative in pairs]))
     weight = (3.92 / (noise[:, 2] - noise[:, 1])) ** 2
@@ -155,7 +156,7 @@ def _time_for(precision: float, noise: Estimate, exponent: Estimate, nominal_s: 
     """Integration time at which one reading is as precise as wanted."""
     about = f"integration time for a reading precise to {precision:g}"
     if not (exponent.low > 0 and noise.value > 0):
-        return undetermined("s", about)
+        return undetermined("s", about, "takes the noise, and that it falls with time")
     ends = [
         nominal_s * (s / precision) ** (1 / p)
         for s in (noise.low, noise.value, noise.high)

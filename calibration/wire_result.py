@@ -121,7 +121,8 @@ def along_wires(states: States, usable: Flags, rows: Floats, cols: Floats, g_max
 
 def _unknown() -> dict[str, Estimate]:
     return {
-        name: undetermined("" if name.startswith("loss") else "ohm", about) for name, about in ABOUT.items()
+        name: undetermined("" if name.startswith("loss") else "ohm", about, "these readings do not tell it")
+        for name, about in ABOUT.items()
     }
 
 

@@ -17,6 +17,8 @@ from hil.calibrate.tape import Step
 from hil.schedule import Read, ReadAnswer
 
 _TOLD_APART = 1e-6
+_AMPS = "part of it that does not scale with conductance"
+_VOLTS = "part of it that does, as a voltage"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,7 +81,7 @@ def intercepts(steps: Sequence[Step]) -> Intercepts:
     repeats = parts.shape[1]
     siemens: Floats = (odd if -sizes[0] in at else odd - parts[0]).mean(axis=0) / sizes[-1]
     about = "even part of the current at the largest voltage, against the odd one"
-    rectifies = undetermined("", about)
+    rectifies = undetermined("", about, "takes readings at both signs and two voltages")
     if -sizes[0] in at and len(sizes) > 1:
         with np.errstate(invalid="ignore", divide="ignore"):
             rectifies = of_mean("", about, parts[1].mean(axis=0) * sizes[-1] / siemens)
@@ -144,9 +146,11 @@ def split(found: Intercepts) -> Split:
     seen = np.isfinite(half)
     offset_half = float(np.sqrt((half[seen] ** 2).sum()) / seen.sum())
     offset = _around(float(mean_i[seen].mean()), offset_half, "A", "current at 0 V, mean over columns")
-    amps, volts = "part of it that does not scale with conductance", "part of it that does, as a voltage"
     if not square > _TOLD_APART * size:
-        return Split(offset, undetermined("A", amps), undetermined("V", volts), column, freedom)
+        alike = "devices conduct too much alike to tell the two parts apart"
+        return Split(
+            offset, undetermined("A", _AMPS, alike), undetermined("V", _VOLTS, alike), column, freedom
+        )
     slope = float((weight * beside_g * beside_i).sum()) / square
     left = float((weight * (beside_i - slope * beside_g) ** 2).sum()) / freedom
     factor, centre = t_factor(freedom + 1), float(mean_g[seen].mean())
@@ -157,9 +161,9 @@ def split(found: Intercepts) -> Split:
             offset.value - slope * centre,
             factor * float(np.sqrt(of_columns + left * centre**2 / square)),
             "A",
-            amps,
+            _AMPS,
         ),
-        _around(slope, factor * float(np.sqrt(left / square)), "V", volts),
+        _around(slope, factor * float(np.sqrt(left / square)), "V", _VOLTS),
         column,
         freedom,
     )
@@ -171,11 +175,13 @@ def _around(value: float, half: float, unit: str, about: str) -> Estimate:
 
 def _nothing(mean_i: Floats, found: Intercepts) -> Split:
     """Too few devices to tell more than their own intercepts, if those."""
+    why = "too few devices in a column, or columns"
+    amps, volts = undetermined("A", _AMPS, why), undetermined("V", _VOLTS, why)
     if not np.isfinite(mean_i).any():
-        unknown = undetermined("A", "current at 0 V")
-        return Split(unknown, unknown, undetermined("V", ""), Ends(mean_i, mean_i, mean_i), 1)
+        unknown = undetermined("A", "current at 0 V", "no device was read well")
+        return Split(unknown, amps, volts, Ends(mean_i, mean_i, mean_i), 1)
     half = t_factor(found.repeats) * np.nanmax(found.error, axis=0, initial=0.0)
     column = Ends(mean_i, mean_i - half, mean_i + half)
     middle = 0.5 * float(np.nanmin(column.low) + np.nanmax(column.high))
     offset = _around(middle, float(np.nanmax(column.high)) - middle, "A", "current at 0 V")
-    return Split(offset, undetermined("A", ""), undetermined("V", ""), column, 1)
+    return Split(offset, amps, volts, column, 1)

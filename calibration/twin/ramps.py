@@ -60,7 +60,9 @@ def estimates(ups: Sequence[Floats], downs: Sequence[Floats]) -> dict[str, Estim
     parts = [figures(_without(ups, k), _without(downs, k)) for k in range(n)] if n > 2 else []
     for name, (value, unit, about) in whole.items():
         if not parts:
-            found[name] = replace(undetermined(unit, about), value=value)
+            found[name] = replace(
+                undetermined(unit, about, "an interval takes 3 ramps each way"), value=value
+            )
             continue
         left_out = np.array([part[name][0] for part in parts])
         half = t_factor(n) * float(left_out.std(ddof=1)) * (n - 1) / np.sqrt(n)

@@ -30,7 +30,8 @@ Maps: TypeAlias = Mapping[str, NDArray[Any]]
 class Estimate:
     """A number with its 95 % interval, in SI units ("" for a plain number), and what it is in a few words.
 
-    NaN is "not determined by these data"; an end of the interval may be infinite.
+    NaN is "not determined by these data", and ``why`` says for what reason; an end of the interval may be
+    infinite.
     """
 
     value: float
@@ -38,12 +39,13 @@ class Estimate:
     high: float
     unit: str
     about: str
+    why: str = ""
 
     @classmethod
-    def of(cls, ends: Sequence[Any] | NDArray[np.float64], unit: str, about: str) -> Estimate:
-        """Of (value, low, high)."""
+    def of(cls, ends: Sequence[Any] | NDArray[np.float64], unit: str, about: str, why: str = "") -> Estimate:
+        """Of (value, low, high); ``why`` where the value is NaN."""
         value, low, high = (float(each) for each in ends)
-        return cls(value, low, high, unit, about)
+        return cls(value, low, high, unit, about, why if np.isnan(value) else "")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -127,15 +127,17 @@ def results(record: Record) -> Table | Text:
     for heading, justify in (("", "left"), ("value", "right"), ("95 % interval", "left"), ("", "left")):
         table.add_column(heading, justify=justify, no_wrap=bool(heading))  # pyright: ignore[reportArgumentType]
     for name, each in record.result.estimates.items():
-        table.add_row(name, *said(each), each.about)
+        table.add_row(name, *said(each), f"{each.about}; not told: {each.why}" if each.why else each.about)
     table.caption = Text("\n".join(["", *record.result.findings]))
     return table
 
 
 def said(each: Estimate) -> tuple[str, str]:
     """Value and interval as text."""
-    if math.isnan(each.value):
+    if math.isnan(each.value) and not math.isfinite(each.high - each.low):
         return "?", "not determined"
+    if math.isnan(each.value):
+        return "?", f"{_quantity(each.low, each.unit)} to {_quantity(each.high, each.unit)}"
     return _quantity(
         each.value, each.unit
     ), f"{_quantity(each.low, each.unit)} to {_quantity(each.high, each.unit)}"

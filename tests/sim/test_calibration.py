@@ -12,11 +12,13 @@ from calibration.figures.parts import outlying
 from calibration.intervals import of_share, of_sigma, ratio_within, spread_between
 from calibration.labels import label_of_shape, label_of_tanh
 from calibration.noise_fit import fit_noise
+from calibration.offset import Offset
 from calibration.pulse_search import PulseSearch
 from calibration.read_noise import ReadNoise
 from calibration.update_curve import UpdateCurve
 from drivers.sim import driver
 from drivers.sim.curve import shape_of_label
+from hil.calibrate.conduct import About, calibrate
 from hil.calibrate.contracts import Target
 from hil.calibrate.file import read_record
 from hil.errors import ConfigError, LimitError
@@ -42,6 +44,21 @@ def test_what_was_put_into_an_array_is_recovered(family):
     for name in ("nl_up", "nl_down", "levels_up", "levels_down", "g_max"):
         if family != "EpiRAM_AgSiGe" or "nl" not in name:  # its pulses scatter by more than a step
             assert abs(np.mean(tally.relative_error[name])) < 0.04, name
+
+
+def test_whatever_a_single_device_does_not_tell_says_why(tmp_path):
+    bench = open_({"preset": "HZO_FeFET", "initial": "uniform"}, (1, 1), read={"noise": 0.01})
+    routines = [Devices(), Drift(until=20.0), Offset(), ReadNoise(), UpdateCurve(cycles=3)]
+    for routine in routines:
+        result = measure(bench, routine)
+        unknown = {name: each.why for name, each in result.estimates.items() if np.isnan(each.value)}
+        assert unknown
+        assert all(unknown.values()), (routine.name, unknown)
+    assert unknown["g_min"] == "takes 2 devices or more, 1 told"
+    kept = calibrate(
+        "devices", routines[0], bench, Target.whole(bench.arrays["main"]), About("one"), tmp_path
+    )
+    assert read_record(kept.path).result.estimates["conductance"].why == "takes 2 devices or more, 1 told"
 
 
 def test_the_label_is_that_of_the_simulator():

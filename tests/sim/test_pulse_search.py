@@ -78,6 +78,30 @@ def test_the_pulse_that_is_recommended_makes_the_step_when_it_is_pasted_into_a_b
         assert change.mean() == pytest.approx(0.02, rel=0.1)
 
 
+@pytest.mark.parametrize("labels", [{"nl_up": 0.0, "nl_down": 0.0}, {"nl_up": 2.0, "nl_down": -2.0}])
+def test_the_levels_of_the_recommended_pulse_are_those_that_make_its_step_nominal(labels):
+    bench = open_(size=(8, 8), noise=0.001, c2c=0.0, d2d={"step": 0.02}, **labels)
+    _, result = taped(bench, PulseSearch(most_amplitude=7.0))
+    for way, side in (("up", 0), ("down", 1)):
+        found = result.estimates[f"levels_{way}"]
+        number = round(found.value)
+        again = open_(levels_up=number, levels_down=number, **labels)
+        sheet = again.arrays["main"].device
+        middle = np.array([0.5 * (sheet.g_min_s + sheet.g_max_s)])
+        step = sheet.curve.steps(middle)[side][0] / (sheet.g_max_s - sheet.g_min_s)
+        assert step == pytest.approx(0.02, rel=0.03)
+        assert found.low < found.value < found.high
+        assert found.value == pytest.approx(50, rel=0.03) or labels["nl_up"]
+
+
+def test_what_a_single_device_does_not_tell_says_why():
+    _, result = taped(open_(size=(1, 1)), PulseSearch(most_amplitude=7.0, **QUICK))
+    told = result.estimates["levels_up"]
+    assert np.isnan(told.value)
+    assert told.why == "its interval takes 2 devices or more, 1 told"
+    assert all(each.why for each in result.estimates.values() if np.isnan(each.value))
+
+
 def test_it_goes_up_from_below_and_each_device_gets_no_more_than_its_step_takes():
     bench = open_(noise=0.0, c2c=0.0)
     steps, _ = taped(bench, PulseSearch(most_amplitude=7.0, **QUICK))
