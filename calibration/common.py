@@ -14,7 +14,7 @@ from hil.calibrate.tape import Step
 from hil.config.validate import Config
 from hil.errors import ConfigError
 from hil.schedule import Program, Read, ReadAnswer
-from hil.units import PositiveSeconds, PositiveVolts, counted
+from hil.units import PositiveSeconds, PositiveVolts, counted, format_quantity
 
 Floats = NDArray[np.float64]
 _MONTH_S = 30 * 86400.0
@@ -42,9 +42,28 @@ class Common(Config):
         """Read the region so many times."""
         return (self.reading(target),) * times
 
-    def reading(self, target: Target) -> Read:
-        """One reading of the region at the voltage and time of these settings."""
+    def cautions(self, target: Target) -> list[str]:
+        """Whether the voltage is above the nominal one, and nothing says how high it may be."""
         sheet = target.info.device
+        if self.voltage is None or target.limits.read_v is not None or self.voltage <= sheet.read_voltage_v:
+            return []
+        asked, nominal = (format_quantity(volts, "V") for volts in (self.voltage, sheet.read_voltage_v))
+        return [
+            f"read at {asked}, above the nominal {nominal}, and the bench file has no limits.read: nothing "
+            "tells whether such readings change the devices"
+        ]
+
+    def reading(self, target: Target) -> Read:
+        """One reading of the region at the voltage and time of these settings.
+
+        Raises
+        ------
+        ConfigError
+            The voltage is that of a pulse, or over limits.program, and the bench has no limits.read.
+        """
+        sheet = target.info.device
+        if self.voltage is not None and target.limits.read_v is None:
+            _check_voltage(self.voltage, target)
         return Read(
             target.region,
             sheet.read_voltage_v if self.voltage is None else self.voltage,
@@ -55,6 +74,19 @@ class Common(Config):
         """At half the voltage: against readings at the whole, they tell conductance without an offset."""
         whole = self.reading(target)
         return (Read(whole.region, 0.5 * whole.voltage_v, whole.integration_s),) * times
+
+
+def _check_voltage(volts: float, target: Target) -> None:
+    """Where nothing says how high readings may be, they stay below what programs."""
+    sheet, most = target.info.device, target.limits.program_v
+    pulse = max(abs(sheet.potentiate.amplitude_v), abs(sheet.depress.amplitude_v))
+    for bound, what in ((most, "limits.program of the bench"), (pulse, "the device's own pulses")):
+        if bound is not None and volts >= bound:
+            asked, allowed = (format_quantity(each, "V") for each in (volts, bound))
+            raise ConfigError(
+                f"voltage: asked for {asked}; {what}: {allowed}, so a reading would program devices; "
+                "limits.read in the bench file says how high readings may be"
+            )
 
 
 OPEN_BELOW, SHORTED_ABOVE = 0.1, 3.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, Self, final
@@ -48,7 +49,7 @@ class Forming(Common, Irreversible):
     compliance: PositiveAmperes | None = Field(
         default=None,
         description="what bounds the current through a device while it is pulsed: a series resistor, the "
-        "gate of a transistor, the source; to be given",
+        "gate of a transistor; to be given here or as program.compliance of the bench file",
     )
     most_amplitude: PositiveVolts | None = Field(default=None, description="highest amplitude; to be given")
     first: PositiveVolts | None = Field(
@@ -89,7 +90,7 @@ class Forming(Common, Irreversible):
             Something that has to be given is not, or the highest is below the first or over the limits.
         """
         most, allowed = self.most_amplitude, target.limits.program_v
-        if most is None or self.compliance is None:
+        if most is None or self._bound(target) is None:
             missing = "most_amplitude" if most is None else "compliance"
             raise ConfigError(
                 f"{missing}: not given; say what bounds "
@@ -107,6 +108,33 @@ class Forming(Common, Irreversible):
             )
         steps = np.arange(int((most - first) / self.rise * (1 + 1e-12)) + 1)
         return np.minimum(first + self.rise * steps, most).astype(np.float64)
+
+    def _bound(self, target: Target) -> float | None:
+        """Amperes that the current in a pulse is bounded to, as these settings or the bench state it."""
+        known = target.info.compliance
+        if known is None:
+            return self.compliance
+        if self.compliance is not None and not math.isclose(self.compliance, known.amperes):
+            asked, stated = (format_quantity(each, "A") for each in (self.compliance, known.amperes))
+            raise ConfigError(
+                f"compliance: asked for {asked}; program.compliance of the bench is {stated}, by {known.by}"
+            )
+        return known.amperes
+
+    def cautions(self, target: Target) -> list[str]:
+        """As of every routine; and who bounds the current in a pulse, or that nobody does."""
+        known, amperes = target.info.compliance, self._bound(target)
+        if amperes is None:
+            return super().cautions(target)
+        asked = format_quantity(amperes, "A")
+        told = (
+            f"the compliance of {asked} is not enforced: nothing that this bench knows of bounds the current "
+            "in a pulse. Where the set-up does, program.compliance of the bench file says so"
+            if known is None
+            else f"the current in a pulse is bounded to {asked} by {known.by}, as the bench file says; no "
+            "instrument sets it or reads it back"
+        )
+        return [*super().cautions(target), told]
 
     def plan(self, target: Target) -> Plan[None]:
         """Read, then pulse what does not conduct and was not formed, higher each time."""
@@ -191,7 +219,8 @@ class Forming(Common, Irreversible):
         return bound | (siemens >= self.formed_above * target.info.device.g_min_s)
 
     def _findings(self, course: _Course, shorted: Flags, target: Target) -> list[str]:
-        compliance = "?" if self.compliance is None else format_quantity(self.compliance, "A")
+        amperes = self._bound(target)
+        compliance = "?" if amperes is None else format_quantity(amperes, "A")
         most = format_quantity(course.most, "V")
         counts = [int((course.kind == code).sum()) for code in range(len(KINDS))]
         found = [f"{counted(counts[0], 'device')} formed with up to {most}; stated compliance: {compliance}"]

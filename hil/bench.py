@@ -96,11 +96,20 @@ class DeviceSheet:
 
 
 @dataclass(frozen=True, slots=True)
+class Compliance:
+    """The most current through a device while it is pulsed, amperes, and what bounds it, in words."""
+
+    amperes: float
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class ArrayInfo:
     """One array of a bench: its size, its typical device, and what the bench can do with it natively.
 
     ``emulated`` names the operations ("multiply", "transpose", "nudge", …) that are put together from simpler
     ones. ``faults``: devices that are known not to work, by a calibration record; a driver knows none.
+    ``compliance``: what bounds the current in a pulse; None: nothing that the bench knows of.
     """
 
     name: str
@@ -113,6 +122,7 @@ class ArrayInfo:
     nudges: frozenset[NudgeKind] = frozenset()
     emulated: frozenset[str] = frozenset()
     faults: Faults | None = None
+    compliance: Compliance | None = None
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -145,6 +145,7 @@ def _wired(settings: Arc2BenchSettings) -> dict[str, WiredArray]:
             settings.typical,
             nudges=frozenset({"pulse"}),
             emulated=frozenset({"nudge"}),
+            compliance=settings.compliance,
         )
         found[name] = WiredArray(info, rows, cols)
     return found

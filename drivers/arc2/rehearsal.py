@@ -11,7 +11,6 @@ from typing import final
 from drivers.arc2.bench import Arc2Bench
 from drivers.arc2.opening import bench_on, virtual_board, virtual_library
 from drivers.arc2.settings import Arc2BenchSettings
-from drivers.crosspoint.settings import CrosspointProgramSettings
 from drivers.rehearsal import check_shapes, physics_of
 from drivers.sim.virtual.arc2_settings import VirtualArc2Settings
 from hil.config.bench import BenchSettings
@@ -27,7 +26,7 @@ class Arc2Rehearsal:
         """See `hil.price.contracts.Rehearsal`."""
         devices = physics_of(twin)
         given = VirtualArc2Settings()
-        settings = settings.model_copy(update={"virtual": given, "program": CrosspointProgramSettings()})
+        settings = settings.model_copy(update={"virtual": given, "program": settings.program.unworn})
         board = virtual_board(settings, given, seed, devices)
         wanted = {name: (lines.rows.size, lines.cols.size) for name, lines in board.lines.items()}
         check_shapes(devices, {name: info.shape for name, info in board.bench.arrays.items()}, wanted)

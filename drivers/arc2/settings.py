@@ -15,7 +15,7 @@ from drivers.sim.settings import ArrayName, Device
 from drivers.sim.virtual.arc2_settings import VirtualArc2Settings
 from drivers.typical import doubts, typical
 from drivers.wiring import Wiring, channel_list, check_apart
-from hil.bench import DeviceSheet
+from hil.bench import Compliance, DeviceSheet
 from hil.config.bench import BenchSettings, Life, Resource
 from hil.config.validate import Config, MisfitError
 from hil.units import PositiveAmperes, PositiveSeconds, PositiveVolts, Seconds
@@ -98,6 +98,11 @@ class Arc2BenchSettings(BenchSettings):
         if self.virtual is None and self.instrument.firmware is None:
             raise MisfitError("is needed: the file that came with the board", "instrument", "firmware")
         return self
+
+    @property
+    def compliance(self) -> Compliance | None:
+        """What the set-up bounds."""
+        return self.program.bound
 
     @property
     def life(self) -> Life | None:

@@ -159,6 +159,7 @@ def _wired(settings: CrosspointBenchSettings) -> dict[str, WiredArray]:
             parallel_write=False,
             nudges=frozenset({"pulse"}),
             emulated=frozenset({"multiply", "transpose", "nudge"}),
+            compliance=settings.compliance,
         )
         found[name] = WiredArray(info, rows, cols)
     return found

@@ -11,7 +11,7 @@ from typing import Any, final
 from drivers.crosspoint.bench import CrosspointBench
 from drivers.crosspoint.opening import open_crosspoint_bench
 from drivers.crosspoint.roles import ROLES
-from drivers.crosspoint.settings import CrosspointBenchSettings, CrosspointProgramSettings
+from drivers.crosspoint.settings import CrosspointBenchSettings
 from drivers.crosspoint.virtual import physics, virtual_grid, virtual_outlets
 from drivers.rehearsal import RehearsedClock, RehearsedLink, check_shapes, physics_of
 from drivers.sim.virtual.crosspoint_settings import VirtualCrosspointSettings, VirtualInstrumentSettings
@@ -76,7 +76,7 @@ def _rehearsed(settings: CrosspointBenchSettings) -> CrosspointBenchSettings:
         usual = _FULL.get(settings.instruments[role].driver, {})
         virtual[role] = own.model_copy(update={"settings": {**usual, **own.settings}})
     return settings.model_copy(
-        update={"virtual": given.model_copy(update=virtual), "program": CrosspointProgramSettings()}
+        update={"virtual": given.model_copy(update=virtual), "program": settings.program.unworn}
     )
 
 

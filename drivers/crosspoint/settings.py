@@ -16,8 +16,8 @@ from drivers.sim.virtual.crosspoint_settings import VirtualCrosspointSettings
 from drivers.transport.links import same_line
 from drivers.typical import doubts, typical
 from drivers.wiring import Wiring, channel_list, check_apart
-from hil.bench import DeviceSheet
-from hil.config.bench import BenchSettings, Life, Resource
+from hil.bench import Compliance, DeviceSheet
+from hil.config.bench import BenchSettings, Life, ProgramSettings, Resource
 from hil.config.validate import Config, MisfitError
 from hil.units import PositiveAmperes, PositiveSeconds, PositiveVolts, Seconds
 
@@ -79,7 +79,7 @@ class CrosspointReadSettings(Config):
     )
 
 
-class CrosspointProgramSettings(Config):
+class CrosspointProgramSettings(ProgramSettings):
     """How pulses are counted."""
 
     dose: Annotated[int, Gt(0)] | None = Field(
@@ -89,6 +89,11 @@ class CrosspointProgramSettings(Config):
         default=None,
         description="folder, seen from the bench file, where each device's pulses are counted over all runs",
     )
+
+    @property
+    def unworn(self) -> CrosspointProgramSettings:
+        """The same without a ledger, for what wears nothing."""
+        return self.model_copy(update={"dose": None, "ledger": None})
 
     def life(self, bench: BenchSettings, arrays: Mapping[str, Wiring]) -> Life | None:
         """The dose over a device's life, and what the ledger of the bench has counted of it."""
@@ -179,6 +184,11 @@ class CrosspointBenchSettings(BenchSettings):
                     other,
                     "resource",
                 )
+
+    @property
+    def compliance(self) -> Compliance | None:
+        """What the set-up bounds."""
+        return self.program.bound
 
     @property
     def life(self) -> Life | None:

@@ -316,6 +316,7 @@ def wired_arrays(settings: LineBenchSettings, limits: BoardLimits) -> dict[str, 
             device,
             nudges=frozenset({"pulse"}),
             emulated=frozenset({"nudge"}),
+            compliance=settings.compliance,
         )
         found[name] = WiredArray(info, lines[0], lines[1])
     return found

@@ -14,8 +14,8 @@ from drivers.transport.links import same_line
 from drivers.transport.settings import TransportSettings
 from drivers.typical import doubts, typical
 from drivers.wiring import Wiring, check_apart
-from hil.bench import DeviceSheet
-from hil.config.bench import BenchSettings, Life, Resource
+from hil.bench import Compliance, DeviceSheet
+from hil.config.bench import BenchSettings, Life, ProgramSettings, Resource
 from hil.config.validate import Config
 from hil.units import PositiveSeconds, PositiveVolts, Seconds
 
@@ -45,7 +45,7 @@ class LineReadSettings(Config):
     )
 
 
-class LineProgramSettings(Config):
+class LineProgramSettings(ProgramSettings):
     """How pulses are put out."""
 
     scheme: Bias = Field(default="V/2", description="how unselected lines are held")
@@ -72,6 +72,11 @@ class LineBenchSettings(BenchSettings):
         """Two arrays may share rows or columns, but no crosspoint."""
         check_apart(self.arrays)
         return self
+
+    @property
+    def compliance(self) -> Compliance | None:
+        """What the set-up bounds."""
+        return self.program.bound
 
     @property
     def life(self) -> Life | None:

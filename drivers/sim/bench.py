@@ -185,6 +185,7 @@ def _open_array(
         *shape,
         replace(device, potentiate=pulses[0], depress=pulses[1]),  # known again by identity
         nudges=frozenset({"gate", "current", "pulse"}),
+        compliance=settings.compliance,
     )
     return SimArray(info, devices, faulty, settings.drift, settings.disturb, settings.lines, nu)
 

@@ -10,8 +10,8 @@ from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Stri
 
 from drivers.sim.forming import FormingSettings
 from drivers.sim.presets import DEFAULT_PRESET, complete, preset
-from hil.bench import DeviceSheet
-from hil.config.bench import BenchSettings
+from hil.bench import Compliance, DeviceSheet
+from hil.config.bench import BenchSettings, ProgramSettings
 from hil.config.validate import Config, MisfitError
 from hil.errors import ConfigError
 from hil.units import (
@@ -355,6 +355,7 @@ class SimSettings(BenchSettings):
         description="name of a preset, or its values with or without a preset below them",
     )
     read: ReadSettings = Field(default=ReadSettings(), description="how currents are measured")
+    program: ProgramSettings = Field(default=ProgramSettings(), description="how pulses are bounded")
     dac: DacSettings = Field(default=DacSettings(), description="voltages that can be driven")
     adc: AdcSettings = Field(default=AdcSettings(), description="currents that can be told apart")
     drift: DriftSettings = Field(default=DriftSettings(), description="conductance loss with time")
@@ -363,6 +364,11 @@ class SimSettings(BenchSettings):
     )
     lines: LineSettings = Field(default=LineSettings(), description="resistance of the wires")
     timing: TimingSettings = Field(default=TimingSettings(), description="where virtual time goes")
+
+    @property
+    def compliance(self) -> Compliance | None:
+        """What the set-up bounds."""
+        return self.program.bound
 
     @property
     def typical(self) -> DeviceSheet | None:

@@ -20,7 +20,7 @@ import numpy as np
 from hil.bench import Cost, Execution
 from hil.calibrate.choose import recorded_routine
 from hil.calibrate.conduct import Kept
-from hil.calibrate.contracts import Irreversible, Routine
+from hil.calibrate.contracts import Irreversible, Routine, result_of
 from hil.calibrate.file import read_record, record_paths, write_record
 from hil.calibrate.record import Analysed, Record
 from hil.calibrate.tape import Step
@@ -66,7 +66,7 @@ def analyse_record(path: Path, now: datetime | None = None) -> Kept:
         record.partial,
         versions("numpy", "scipy"),
     )
-    result = routine.analyse(record.steps, record.target)
+    result = result_of(routine, record.steps, record.target)
     new = replace(record, partial=None, result=result, analysed=derived)
     return Kept(write_record(path.parent, new), new)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hil.bench import Bench, Execution
-from hil.calibrate.contracts import Result, Routine, Target
+from hil.calibrate.contracts import Result, Routine, Target, result_of
 from hil.calibrate.file import write_record
 from hil.calibrate.journal import KILLED, Journal
 from hil.calibrate.record import Record
@@ -101,7 +101,7 @@ def calibrate(
             result = Result()
             if finished:
                 with analysing():
-                    result = routine.analyse(tape.steps, target)
+                    result = result_of(routine, tape.steps, target)
         except BaseException as error:
             doubt = [] if isinstance(error, LimitError | ScheduleError) else tape.in_doubt
             tape.steps += doubt

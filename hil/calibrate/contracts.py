@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,6 +103,15 @@ class Irreversible(ABC):
         ...
 
 
+@runtime_checkable
+class Cautious(Protocol):
+    """A routine that knows what a person should hear before it begins, and whoever reads its record."""
+
+    def cautions(self, target: Target) -> Sequence[str]:
+        """Sentences about these settings on this array; they are told first, and are among the findings."""
+        ...
+
+
 class Routine(Protocol):
     """What an entry point of ``hil.calibrations`` names: a class whose fields are the routine's settings.
 
@@ -136,3 +145,14 @@ class Routine(Protocol):
     def draw(self, record: Record) -> Figure:
         """The figure of a complete record, as the field draws it; imports matplotlib here and no sooner."""
         ...
+
+
+def cautions_of(routine: Routine, target: Target) -> tuple[str, ...]:
+    """What a routine warns of; nothing if it has nothing to warn of."""
+    return tuple(routine.cautions(target)) if isinstance(routine, Cautious) else ()
+
+
+def result_of(routine: Routine, steps: Sequence[Step], target: Target) -> Result:
+    """What a tape comes to, with what the routine warns of."""
+    found = routine.analyse(steps, target)
+    return replace(found, findings=(*found.findings, *cautions_of(routine, target)))

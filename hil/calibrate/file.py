@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hil.bench import ArrayInfo, Cost, DeviceSheet, StepCurve
+from hil.bench import ArrayInfo, Compliance, Cost, DeviceSheet, StepCurve
 from hil.calibrate.contracts import Estimate, Result, Target
 from hil.calibrate.record import Analysed, Record
 from hil.calibrate.tape import Stacks, from_arrays, to_arrays
@@ -132,6 +132,7 @@ def header_of(record: Record) -> dict[str, Any]:
         "array": {
             **{name: getattr(info, name) for name in ("name", "rows", "cols", *_ABLE)},
             "emulated": sorted(info.emulated),
+            "compliance": None if info.compliance is None else asdict(info.compliance),
             "device": sheet,
         },
         "limits": asdict(record.target.limits),
@@ -171,6 +172,7 @@ def record_of(header: dict[str, Any], members: Mapping[str, NDArray[Any]]) -> Re
         DeviceSheet(**device),
         **{name: array[name] for name in _ABLE if name in array},  # older records have none of it
         emulated=frozenset(array.get("emulated", ())),
+        compliance=None if array.get("compliance") is None else Compliance(**array["compliance"]),
     )
     region = Region(info.name, *(np.asarray(header["region"][side], np.int64) for side in ("rows", "cols")))
     expires, analysed = header["expires"], header.get("analysed")

@@ -63,6 +63,8 @@ def ahead_of(wanted: Wanted, console: Console) -> Ahead | None:
             times = ", ".join(f"{each.routine} about {duration(each.cost.seconds)}" for each in long)
             told = f"long on the bench's own time, which is simulated and not waited for: {times}"
             console.print(Text(told), Text(), sep="\n")
+        for caution in dict.fromkeys(each for one in found.routines for each in one.cautions):
+            console.print(Text(f"warning: {caution}", "yellow"))
         return found
     try:
         with console.status("rehearsing the routines ..."), unwrapped_interrupts():
@@ -184,6 +186,7 @@ def _told(found: Ahead, settings: BenchSettings) -> Table:
     for each in found.routines:
         name = each.routine + (f" of {each.array}" if several else "")
         table.add_row(name, *_figures(each))
+        notes += [Text(f"{name}: {caution}", "yellow") for caution in each.cautions]
         if each.refused:
             notes.append(Text(f"{name} will be refused: {each.refused}", "yellow"))
     if len(found.routines) > 1:
@@ -226,6 +229,7 @@ def document(found: Ahead) -> dict[str, Any]:
                 "share": each.share,
                 "at_most": each.at_most,
                 "refused": each.refused or None,
+                "cautions": list(each.cautions),
             }
             for each in found.routines
         ],

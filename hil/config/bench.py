@@ -13,10 +13,10 @@ from annotated_types import Ge
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, model_validator
 
-from hil.bench import DeviceSheet
+from hil.bench import Compliance, DeviceSheet
 from hil.config.validate import Config, MisfitError
 from hil.limits import Limits
-from hil.units import PositiveSeconds, PositiveVolts, Seconds, counted, format_quantity
+from hil.units import PositiveAmperes, PositiveSeconds, PositiveVolts, Seconds, counted, format_quantity
 
 
 class LimitSettings(Config):
@@ -100,6 +100,41 @@ class Resource(NamedTuple):
     line: str
 
 
+class ComplianceSettings(Config):
+    """A bound of the current in a pulse that is part of the set-up; no instrument here sets it or reads it
+    back.
+    """
+
+    current: PositiveAmperes = Field(description="most current through a device while it is pulsed")
+    by: Annotated[str, Field(min_length=3, max_length=200)] = Field(
+        description="what bounds it: a series resistor and its value, the gate of a transistor"
+    )
+
+
+def _with_its_cause(value: object) -> object:
+    if isinstance(value, str | int | float):
+        raise MisfitError(
+            f"asked for {value} alone; nothing of this bench bounds the current in a pulse by a setting. "
+            "Where the set-up does, say what: {current: 100 uA, by: series resistor of 10 kohm}"
+        )
+    return value
+
+
+class ProgramSettings(Config):
+    """How pulses are bounded."""
+
+    compliance: Annotated[
+        ComplianceSettings | None,
+        BeforeValidator(_with_its_cause, json_schema_input_type=ComplianceSettings | None),
+    ] = Field(default=None, description="what of the set-up bounds the current in a pulse, and to what")
+
+    @property
+    def bound(self) -> Compliance | None:
+        """As arrays carry it."""
+        found = self.compliance
+        return None if found is None else Compliance(found.current, found.by)
+
+
 class Life(NamedTuple):
     """A budget of pulses over each device's life: the key that gives it, the most pulses, and those that
     devices have had [rows, cols] by array (none yet: not there); None where only the open bench counts them.
@@ -164,6 +199,11 @@ class BenchSettings(Config):
     def resources(self) -> tuple[Resource, ...]:
         """The lines that opening the bench connects to, role by role; none where all is simulated here."""
         return ()
+
+    @property
+    def compliance(self) -> Compliance | None:
+        """What bounds the current in a pulse; None: nothing that the file tells of."""
+        return None
 
     @property
     def life(self) -> Life | None:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hil.bench import Bench, Cost, Execution
-from hil.calibrate.contracts import Irreversible, Routine, Target
+from hil.calibrate.contracts import Irreversible, Routine, Target, cautions_of
 from hil.config.bench import BenchSettings, LimitSettings
 from hil.errors import ConfigError, LimitError, ScheduleError
 from hil.limits import LimitedBench
@@ -35,7 +35,7 @@ class Foreseen:
 
     ``pulses`` to each device of the array [rows, cols]. ``share`` of its schedules was driven, the others are
     counted like them. ``at_most``: it ends sooner where devices answer sooner. ``refused``: why it would be;
-    then the cost is of what comes before that.
+    then the cost is of what comes before that. ``cautions``: what the routine warns of.
     """
 
     routine: str
@@ -45,6 +45,7 @@ class Foreseen:
     share: float = 1.0
     at_most: bool = False
     refused: str = ""
+    cautions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,8 +118,9 @@ def sketched(
 def foresee(name: str, routine: Routine, bench: Bench, target: Target, budget_s: float) -> Foreseen:
     """Drive a routine's plan for at most ``budget_s`` of real time and count the rest like it."""
     meter = _Meter(np.zeros(target.info.shape, np.int64))
-    finished, refused, expected = True, "", 0
+    finished, refused, expected, cautions = True, "", 0, ()
     try:
+        cautions = cautions_of(routine, target)
         expected = routine.rounds(target)
         finished = run(_for_a_while(routine.plan(target), budget_s), bench, meter)
     except (ConfigError, LimitError, ScheduleError) as error:
@@ -132,6 +134,7 @@ def foresee(name: str, routine: Routine, bench: Bench, target: Target, budget_s:
         share,
         isinstance(routine, Irreversible),
         refused,
+        cautions,
     )
 
 
