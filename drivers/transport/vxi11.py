@@ -13,7 +13,8 @@ from drivers.transport.visa import VisaLink
 if TYPE_CHECKING:
     from pyvisa.resources import MessageBasedResource
 
-_CHUNK = 65_536
+_LEAST, _MOST = 1024, 65_536
+"""Bytes of a piece; the specification lets no instrument take less than the first."""
 
 
 class Vxi11Link(VisaLink):
@@ -26,7 +27,8 @@ class Vxi11Link(VisaLink):
     def __init__(self, resource: MessageBasedResource) -> None:
         library: Any = resource.visalib
         session = library.sessions[resource.session]
-        super().__init__(resource, stream=False, ends=True, piece=min(_CHUNK, session.max_recv_size))
+        piece = min(_MOST, max(_LEAST, session.max_recv_size))
+        super().__init__(resource, stream=False, ends=True, piece=piece)
         self._line = _Told(fileno=session.interface.sock.detach())
         session.interface.sock = self._line
         self._alive = True

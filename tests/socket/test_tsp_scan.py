@@ -222,6 +222,16 @@ def test_a_line_that_fails_is_told_the_source_is_off_and_the_next_map_is_right(
         assert bench.grid.hot_switches == 0
 
 
+def test_a_matrix_that_is_switched_off_is_told_and_not_taken_for_safe() -> None:
+    with lab(settings=IMPATIENT) as bench:
+        bench.scan.read(devices(), 0.1, SOURCING)
+        bench.virtual.unlink(2)
+        with pytest.raises(InstrumentError, match=r"-286 .*node\[2\]"):
+            bench.scan.read(devices(), 0.1, SOURCING)
+        assert bench.safe
+        assert bench.matrix.make_safe()
+
+
 def test_a_function_that_is_gone_is_an_error_and_no_reading() -> None:
     with lab(settings=IMPATIENT) as bench:
         bench.scan.read(devices(), 0.1, SOURCING)

@@ -69,6 +69,10 @@ class TspNode:
         """Join them by a cable; the other has that number. It is known once the link is initialised."""
         self._linked[number] = other
 
+    def unlink(self, number: int) -> None:
+        """The other is switched off, or its cable pulled out."""
+        self._linked.pop(number)
+
     def receive(self, line: bytes) -> bytes:
         """One message; what it prints."""
         text = line.decode("latin-1").strip()
