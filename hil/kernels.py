@@ -5,6 +5,8 @@ Importing this imports numba, so it is done when the first pulse is asked for.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -93,6 +95,40 @@ def dense(starts: Index, places: Places, numbers: Counts, cols: int) -> Counts:
         for q in range(starts[i], starts[i + 1]):
             counts[i, places[q]] = numbers[q]
     return counts
+
+
+@kernel
+def neighbours(n: int) -> int:
+    """How many rows of n numbers one loop takes: some thousand numbers, so that it is worth it and its arrays
+    stay in the first cache, and whole SIMD lanes unrolled, for what is left over runs one by one.
+    """
+    most = max(1, 1024 // n)
+    whole = 64
+    while whole > 1 and (whole // 2) * n % 64 == 0:
+        whole //= 2
+    return most // whole * whole if most > whole else most
+
+
+@kernel
+def repeated(values: Any, times: int) -> Any:
+    """Values [n, m] one column after the other, each that often: [m, times n]."""
+    n, m = values.shape
+    out = np.empty((m, times * n), values.dtype)
+    for j in range(m):
+        row = out[j]
+        for s in range(n):
+            row[s] = values[s, j]
+        done = n
+        while done < row.size:  # twice as long each time
+            _copy(row[done:], row[: min(done, row.size - done)])
+            done *= 2
+    return out
+
+
+@kernel
+def _copy(out: Any, values: Any) -> None:
+    for i in range(values.size):
+        out[i] = values[i]
 
 
 @kernel

@@ -12,11 +12,10 @@ from drivers.sim.kernels_multiply import region_sums, total
 from drivers.sim.state import Devices, TableDevices
 from hil.chance import bits, normal, words
 from hil.jit import kernel
+from hil.kernels import neighbours, repeated
 from hil.schedule import Index
 
 Array = NDArray[np.float32]
-_POINTS = 256
-"""Points whose noise is drawn in one loop: SIMD lanes are full at any number of vectors."""
 
 
 class Sums(NamedTuple):
@@ -35,7 +34,7 @@ def multiply_variants(
 
     ``lines`` int64 [k] are positions in the driven lines, ``line_volts`` float32 [k, n] what that line is
     driven with; the rest as :func:`multiply`. The sums are rank one in the change; every reading has noise of
-    its own.
+    its own. They lie in memory column after column, [others, k, n].
     """
     volts = np.ascontiguousarray(volts)
     base = region_sums(devices.g, rows, cols, col_start, volts, sigma_rel > 0, transpose)
@@ -43,7 +42,7 @@ def multiply_variants(
         devices.g, rows, cols, volts, lines, np.ascontiguousarray(line_volts), transpose,
         base[0], base[1], base[2], float(sigma_rel), key,
     )  # fmt: skip
-    return Sums(amperes, power_w)
+    return Sums(amperes.transpose(1, 2, 0), power_w)
 
 
 def multiply_nudged(
@@ -72,59 +71,91 @@ def _variants(
 ) -> tuple[Array, NDArray[np.float64]]:  # fmt: skip
     k = lines.size
     n, others = base.shape
-    m = n * others
     noisy = base_var.size > 0
-    out = np.empty((k, n, others), np.float32)
+    out = np.empty((others, k, n), np.float32)
     power = np.empty((k, n))
-    # Everything is as long as one answer, so that the loops over it are long however few lines are sensed.
-    line, held_v, dv = np.empty(m, np.float32), np.empty(m, np.float32), np.empty(m, np.float32)
-    flat_base, flat_var = base.reshape(-1), base_var.reshape(-1)
-    held = np.int64(-1)
-    line_sum = np.float32(0)
-    for q in range(k):
+    low, high = words(key)
+    at_once = neighbours(n)
+    held, held_var = repeated(base, at_once), repeated(base_var, at_once if noisy else 0)
+    held_power = repeated(base_power.reshape(n, 1), at_once)[0]
+    work = np.empty((3, at_once * n), np.float32)
+    v, dv, more = work[0], work[1], work[2]
+    line = np.empty(others, np.float32)
+    flat, flat_volts, flat_power = out.reshape(others, k * n), line_volts.reshape(-1), power.reshape(-1)
+    q = 0
+    while q < k:
         x = lines[q]
-        if x != held:
-            held = x
-            for j in range(others):
-                line[j] = g[rows[j], cols[x]] if transpose else g[rows[x], cols[j]]
-            line_sum = total(line[:others])
-            for s in range(n):
-                line[s * others : (s + 1) * others] = line[:others]
-                held_v[s * others : (s + 1) * others] = volts[s, x]
-        i = np.uint64(0)
-        for s in range(n):
-            v, w = volts[s, x], line_volts[q, s]
-            power[q, s] = base_power[s] + np.float64(w * w - v * v) * line_sum
-            by = w - v
-            for _ in range(others):
-                dv[i] = by
-                i += np.uint64(1)
-        answer = out[q].reshape(-1)
-        if noisy:
-            _changed_noisily(answer, flat_base, flat_var, line, held_v, dv, sigma, key, q * m)
-        else:
-            for j in range(m):
-                answer[j] = flat_base[j] + dv[j] * line[j]
+        m = 1  # as many neighbours as replace the same line
+        while m < at_once and q + m < k and lines[q + m] == x:
+            m += 1
+        for j in range(others):
+            line[j] = g[rows[j], cols[x]] if transpose else g[rows[x], cols[j]]
+        first, size = q * n, m * n
+        for i in range(m):
+            v[i * n : (i + 1) * n] = volts[:, x]
+        _changes(dv[:size], more[:size], flat_volts[first : first + size], v)
+        _add_to(flat_power[first : first + size], held_power, more, np.float64(total(line)))
+        for j in range(others):
+            part = flat[j, first : first + size]
+            if noisy:
+                start = np.uint32(j * k * n + first)
+                _replaced_noisily(
+                    part, held[j], held_var[j], dv, more, line[j], np.float32(sigma), low, high, start
+                )
+            else:
+                _replaced(part, held[j], dv, line[j])
+        q += m
     return out, power
 
 
 @kernel
-def _changed_noisily(
-    out: Array, base: Array, base_var: Array, line: Array, v: Array, dv: Array, sigma: float, key: int,
-    first: int,
-) -> None:  # fmt: skip
-    """Write base + dv line and its noise, one normal for each value, counted from ``first``.
+def _changes(dv: Array, more: Array, new: Array, v: Array) -> None:
+    """Write the change of volts and that of their squares."""
+    for i in range(dv.size):
+        dv[i] = new[i] - v[i]
+    for i in range(dv.size):
+        more[i] = dv[i] * (dv[i] + np.float32(2) * v[i])
 
-    Its square is that of base, with ((v + dv)^2 - v^2) line^2 more.
+
+@kernel
+def _replaced(out: Array, base: Array, line: Array, by: Any) -> None:
+    """Write base + by line."""
+    for j in range(out.size):
+        out[j] = base[j] + by * line[j]
+
+
+@kernel
+def _add_to(out: NDArray[np.float64], base: NDArray[np.float64], line: Array, by: Any) -> None:
+    """Write base + by line, in double precision."""
+    for j in range(out.size):
+        out[j] = base[j] + by * np.float64(line[j])
+
+
+@kernel
+def _replaced_noisily(
+    out: Array, base: Array, var: Array, line: Array, more: Array, by: Any, sigma: Any, low: Any, high: Any,
+    start: Any,
+) -> None:  # fmt: skip
+    """Write base + by line and its noise, one normal for each value, counted from ``start``, of variance var
+    + by^2 more; a rounding below 0 is none.
     """
-    low, high = words(key)
-    sigma32 = np.float32(sigma)
-    start = np.uint32(first)
+    squared = by * by
     for j in range(out.size):
         z = normal(bits(low, high, np.uint32(start + np.uint32(j))))
-        more = dv[j] * (dv[j] + np.float32(2) * v[j]) * (line[j] * line[j])
-        squares = max(base_var[j] + more, np.float32(0))
-        out[j] = (base[j] + dv[j] * line[j]) + sigma32 * np.float32(math.sqrt(squares)) * z
+        spread = sigma * np.float32(math.sqrt(max(var[j] + squared * more[j], np.float32(0))))
+        out[j] = (base[j] + by * line[j]) + spread * z
+
+
+@kernel
+def _add_noise_of(
+    out: Array, var: Array, more: Array, by: Any, sigma: Any, low: Any, high: Any, start: Any
+) -> None:  # fmt: skip
+    """One normal for each value, counted from ``start``, of variance var + by more; a rounding below 0 is
+    none.
+    """
+    for j in range(out.size):
+        z = normal(bits(low, high, np.uint32(start + np.uint32(j))))
+        out[j] += sigma * np.float32(math.sqrt(max(var[j] + by * more[j], np.float32(0)))) * z
 
 
 @kernel
@@ -137,46 +168,37 @@ def _nudged(
     noisy = base_var.size > 0
     out = np.empty((k, n), np.float32)
     power = np.empty((k, n))
-    squares = np.empty((_POINTS, n), np.float32)
-    sums, sums2 = base.T.copy(), base_var.T.copy()
-    driven = volts.T.copy()
-    for first in range(0, k, _POINTS):
-        m = min(_POINTS, k - first)
-        for q in range(m):
-            i, j = points[first + q, 0], points[first + q, 1]
-            dg, v = change[first + q], driven[i]
-            _replaced(out[first + q], sums[j], v, dg)
-            if noisy:
-                _squared(squares[q], sums2[j], v, dg * (dg + np.float32(2) * g[rows[i], cols[j]]))
-            watts = power[first + q]
+    low, high = words(key)
+    at_once = neighbours(n)
+    sums, sums2, driven = base.T.copy(), base_var.T.copy(), volts.T.copy()
+    held_power = repeated(base_power.reshape(n, 1), at_once)[0]
+    work = np.empty((4, at_once * n), np.float32)
+    v, var, by, more = work[0], work[1], work[2], work[3]
+    flat, flat_power = out.reshape(-1), power.reshape(-1)
+    for q in range(0, k, at_once):
+        m = min(at_once, k - q)
+        part = flat[q * n : (q + m) * n]
+        to = np.uint64(0)
+        for p in range(q, q + m):
+            i, j, dg = points[p, 0], points[p, 1], change[p]
+            square = dg * (dg + np.float32(2) * g[rows[i], cols[j]])
             for s in range(n):
-                watts[s] = base_power[s] + np.float64(v[s]) * v[s] * dg
+                part[to], v[to], by[to] = sums[j, s], driven[i, s], dg
+                if noisy:
+                    var[to], more[to] = sums2[j, s], square
+                to += np.uint64(1)
+        _add_product(part, v, by)
         if noisy:
-            part = out[first : first + m].reshape(-1)
-            _add_noise_from(part, squares[:m].reshape(-1), sigma, key, first * n)
+            for i in range(part.size):
+                more[i] *= v[i] * v[i]
+            _add_noise_of(part, var, more, np.float32(1), np.float32(sigma), low, high, np.uint32(q * n))
+        for i in range(part.size):
+            v[i] *= v[i] * by[i]
+        _add_to(flat_power[q * n : (q + m) * n], held_power, v, 1.0)
     return out, power
 
 
 @kernel
-def _replaced(out: Array, base: Array, line: Array, by: Any) -> None:
-    """Write base + by line."""
+def _add_product(out: Array, a: Array, b: Array) -> None:
     for j in range(out.size):
-        out[j] = base[j] + by * line[j]
-
-
-@kernel
-def _squared(out: Array, base: Array, v: Array, more: Any) -> None:
-    """Write base + more v^2."""
-    for j in range(out.size):
-        out[j] = base[j] + v[j] * v[j] * more
-
-
-@kernel
-def _add_noise_from(out: Array, squares: Array, sigma: float, key: int, first: int) -> None:
-    """One normal for each value, counted from ``first``; a rounding below 0 in its square is none."""
-    low, high = words(key)
-    sigma32 = np.float32(sigma)
-    start = np.uint32(first)
-    for j in range(out.size):
-        z = normal(bits(low, high, np.uint32(start + np.uint32(j))))
-        out[j] += sigma32 * np.float32(math.sqrt(max(squares[j], np.float32(0)))) * z
+        out[j] += a[j] * b[j]

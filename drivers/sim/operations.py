@@ -137,7 +137,7 @@ def multiply(array: SimArray, op: Multiply, physics: Physics, now_s: float, key:
             array.seen(now_s), r.rows, r.cols, r.col_start, physics.drive(op.volts), variants.lines,
             physics.drive(variants.volts), sigma, key, transpose=op.transpose,
         )  # fmt: skip
-        clipped = physics.sense(amperes)
+        clipped = physics.sense(amperes.transpose(2, 0, 1)).transpose(1, 2, 0)  # as they lie in memory
     seconds = power_w.size * (op.integration_s + physics.settle_s)
     joules = _total(power_w) * op.integration_s
     return Done(MultiplyAnswer(amperes, clipped), seconds, joules, reads=amperes.size)

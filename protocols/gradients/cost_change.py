@@ -20,7 +20,7 @@ from hil.network.tile import F32
 from hil.plan import Plan
 from hil.schedule import Answer, Index, Multiply, MultiplyAnswer, NudgeAnswer, Variants
 from protocols.gradients.nudge_kernels import add_changes, leave_out, nudged_sums, softmax_cost_changes
-from protocols.gradients.upward import Tops, by_channels, circuits, to_top
+from protocols.gradients.upward import Tops, by_channels, changed, circuits, to_top
 
 _GROUP = 1 << 19
 """Numbers that it takes to drive the layers above, at most, for the nudges that share one reading without."""
@@ -31,7 +31,9 @@ Flags = NDArray[np.bool_]
 
 
 class Sensed(NamedTuple):
-    """Currents of an answer, float32 whatever the bench measures in, and which of them are only bounds."""
+    """Currents of an answer, float32 whatever the bench measures in, and which of them are only bounds; those
+    of variants column by column, [others, k, n].
+    """
 
     amperes: F32
     clipped: Flags
@@ -108,7 +110,10 @@ def sensed(answer: Answer) -> Sensed:
     """
     if not isinstance(answer, MultiplyAnswer | NudgeAnswer):
         raise BenchError(f"currents were asked for, {type(answer).__name__} came; a fault of the bench")
-    return Sensed(np.ascontiguousarray(answer.amperes, np.float32), np.ascontiguousarray(answer.clipped))
+    amperes, clipped = answer.amperes, answer.clipped
+    if amperes.ndim == 3:
+        amperes, clipped = amperes.transpose(2, 0, 1), clipped.transpose(2, 0, 1)
+    return Sensed(np.ascontiguousarray(amperes, np.float32), np.ascontiguousarray(clipped))
 
 
 def cost_changes(
@@ -126,7 +131,7 @@ def cost_changes(
     z
         Sums of the layer without a nudge, [n positions, out].
     outs, changes
-        Which sum each nudge changes, int64 [k], and by how much in each vector, [k, n positions].
+        Which sum each nudge changes, int64 [k], rising, and by how much in each vector, [k, n positions].
     labels
         True classes [n].
     """
@@ -140,8 +145,9 @@ def cost_changes(
         tops = yield from _tops(layers, z, outs[part], changes[part], group)
         at = first
         for top, moved in zip(tops.z, tops.changes, strict=True):
-            summed[at : at + len(moved)], base = _cost(network, top, moved, labels)
-            at += len(moved)
+            end = at + moved.shape[1]
+            summed[at:end], base = _cost(network, top, moved, labels)
+            at = end
             bases.append(base)
         clipped += tops.clipped
     return Changed(summed, float(np.mean(bases)), clipped)
@@ -167,21 +173,21 @@ def _tops(layers: Sequence[Layer], z: F32, outs: Index, changes: F32, group: int
     """Sums of the last layer, and their changes; arguments as of :func:`cost_changes`."""
     layer, above = layers[0], layers[1:]
     if not above:
-        moved = np.zeros((len(outs), *z.shape), np.float32)
-        moved[np.arange(len(moved)), :, outs] = changes
+        moved = np.zeros((z.shape[1], *changes.shape), np.float32)
+        moved[outs, np.arange(len(outs))] = changes
         return Tops([z], [moved], 0)
     if layer.convolution is not None:
         return (yield from by_channels(layers, layer.convolution, z, outs, changes, group))
     z, moved, clipped = yield from _by_lines(layer, above[0].tile, z, outs, changes)
     if len(above) > 1:
-        sums = np.concatenate([z[np.newaxis], z + moved])
+        sums = np.concatenate([z[np.newaxis], z + moved.transpose(1, 2, 0)])
         sums, more = yield from to_top(above, sums, np.zeros(len(sums), np.int64))
-        return Tops([sums[0]], [sums[1:] - sums[0]], clipped + more)
+        return Tops([sums[0]], [changed(sums)], clipped + more)
     return Tops([z], [moved], clipped)
 
 
 def _by_lines(layer: Layer, tile: Tile, z: F32, outs: Index, changes: F32) -> Plan[tuple[F32, F32, int]]:
-    """Sums [n, out] of a dense layer's tile and their changes [k, n, out] as one driven line changes at a
+    """Sums [n, out] of a dense layer's tile and their changes [out, k, n] as one driven line changes at a
     time; and how many readings were only bounds.
 
     ``layer`` is the dense layer below, the rest as in :func:`cost_changes`.
@@ -194,32 +200,32 @@ def _by_lines(layer: Layer, tile: Tile, z: F32, outs: Index, changes: F32) -> Pl
     driven = Driven.by(tile, inputs, largest)
     volts = values * driven.per_unit
     ops = list(driven.baseline(tile))
-    asked: list[tuple[int, Index]] = []
+    asked: list[tuple[int, int]] = []  # block, and the first nudge that changes a line of it
     for b, block in enumerate(tile.blocks):
-        which = np.flatnonzero((outs >= block.first_in) & (outs < block.first_in + block.n_in))
-        if which.size:
-            asked.append((b, which))
-            single = Variants(outs[which] - block.first_in, volts[which])
+        first, end = np.searchsorted(outs, (block.first_in, block.first_in + block.n_in)).tolist()
+        if first < end:
+            asked.append((b, first))
+            single = Variants(outs[first:end] - block.first_in, volts[first:end])
             ops.append(Multiply(block.region, ops[b].volts, tile.sheet.integration_s, variants=single))
     execution = yield tuple(ops)
     answers = [sensed(answer) for answer in execution.answers]
     base, nudged = answers[: len(tile.blocks)], answers[len(tile.blocks) :]
-    moved = np.zeros((*changes.shape, tile.n_out), np.float32)
+    moved = np.zeros((tile.n_out, *changes.shape), np.float32)
     per_ampere = driven.per_ampere(tile)
-    for (b, which), answer in zip(asked, nudged, strict=True):
+    clipped = sum(int(np.count_nonzero(answer.clipped)) for answer in answers)
+    for (b, first), answer in zip(asked, nudged, strict=True):
         block = tile.blocks[b]
         where = block.n_out, *columns(block)
-        add_changes(moved, which, block.first_out, answer.amperes, base[b].amperes, per_ampere, *where)
-    clipped = sum(int(np.count_nonzero(answer.clipped)) for answer in answers)
-    if clipped:
-        for (b, which), answer in zip(asked, nudged, strict=True):
-            where = tile.blocks[b].n_out, *columns(tile.blocks[b])
-            leave_out(moved, which, tile.blocks[b].first_out, answer.clipped, base[b].clipped, *where)
+        add_changes(moved, first, block.first_out, answer.amperes, base[b].amperes, per_ampere, *where)
+    for (b, first), answer in zip(asked, nudged, strict=True) if clipped else ():
+        block = tile.blocks[b]
+        where = block.n_out, *columns(block)
+        leave_out(moved, first, block.first_out, answer.clipped, base[b].clipped, *where)
     return driven.sums(tile, base), moved, clipped
 
 
 def _cost(network: Network, z: F32, changes: F32, labels: Labels) -> tuple[NDArray[np.float64], float]:
-    """Changes of the summed cost [k] by changes [k, n, out] of the last layer's sums z [n, out]; and the cost
+    """Changes of the summed cost [k] by changes [out, k, n] of the last layer's sums z [n, out]; and the cost
     without.
     """
     last, loss = network.layers[-1], network.loss
@@ -228,6 +234,7 @@ def _cost(network: Network, z: F32, changes: F32, labels: Labels) -> tuple[NDArr
     if loss.name == "cross-entropy" and last.activation == "softmax":
         summed = softmax_cost_changes(changes, softmax(gain * z + offset), gain, labels)
         return summed, float(cost.sum())
-    nudged = (z + changes).reshape(-1, z.shape[1])
-    costs = loss.output(nudged, last.output(nudged), np.tile(labels, len(changes)))[0]
-    return (costs.reshape(len(changes), -1) - cost).sum(axis=1), float(cost.sum())
+    k = changes.shape[1]
+    nudged = (z + changes.transpose(1, 2, 0)).reshape(-1, z.shape[1])
+    costs = loss.output(nudged, last.output(nudged), np.tile(labels, k))[0]
+    return (costs.reshape(k, -1) - cost).sum(axis=1), float(cost.sum())

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hil.jit import inline, kernel
+from hil.kernels import neighbours, repeated
 from hil.schedule import Index
 
 F32 = NDArray[np.float32]
@@ -31,70 +32,79 @@ def own_change(
     k, n = amperes.shape
     out = np.empty((k, n), np.float32)
     rest, bounds = base.T.copy(), base_clipped.T.copy()
-    for q in range(k):
-        now, before, flags, known = amperes[q], rest[cols[q]], clipped[q], bounds[cols[q]]
-        row = out[q]
-        for s in range(n):
-            change = (now[s] - before[s]) * per_ampere[s]
-            row[s] = np.float32(0) if flags[s] | known[s] else change
+    at_once = neighbours(n)
+    share = repeated(per_ampere.reshape(n, 1), at_once)[0]
+    held, known = np.empty(at_once * n, np.float32), np.empty(at_once * n, np.bool_)
+    flat, now, flags = out.reshape(-1), amperes.reshape(-1), clipped.reshape(-1)
+    for first in range(0, k, at_once):
+        m = min(at_once, k - first)
+        to = np.uint64(0)
+        for q in range(first, first + m):
+            for s in range(n):
+                held[to] = rest[cols[q], s]
+                known[to] = bounds[cols[q], s]
+                to += np.uint64(1)
+        part = slice(first * n, (first + m) * n)
+        _own(flat[part], now[part], held, share, flags[part], known)
     return out
 
 
 @kernel
+def _own(out: F32, now: F32, held: F32, share: F32, flags: Flags, known: Flags) -> None:
+    for i in range(out.size):
+        change = (now[i] - held[i]) * share[i]
+        out[i] = np.float32(0) if flags[i] | known[i] else change
+
+
+@kernel
 def add_changes(
-    out: F32, which: Index, first: int, amperes: F32, base: F32, per_ampere: F32, m: int, plus: int,
+    out: F32, first: int, first_sum: int, amperes: F32, base: F32, per_ampere: F32, m: int, plus: int,
     minus: int,
 ) -> None:  # fmt: skip
-    """Add to the changes of all sums, out [k, n, sums], what a block's variants say.
+    """Add to the changes of all sums, out [sums, k, n], what a block's variants say.
 
-    ``which`` int64 [q]: the rows of out that ``amperes`` [q, n, columns] are for, ``base`` [n, columns]
-    without a nudge; the block serves m sums from ``first`` on. ``plus`` and ``minus``: where its plus and
-    minus columns begin, -1 where it has none. A minus that is its last column alone is shared by all m.
+    ``amperes`` [columns, q, n] of the nudges from ``first`` on, ``base`` [n, columns] without a nudge; the
+    block serves m sums from ``first_sum`` on. ``plus`` and ``minus``: where its plus and minus columns begin,
+    -1 where it has none. A minus that is its last column alone is shared by all m.
     """
-    n, columns = base.shape
-    alone = minus if columns - minus < m else 0
-    share = np.empty(n * columns, np.float32)
-    for s in range(n):
-        share[s * columns : (s + 1) * columns] = per_ampere[s]
-    change = np.empty(n * columns, np.float32)
-    before = base.reshape(-1)
-    for q in range(which.size):
-        now, row = amperes[q].reshape(-1), out[which[q]].reshape(-1)
-        for i in range(change.size):
-            change[i] = (now[i] - before[i]) * share[i]
-        to, source = np.uint64(first), np.uint64(0)
-        for _ in range(n):
-            if plus >= 0 and minus >= 0 and alone == 0:
-                for j in range(m):
-                    up, down = source + np.uint64(plus + j), source + np.uint64(minus + j)
-                    row[to + np.uint64(j)] += change[up] - change[down]
-            else:
-                for j in range(m):
-                    place = to + np.uint64(j)
-                    if plus >= 0:
-                        row[place] += change[source + np.uint64(plus + j)]
-                    if minus >= 0:
-                        row[place] -= change[source + np.uint64(alone if alone else minus + j)]
-            to += np.uint64(out.shape[2])
-            source += np.uint64(columns)
+    columns, k, n = amperes.shape
+    at_once = neighbours(n)
+    held, share = repeated(base, at_once), repeated(per_ampere.reshape(n, 1), at_once)[0]
+    less = -share
+    flat, now = out.reshape(out.shape[0], out.shape[1] * n), amperes.reshape(columns, k * n)
+    for j in range(m):
+        row = flat[first_sum + j, first * n : (first + k) * n]
+        if plus >= 0:
+            _add_change(row, now[plus + j], held[plus + j], share)
+        if minus >= 0:
+            at = min(minus + j, columns - 1)
+            _add_change(row, now[at], held[at], less)
+
+
+@kernel
+def _add_change(out: F32, now: F32, held: F32, share: F32) -> None:
+    for first in range(0, out.size, held.size):
+        part, after = out[first : first + held.size], now[first : first + held.size]
+        for i in range(part.size):
+            part[i] += (after[i] - held[i]) * share[i]
 
 
 @kernel
 def leave_out(
-    out: F32, which: Index, first: int, clipped: Flags, base_clipped: Flags, m: int, plus: int, minus: int
+    out: F32, first: int, first_sum: int, clipped: Flags, base_clipped: Flags, m: int, plus: int, minus: int
 ) -> None:  # fmt: skip
-    """Put 0 in out [k, n, sums] where a reading behind a change was only a bound; arguments as in
+    """Put 0 in out [sums, k, n] where a reading behind a change was only a bound; arguments as in
     :func:`add_changes`.
     """
-    n, columns = base_clipped.shape
-    for q in range(which.size):
-        for s in range(n):
-            for j in range(m):
-                at, other = plus + j, min(minus + j, columns - 1)
-                bad = plus >= 0 and (clipped[q, s, at] or base_clipped[s, at])
-                bad = bad or (minus >= 0 and (clipped[q, s, other] or base_clipped[s, other]))
+    columns, k, n = clipped.shape
+    for j in range(m):
+        at, other = plus + j, min(minus + j, columns - 1)
+        for q in range(k):
+            for s in range(n):
+                bad = plus >= 0 and (clipped[at, q, s] or base_clipped[s, at])
+                bad = bad or (minus >= 0 and (clipped[other, q, s] or base_clipped[s, other]))
                 if bad:
-                    out[which[q], s, first + j] = 0
+                    out[first_sum + j, first + q, s] = 0
 
 
 @inline
@@ -137,49 +147,52 @@ def _log1p(x: Any) -> Any:
 
 
 @kernel
-def _odds(changes: F32, p: F32, gain: F32, labels: Index) -> tuple[F32, F32]:
-    k, n, m = changes.shape
-    grown, own = np.empty((k, n), np.float32), np.empty((k, n), np.float32)
-    weighted = np.empty((n, m), np.float32)
-    gains = np.empty((n, m), np.float32)
-    gains[:] = gain
-    flat, flat_p, flat_gains = weighted.reshape(-1), p.reshape(-1), gains.reshape(-1)
-    for q in range(k):
-        row = changes[q].reshape(-1)
-        for i in range(flat.size):
-            flat[i] = flat_p[i] * _expm1(flat_gains[i] * row[i])
-        total, true = grown[q], own[q]
-        i = np.uint64(0)
-        for s in range(n):
-            grows = np.float32(0)
-            for j in range(m):
-                grows += flat[i + np.uint64(j)]
-            total[s] = grows
-            at = i + np.uint64(labels[s])
-            true[s] = flat_gains[at] * row[at]
-            i += np.uint64(m)
-    return grown, own
-
-
-@kernel
 def softmax_cost_changes(changes: F32, p: F32, gain: F32, labels: Index) -> NDArray[np.float64]:
     """Change of the cross-entropy of softmax outputs, summed over the samples, float64 [k].
 
-    C' - C = ln(sum_j p_j e^(d_j)) - d_true with d = gain x change: ``changes`` float32 [k, n, out] of the
+    C' - C = ln(sum_j p_j e^(d_j)) - d_true with d = gain x change: ``changes`` float32 [out, k, n] of the
     sums, ``p`` [n, out] the outputs before, ``gain`` [out] of the neurons, ``labels`` int64 [n].
     """
-    k, n = changes.shape[0], changes.shape[1]
-    grown, own = _odds(changes, p, gain, labels)
-    flat, flat_own = grown.reshape(-1), own.reshape(-1)
-    for i in range(flat.size):
-        flat[i] = _log1p(flat[i]) - flat_own[i]
+    m, k, n = changes.shape
+    at_once = neighbours(n)
+    true_gain = np.zeros((n, m), np.float32)
+    for s in range(n):
+        true_gain[s, labels[s]] = gain[labels[s]]
+    odds, own = repeated(p, at_once), repeated(true_gain, at_once)
+    work = np.empty((2, at_once * n), np.float32)
+    flat = changes.reshape(m, k * n)
     out = np.empty(k)
-    for q in range(k):
-        total = 0.0
-        for s in range(n):
-            total += np.float64(grown[q, s])
-        out[q] = total
+    for first in range(0, k, at_once):
+        rows = min(at_once, k - first)
+        grown, true = work[0, : rows * n], work[1, : rows * n]
+        grown[:] = 0
+        true[:] = 0
+        for j in range(m):
+            part = flat[j, first * n : (first + rows) * n]
+            _add_odds(grown, odds[j], gain[j], part)
+            _add_product(true, own[j], part)
+        for i in range(grown.size):
+            grown[i] = _log1p(grown[i]) - true[i]
+        i = np.uint64(0)
+        for q in range(first, first + rows):
+            total = 0.0
+            for _ in range(n):
+                total += np.float64(grown[i])
+                i += np.uint64(1)
+            out[q] = total
     return out
+
+
+@kernel
+def _add_odds(out: F32, p: F32, gain: Any, change: F32) -> None:
+    for i in range(out.size):
+        out[i] += p[i] * _expm1(gain * change[i])
+
+
+@kernel
+def _add_product(out: F32, a: F32, b: F32) -> None:
+    for i in range(out.size):
+        out[i] += a[i] * b[i]
 
 
 @kernel

@@ -25,7 +25,7 @@ from protocols.gradients.nudge_kernels import nudged_sums, with_lines
 class Tops(NamedTuple):
     """What came of some groups of nudges, each measured against one reading of the layers above without.
 
-    ``z`` [n, out] of the last layer without a nudge and ``changes`` [k, n, out] by each, group by group;
+    ``z`` [n, out] of the last layer without a nudge and ``changes`` [out, k, n] by each, group by group;
     ``clipped``: readings that were only bounds.
     """
 
@@ -72,8 +72,13 @@ def by_channels(
     sums, clipped = yield from _driven(above.tile, vectors, own)
     top, more = yield from to_top(layers[1:], sums, own)
     first = [*np.flatnonzero(which < 0).tolist(), len(which)]
-    changed = [top[a + 1 : b] - top[a] for a, b in pairwise(first)]
-    return Tops([top[a] for a in first[:-1]], changed, clipped + more)
+    moved = [changed(top[a:b]) for a, b in pairwise(first)]
+    return Tops([top[a] for a in first[:-1]], moved, clipped + more)
+
+
+def changed(sums: F32) -> F32:
+    """Changes of sums [1 + k, n, out] against the first, [out, k, n]."""
+    return np.ascontiguousarray((sums[1:] - sums[0]).transpose(2, 0, 1))
 
 
 def to_top(layers: Sequence[Layer], sums: F32, own: Index) -> Plan[tuple[F32, int]]:
