@@ -1,6 +1,6 @@
 """A read map and a thousand pulses on the crosspoint bench, beside a loop written by hand with bare pyvisa.
 
-python benchmarks/crosspoint.py
+python benchmarks/crosspoint.py [--latency "2 ms"]
 
 Both talk to the same virtual instruments (2636B, 33522B, 707B) in a process of their own. The loop by hand is
 the usual one: it closes two relays, waits for *OPC?, and sources and measures, or triggers pulse after pulse;
@@ -10,6 +10,7 @@ TSP-Link of the 2636B. Processor time is that of both processes together (Linux)
 
 from __future__ import annotations
 
+import argparse
 import os
 import socket
 import tempfile
@@ -44,8 +45,11 @@ device:
   depress: {amplitude: -1 V, width: 1 us, gap: 1 us}
 read: {integration: 1 ms}
 virtual:
-  pulser: {settings: {model: 33522B}}
-  matrix: {settings: {cards: {"1": 7174A, "2": 7174A, "3": 7174A, "4": 7174A, "5": 7174A, "6": 7174A}}}
+  smu: {latency: LATENCY}
+  pulser: {latency: LATENCY, settings: {model: 33522B}}
+  matrix:
+    latency: LATENCY
+    settings: {cards: {"1": 7174A, "2": 7174A, "3": 7174A, "4": 7174A, "5": 7174A, "6": 7174A}}
 """
 TURNS = 5
 ROWS, COLS = np.arange(32), np.arange(32)
@@ -55,9 +59,9 @@ DEVICES, PULSES = 100, 10
 LINKED = BENCH.replace("resource: z}", "resource: x, options: {node: 2}}")
 
 
-def _written(folder: Path, text: str) -> Path:
+def _written(folder: Path, text: str, latency: str) -> Path:
     file = folder / "given.yaml"
-    file.write_text(text)
+    file.write_text(text.replace("LATENCY", latency))
     return file
 
 
@@ -186,14 +190,17 @@ def of_the_bench(settings: CrosspointBenchSettings) -> list[Figures]:
 
 def main() -> None:
     """The loop first: a bench finds it out when somebody else changes the settings of its instruments."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else "")
+    parser.add_argument("--latency", default="0 s", help="of each answer of the virtual instruments")
+    latency: str = parser.parse_args().latency
     names = "read map, 32 x 32", f"{DEVICES} devices x {PULSES} pulses"
     with tempfile.TemporaryDirectory() as folder:
-        with served(_written(Path(folder), BENCH)) as found:
+        with served(_written(Path(folder), BENCH, latency)) as found:
             settings = validate(driver.settings, load_yaml(found))
             with closing(ByHand(settings)) as by_hand:
                 hand = timed(by_hand.read_map), timed(by_hand.pulses)
             own = of_the_bench(settings)
-        with served(_written(Path(folder), LINKED)) as found:
+        with served(_written(Path(folder), LINKED, latency)) as found:
             linked = of_the_bench(validate(driver.settings, load_yaml(found)))
     for name, *figures in zip(names, hand, own, linked, strict=True):
         tell(name, figures[0], figures[1])
