@@ -6,6 +6,7 @@ A driver offers this by an entry point of its name in the group ``hil.virtual``;
 from __future__ import annotations
 
 import asyncio
+import errno
 import signal
 from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
@@ -55,7 +56,10 @@ def serve_virtual(path: Path, write_bench: Path | None = None, overrides: tuple[
     try:
         asyncio.run(_until_signalled(virtual, settings, ready))
     except OSError as error:
-        raise ConfigError(f"{settings.where('virtual')}: {error.strerror or error}") from error
+        told = f"{settings.where('virtual')}: {error.strerror or error}"
+        if error.errno == errno.EADDRINUSE:
+            told += "; does another hil virtual serve this bench? end it, or give other ports"
+        raise ConfigError(told) from error
 
 
 async def _until_signalled(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -154,6 +155,11 @@ class Checker:
         driver, driver_wrong = _driver(bench)
         found, bench_wrong = (None, []) if driver is None else _valid(driver, bench, also_wrong)
         problems = [*spec_wrong, *driver_wrong, *bench_wrong]
+        if spec is not None and found is None:  # the data tell more of it, whatever its bench is
+            noted: Problems = []
+            with _noting(cell, noted):
+                setup.check_batches(spec, self._loaded(spec))
+            problems += (line for _, line in noted)
         if spec is None or found is None:
             return None, problems
         overrides, bench_overrides = (tuple(setting.text for setting in some) for some in (ours, theirs))
@@ -163,15 +169,15 @@ class Checker:
         """Open the bench that a group shares, place its network, and let each cell's methods refuse it."""
         first, planned = group[0], list[Planned]()
         data = self._loaded(first.spec)
+        for each in group:
+            with _noting(each.cell, problems):
+                setup.check_batches(each.spec, data)
         opened = setup.bench_for(first.spec, data, first.bench)
         try:
             network = setup.build_network(first.spec, data, opened)
             for each in group:
-                try:
-                    setup.check_batches(each.spec, data)
+                with _noting(each.cell, problems):
                     session.ask_methods(each.spec, network, opened)
-                except ConfigError as error:
-                    problems.append((each.cell, str(error)))
                 planned.append(each.planned(opened.durable))
         finally:
             opened.close()
@@ -183,6 +189,15 @@ class Checker:
         if key not in self._data:
             self._data[key] = setup.load_data(spec, self._data_dir)
         return self._data[key]
+
+
+@contextmanager
+def _noting(cell: Cell, problems: Problems) -> Generator[None]:
+    """A refusal is a problem of a cell, and no reason to leave the others unread."""
+    try:
+        yield
+    except ConfigError as error:
+        problems += ((cell, line) for line in str(error).splitlines())
 
 
 def _put(document: Document, settings: Sequence[Setting]) -> tuple[Document, list[str]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeAlias
+from typing import Annotated, Any, Self, TypeAlias, cast
 
 from annotated_types import Ge, Le
 from pydantic import Field, model_validator
@@ -208,7 +208,23 @@ def study_and_problems(path: Path) -> tuple[Study, Document, list[str]]:
             study = validate(Study, replace(document, data=rest))
         except ConfigError:
             raise error from None
-        return study, document, str(error).splitlines()
+        lines = [*str(error).splitlines(), *_misfits_of_given(study, document)]
+        return study, document, list(dict.fromkeys(lines))
+
+
+def _misfits_of_given(study: Study, document: Document) -> Iterator[str]:
+    """What is wrong with claims that say what a claim may: the model stops at those that do not."""
+    given = document.data["claims"]
+    claims = cast(list[Any], given) if isinstance(given, list) else []
+    for number, one in enumerate(claims):
+        try:
+            study.pairs(validate(Claim, Document("", one, {}, {}, {})))
+        except ConfigError:
+            continue  # told by the model
+        except MisfitsError as error:
+            for misfit in error.misfits:
+                place = ("claims", number, *misfit.keys)
+                yield f"{document.where(place)}: {dotted(place)}: {misfit}"
 
 
 def study_schema() -> dict[str, Any]:

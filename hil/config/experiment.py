@@ -221,7 +221,8 @@ class InitialSettings(Verify):
             ("software", ("transfer",)),
             ("open_loop", ("transfer", "file")),
         ):
-            if key in self.model_fields_set and self.kind not in kinds:
+            said = getattr(self, key) != type(self).model_fields[key].default  # a default asks for nothing
+            if said and self.kind not in kinds:
                 raise MisfitError(f"is for kind {' or '.join(kinds)}; kind is {self.kind}", key)
         return self
 

@@ -314,6 +314,7 @@ _RULES = {
     **dict.fromkeys(("list_type", "tuple_type", "set_type", "frozen_set_type"), "must be a list"),
     "string_type": "must be text (in quotes)",
     "string_pattern_mismatch": "must match {pattern}",
+    "string_too_short": "must have {min_length} characters or more",
     "too_short": "must have at least {min_length} items, has {actual_length}",
     "too_long": "must have at most {max_length} items, has {actual_length}",
     "none_required": "must be null",

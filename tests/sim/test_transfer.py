@@ -195,6 +195,11 @@ def test_keys_of_another_kind_are_refused(initial: str, says: str) -> None:
         prepared(f"initial={initial}")
 
 
+def test_keys_of_another_kind_that_say_what_is_so_by_default_ask_for_nothing() -> None:
+    setup = prepared("initial={kind: write-verify, open_loop: false, path: null, software: {}}")
+    assert setup.experiment.initial.kind == "write-verify"
+
+
 def test_an_amplitude_beyond_the_limits_is_refused_before_anything_runs() -> None:
     bench = (LEVELS, *PLAIN, "limits.program=1.2 V")
     default = (

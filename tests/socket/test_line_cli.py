@@ -74,4 +74,4 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
         done = hil(tmp_path, "virtual", str(BENCH), "--bench-set", port)
     assert done.returncode == 2
     assert "virtual: " in done.stderr
-    assert "address already in use" in done.stderr
+    assert "address already in use; does another hil virtual serve this bench?" in done.stderr

@@ -164,6 +164,29 @@ claims:
     ]
 
 
+def test_a_claim_that_is_none_hides_no_other_and_a_wrong_bench_no_batch(written):
+    wrong = """\
+cases: [{label: a, set: {training.batch: 500}, bench_set: {device.c2c: -1}}, {label: b}]
+claims:
+  - {text: "", of: a, min_accuracy: 0.5}
+  - {text: t, of: c, than: b, by: 1}
+  - [no, claim]
+  - {text: t, of: a}
+"""
+    with pytest.raises(ConfigError) as refused:
+        plan_study(written(TINY + wrong), Options(Path("runs")))
+    told = [line.partition("; ")[0] for line in str(refused.value).splitlines()]
+    for line in (
+        "study.yaml:12: claims.0.text: asked for ''",
+        "study.yaml:13: claims.1.of: 'c' is no label",
+        "study.yaml:15: claims.3.text: a claim without than needs min_accuracy",
+        "study.yaml:10: training.batch=500: experiment.training.batch: asked for 500",
+    ):
+        assert told.count(line) == 1, told
+    assert any(line.startswith("study.yaml:14: claims.2: ") for line in told)
+    assert any("device.c2c" in line for line in told)
+
+
 def test_all_that_does_not_fit_in_a_study_is_told_at_once(written):
     wrong = """\
 cases: [{label: a, set: {seed: 3}}, {label: a}]
