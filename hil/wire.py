@@ -1,7 +1,8 @@
 """The wire log: every message of every instrument as it went over the line, so that a run can be read back.
 
 One JSON object a line; bytes are kept exactly (one character a byte, Latin-1). A file named .gz is a gzip
-stream, flushed at every message. A torn end, from a crash while writing, is ignored on reading.
+stream, flushed at every message. A torn end, from a crash while writing, is ignored on reading; so are the
+zeros that a file may end with after a power failure.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import IO, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from hil.errors import ConfigError, StoreError
 
@@ -194,7 +195,8 @@ def _split(path: Path) -> tuple[str, str]:
 def read_wire(path: Path) -> Iterator[Message]:
     """Read the messages back, in order, of all parts; an event says where parts were dropped.
 
-    Raises StoreError, with file and line, where a line other than the last is not one of ours.
+    Raises StoreError, with file and line, where a line other than the last is not one of ours, and where a
+    gzip stream is damaged; what stands before has been read by then.
     """
     head, ending = _split(path)
     name = re.compile(rf"{re.escape(head)}-(\d{{1,9}}){re.escape(ending)}")
@@ -223,22 +225,48 @@ def _read(path: Path) -> Iterator[Message]:
                     torn = number
                 else:
                     yield message
-    except (OSError, zlib.error) as error:
+    except zlib.error as error:
+        raise StoreError(f"{path}: damaged; no more of this wire log can be read ({error})") from error
+    except OSError as error:
         raise StoreError(f"{path}: no wire log can be read there ({error})") from error
 
 
 def _unpacked(file: IO[bytes]) -> Iterator[bytes]:
-    """Lines of gzip streams, one after the other, as far as they go."""
+    """Lines of gzip streams, one after the other, as far as they go. zlib.error behind the last line before
+    damage, unless there is nothing but zeros from there on.
+    """
     packed, rest = zlib.decompressobj(_GZIP), b""
     while chunk := file.read(_CHUNK):
         while chunk:
-            *lines, rest = (rest + packed.decompress(chunk)).split(b"\n")
+            before = packed.copy()
+            try:
+                text = packed.decompress(chunk)
+            except zlib.error:
+                text, left = _sound(before, chunk)
+                yield from (rest + text).split(b"\n")[:-1]
+                if (left + file.read()).strip(b"\0"):
+                    raise
+                return
+            *lines, rest = (rest + text).split(b"\n")
             yield from lines
             chunk = packed.unused_data
             if packed.eof:
                 packed = zlib.decompressobj(_GZIP)
     if rest:
         yield rest
+
+
+def _sound(packed: Any, chunk: bytes) -> tuple[bytes, bytes]:
+    """What a chunk holds before its damage, and the rest of it from there on: zlib itself keeps nothing of a
+    chunk that is damaged anywhere.
+    """
+    text = b""
+    for at in range(len(chunk)):
+        try:
+            text += packed.decompress(chunk[at : at + 1])
+        except zlib.error:
+            return text, chunk[at:]
+    return text, b""
 
 
 def _parse(line: bytes) -> Message | None:

@@ -81,6 +81,22 @@ def test_a_process_that_is_killed_loses_no_message_of_a_compressed_log(tmp_path:
         list(read_wire(path))
 
 
+def test_damage_to_a_compressed_log_takes_none_of_the_messages_before_it(tmp_path: Path) -> None:
+    path = tmp_path / "wire.jsonl.gz"
+    log = WireLog(path)
+    for number in range(50):
+        log.add("smu", "sent", b"%d" % number)
+    blob = path.read_bytes()
+    log.close()
+    path.write_bytes(blob + bytes(4096))  # what a file system may leave of a power failure
+    assert [int(message.data) for message in read_wire(path)] == list(range(50))
+    path.write_bytes(blob + b"\xff" * 100)
+    found: list[int] = []
+    with pytest.raises(StoreError, match=r"wire\.jsonl\.gz: damaged"):
+        found.extend(int(message.data) for message in read_wire(path))
+    assert found == list(range(50))
+
+
 def test_a_log_that_goes_on_in_the_same_file_reads_as_one(tmp_path: Path) -> None:
     path = tmp_path / "wire.jsonl.gz"
     for number in range(3):
