@@ -57,6 +57,7 @@ def say(line: str, **settings: object) -> str:
         ("function f(a) if a==1 then return true end return false end print(f(1), f(2))", "true\tfalse"),
         ('if 1~=2 and not_there==nil then print("a".."b") end', "ab"),
         ('print(nil or "x", false and 1, 2 and 3, 1=="1")', "x\tfalse\t3.00000e+00\tfalse"),
+        ("if 0 then print(0 or 5, 0 and 2, false or 0) end", "0.00000e+00\t2.00000e+00\t0.00000e+00"),
         ('print(string.len("1A01;1C10"), string.find("1A01;1C10","1C10",1,true), 0)', LENGTHS),
         ('print(string.find("1A01","B"), tsplink.state, node[1].model)', "nil\toffline\t2636B"),
         ('print("a", "b")\nprint("b", "a")\nprint("a", 1)', "a\tb|b\ta|a\t1.00000e+00"),

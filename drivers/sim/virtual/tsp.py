@@ -26,6 +26,8 @@ from drivers.sim.virtual.tsp_values import (
     concatenated,
     done,
     equal,
+    first_of,
+    true,
     values_of,
 )
 
@@ -132,7 +134,7 @@ class _Reader:
             self._wrong()
         body = self._block("end")
         return lambda names, strings: (
-            done(body, names, strings) if condition(names, strings)[0] not in (None, False) else None
+            done(body, names, strings) if true(first_of(condition(names, strings))) else None
         )
 
     def _return(self) -> Action:

@@ -104,9 +104,14 @@ def chosen(left: Expression, right: Expression, *, otherwise: bool) -> Expressio
 
     def result(names: Names, strings: Strings) -> tuple[Value, ...]:
         first = first_of(left(names, strings))
-        return (first,) if (first in (None, False)) != otherwise else right(names, strings)[:1]
+        return (first,) if true(first) == otherwise else right(names, strings)[:1]
 
     return result
+
+
+def true(value: Value) -> bool:
+    """Whether a condition holds: all but nil and false, so also 0."""
+    return value is not None and value is not False
 
 
 def equal(left: Expression, right: Expression, *, alike: bool) -> Expression:
