@@ -1,7 +1,7 @@
 """Forming and pulse search on virtual arrays with known parameters: how often 95 % intervals cover the truth.
 
-    python -m benchmarks.pulse_recovery --routine forming --trials 200
-    python -m benchmarks.pulse_recovery --routine pulse-search --trials 200
+    python -m benchmarks.pulse_recovery --routine forming
+    python -m benchmarks.pulse_recovery --routine pulse-search
 
 Forming voltages, thresholds and powers are drawn anew for every array; spread, faults and noise are those of
 benchmarks.calibration_recovery.
@@ -16,12 +16,14 @@ from collections.abc import Callable
 import numpy as np
 from scipy.optimize import brentq
 
-from benchmarks.calibration_recovery import FAULTS, NOISE, SPREAD, Tally, measure
+from benchmarks.calibration_recovery import FAMILIES, FAULTS, NOISE, SPREAD, Tally, measure
 from calibration.forming import Forming
 from calibration.pulse_search import PulseSearch
 from drivers.sim import driver
 
 STEP, TOO_LARGE = 0.02, 2.0
+MOVING = ("ENODe", "HZO_FeFET", "PCMO")
+"""Families for the search: single pulses that move them by such a step stand out of their scatter."""
 
 
 def forming_trial(family: str, size: int, seed: int, tally: Tally) -> None:
@@ -124,17 +126,17 @@ def _needed(bench, way: str, pulse, result, response) -> dict[str, float]:
 
 
 ROUTINES: dict[str, tuple[tuple[str, ...], Callable[[str, int, int, Tally], None]]] = {
-    "forming": (("ENODe", "HZO_FeFET"), forming_trial),
-    "pulse-search": (("ENODe", "HZO_FeFET"), pulse_trial),
+    "forming": (FAMILIES, forming_trial),
+    "pulse-search": (MOVING, pulse_trial),
 }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--routine", choices=ROUTINES, required=True)
-    parser.add_argument("--trials", type=int, default=20)
+    parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--first", type=int, default=0, help="seed of the first array")
-    parser.add_argument("--size", type=int, default=16)
+    parser.add_argument("--size", type=int, default=32)
     parser.add_argument("--family", action="append", help="a device preset; may be repeated")
     asked = parser.parse_args()
     families, try_one = ROUTINES[asked.routine]
@@ -148,7 +150,10 @@ def main() -> None:
         for name in [name for name, stated in tally.stated.items() if stated]:
             error = tally.relative_error.get(name)
             mean = "" if not error else f"   mean error {100 * np.mean(error):+.2f} %"
-            print(f"  {name:20s} {100 * tally.coverage(name):5.1f} % of {tally.stated[name]:,}{mean}")
+            print(
+                f"  {name:20s} {100 * tally.coverage(name):5.1f} % of {tally.stated[name]:,}{mean}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.barrier import held_off
 from calibration.intervals import Floats, of_mean, of_ratio, spread_between, undetermined, widened
 from calibration.labels import label_of_tanh, rate
 from calibration.staircase import FIGURES, HELD_UNSURE, Interval, fit, intervals
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from calibration.update_curve import Curves
 
 _MOVES = 0.05
+_STEEPER = 0.05
 _BINS = 20
 _QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 
@@ -68,9 +71,10 @@ def _typical(found: dict[str, Interval], unsure: float) -> dict[str, Estimate]:
             estimates[f"nl_{way}"] = Estimate(value, min(ends), max(ends), "", about)
         else:
             estimates[f"nl_{way}"] = undetermined("", about, tanh.why)
-        estimates[f"levels_{way}"] = _levels(
-            tanh, of_mean("", "", step / span), f"pulses of {what}, end to end"
-        )
+        levels = _levels(tanh, of_mean("", "", step / span), f"pulses of {what}, end to end")
+        if np.isfinite(levels.value):  # as unsure as the range is by what is held off its ends
+            levels = widened(levels, levels.value * sum(held) / _mean(span))
+        estimates[f"levels_{way}"] = levels
         variance = of_ratio("", "", found[f"{way}.variance"].value, span**2)
         variance = widened(variance, unsure * _mean(found[f"{way}.read"].value) / _mean(span**2))
         ends = [float(np.sqrt(np.maximum(0.0, x))) for x in (variance.value, variance.low, variance.high)]
@@ -123,17 +127,38 @@ def _spread(found: dict[str, Interval], cycles: int) -> dict[str, Estimate]:
             "relative spread of the depressing step, in units of the range",
         ),
     ):
-        one = found[key]
+        one, pulled = found[key], 0.0
         if key.endswith("step"):
             span, bend = found["high"].value - found["low"].value, found[key.replace("step", "bend")].value
             typical = _mean(bend) / _mean(one.value)
             one = Interval(*(rate(typical * each, each, span) for each in one))
+            pulled = _pulled(found, "low", "down") + _pulled(found, "high", "up")
         mean = _mean(one.value)
         held = found.get(f"held_{key}")
         unsure = 0.0 if held is None else HELD_UNSURE * _mean(held.value) / mean
         value, low, high = (each / mean for each in one)
-        estimates[name] = spread_between(about, value, low, high, cycles, unsure)
+        estimates[name] = _let_go(spread_between(about, value, low, high, cycles, unsure), pulled)
     return estimates
+
+
+def _pulled(found: dict[str, Interval], end: str, way: str) -> float:
+    """Relative excess of a device's range for a relative excess of its step.
+
+    What noise holds a device off an end is taken as of the typical device; less holds one of larger steps.
+    """
+    step, bend, variance = (_mean(found[f"{way}.{part}"].value) for part in ("step", "bend", "variance"))
+    span, held = _mean(found["high"].value - found["low"].value), _mean(found[f"held_{end}"].value)
+    if not (variance > 0 and step > bend and held > 0):
+        return 0.0
+    drift, fall = (step - bend) / np.sqrt(variance), 2 * bend / span
+    less = held_off((1 + _STEEPER) * drift, fall) / held_off(drift, fall)
+    return held / span * (1 - less) / _STEEPER
+
+
+def _let_go(spread: Estimate, pulled: float) -> Estimate:
+    """A spread of steps in units of ranges that look too large where steps are large, without that."""
+    value, low, high = ((1 + pulled) * each for each in (spread.value, spread.low, spread.high))
+    return widened(replace(spread, value=value, low=low, high=high), HELD_UNSURE * pulled * value)
 
 
 def _maps(found: dict[str, Interval], shape: tuple[int, int]) -> dict[str, NDArray[Any]]:
