@@ -59,7 +59,7 @@ def calibrate(
     yes: Annotated[
         bool,
         typer.Option(
-            "--yes", metavar=FLAG, help="Do not ask before a routine that changes devices for good."
+            "--yes", metavar=FLAG, help="Do not ask: on instruments, and before what changes devices for good."
         ),
     ] = False,
     json: Json = False,
