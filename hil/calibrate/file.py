@@ -106,7 +106,13 @@ def read_record(path: Path) -> Record:
 
 def record_paths(folder: Path) -> list[Path]:
     """The records in a folder, oldest first by name; none if there is no such folder."""
-    return sorted(folder.glob(f"*{SUFFIX}")) if folder.is_dir() else []
+    return sorted(folder.glob(f"*{SUFFIX}"), key=_numbered) if folder.is_dir() else []
+
+
+def _numbered(path: Path) -> tuple[str, int]:
+    """A name and its number: that without one is the first (see `free_path`)."""
+    name, _, number = path.stem.rpartition("-")
+    return (name, int(number)) if number.isdecimal() and int(number) < _MOST_OF_ONE_NAME else (path.stem, 1)
 
 
 def _checksum(members: Mapping[str, NDArray[Any] | Stack]) -> str:

@@ -150,7 +150,7 @@ def test_a_second_record_of_the_same_second_stands_beside_the_first(bench, targe
     before = first.read_bytes()
     second = conduct(bench, target, tmp_path).path
     assert first.read_bytes() == before
-    assert record_paths(tmp_path) == sorted([first, second])
+    assert record_paths(tmp_path) == [first, second], "oldest first"
     assert not list(tmp_path.glob(".*"))
 
 
