@@ -59,7 +59,9 @@ def calibrate(
     yes: Annotated[
         bool,
         typer.Option(
-            "--yes", metavar=FLAG, help="Do not ask: on instruments, and before what changes devices for good."
+            "--yes",
+            metavar=FLAG,
+            help="Do not ask: on instruments, and before what changes devices for good.",
         ),
     ] = False,
     json: Json = False,

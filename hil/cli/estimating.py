@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
@@ -136,7 +136,7 @@ def declined(wanted: Wanted, found: Ahead | None, console: Console) -> bool:
         told = f"{counted(pulses, 'pulse changes', 'pulses change')} what devices hold and wear"
         told += f"{'s' * (pulses == 1)} them: neither can be taken back"
         console.print(told, markup=False)
-    elif pulses == 0:
+    elif pulses == 0 and found is not None and not any(each.refused for each in found.routines):
         console.print("nothing is pulsed")
     console.print("go on? [y/N] ", end="", markup=False)
     if sys.stdin.readline().strip().lower() in ("y", "yes"):
@@ -174,8 +174,8 @@ def foreseen_wrong(routine: Irreversible, settings: BenchSettings, size: tuple[i
     return ""
 
 
-def _told(found: Ahead, settings: BenchSettings) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", caption_justify="left", caption_style="")
+def _told(found: Ahead, settings: BenchSettings) -> Group:
+    table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("expected", "time", "readings", "pulses", "to one device"):
         table.add_column(heading, justify="left" if heading == "expected" else "right", no_wrap=True)
     several = len({each.array for each in found.routines}) > 1
@@ -201,8 +201,7 @@ def _told(found: Ahead, settings: BenchSettings) -> Table:
             )
         )
     notes += [Text(f"warning: {each}", "yellow") for each in found.warnings]
-    table.caption = Text("\n").join(notes)
-    return table
+    return Group(table, *notes)
 
 
 def _figures(each: Foreseen) -> tuple[str, ...]:
