@@ -50,6 +50,23 @@ def hil(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
+def interrupted(folder: Path, begun: str, *arguments: str) -> str:
+    """One command that gets Ctrl-C when a line of stdout begins with ``begun`` and ends by it; its stderr."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "hil", *arguments],
+        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        try:
+            next(line for line in process.stdout if line.startswith(begun))
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=100)
+        finally:
+            process.kill()
+    assert process.returncode == 130, said
+    return said
+
+
 def asked(folder: Path, answer: bytes | None, *arguments: str) -> tuple[int, str]:
     """One command on a terminal, and what is typed when it asks (None: Ctrl-C); its exit code and all that it
     says.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import sys
 import time
@@ -20,7 +19,7 @@ from hil.calibrate.file import read_record, record_paths
 from hil.config.validate import validate
 from hil.config.yaml import load_yaml
 from hil.wire import read_wire
-from tests.socket.cli import ROOT, hil, virtual
+from tests.socket.cli import ROOT, hil, interrupted, virtual
 
 LINE = ROOT / "examples" / "benches" / "line-virtual.yaml"
 CROSSPOINT = ROOT / "examples" / "benches" / "crosspoint-virtual.yaml"
@@ -58,18 +57,7 @@ def test_a_board_counts_what_the_record_says_and_ctrl_c_leaves_a_partial_one_and
         controller.close()
 
         words = ("--routine", "update-curve", "--devices", "0-3,0-3", "--set", "cycles=100000")
-        process = subprocess.Popen(
-            [sys.executable, "-m", "hil", "calibrate", "bench.yaml", "--yes", *words],
-            cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        assert process.stdout is not None
-        try:
-            next(line for line in process.stdout if line.startswith("update-curve of main"))
-            process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=60)
-        finally:
-            process.kill()
-        assert process.returncode == 130, said
+        interrupted(tmp_path, "update-curve of main", "calibrate", "bench.yaml", "--yes", *words)
         assert read_record(record_paths(tmp_path / "calibrations")[-1]).partial == "stopped"
         controller = _controller(tmp_path)
         assert controller.state().out == 0

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ import pytest
 
 from hil.calibrate.file import read_record, record_paths
 from hil.calibrate.record import Record
-from tests.socket.cli import ROOT, hil, virtual
+from tests.socket.cli import ROOT, hil, interrupted, virtual
 
 LINE = ROOT / "examples" / "benches" / "line-virtual.yaml"
 CROSSPOINT = ROOT / "examples" / "benches" / "crosspoint-virtual.yaml"
@@ -77,18 +75,8 @@ ONE = "--yes", "--routine"
 def test_ctrl_c_half_way_leaves_a_partial_record(tmp_path: Path, words: tuple[str, str]) -> None:
     routine, setting = words
     with virtual(tmp_path, LINE, "virtual.port=0", "arrays.main={rows: 0-11, cols: 0-11}"):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "hil", "calibrate", "bench.yaml", *ONE, routine, "--set", setting],
-            cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        assert process.stdout is not None
-        try:
-            next(line for line in process.stdout if line.startswith(f"{routine} of main"))
-            process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=100)
-        finally:
-            process.kill()
-    assert process.returncode == 130, said
+        command = ("calibrate", "bench.yaml", *ONE, routine, "--set", setting)
+        interrupted(tmp_path, f"{routine} of main", *command)
     record = read_record(record_paths(tmp_path / "calibrations")[-1])
     assert record.partial == "stopped"
     assert not record.result.estimates

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,7 +10,7 @@ import numpy as np
 import pytest
 
 from hil.calibrate.file import read_record, record_paths
-from tests.socket.cli import ROOT, hil, virtual
+from tests.socket.cli import ROOT, hil, interrupted, virtual
 
 BENCHES = ROOT / "examples" / "benches"
 UNFORMED = ("virtual.device.forming={amplitude: 2 V}", "virtual.read.noise=0.001", "limits.program=4 V")
@@ -66,18 +64,7 @@ def test_devices_behind_instruments_are_formed_once_and_never_again(
 def test_ctrl_c_half_way_leaves_a_partial_record_that_spares_what_was_formed(tmp_path: Path) -> None:
     with virtual(tmp_path, BENCHES / "line-virtual.yaml", *UNFORMED, "virtual.port=0"):
         words = (*FORM, "--devices", "0-7,0-7", "--set", "compliance=100uA", "--set", "rise=10uV")
-        process = subprocess.Popen(
-            [sys.executable, "-m", "hil", *words, "--set", "first=2V"],
-            cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        assert process.stdout is not None
-        try:
-            next(line for line in process.stdout if line.startswith("forming of main"))
-            process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=60)
-        finally:
-            process.kill()
-        assert process.returncode == 130, said
+        interrupted(tmp_path, "forming of main", *words, "--set", "first=2V")
         (path,) = record_paths(tmp_path / "calibrations")
         assert read_record(path).partial == "stopped"
         path.write_bytes(path.read_bytes()[:-10])

@@ -9,25 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hil.bench import ArrayInfo, DeviceSheet, StepCurve
+from hil.bench import ArrayInfo
 from hil.errors import ConfigError
 from hil.faults import KINDS, Faults
 from hil.network import MatrixSize, Weights, place
 from hil.network.avoid import best_lines
 from hil.region import Region
-from hil.schedule import Pulse
+from tests.unit.sheets import linear_sheet
 
-SHEET = DeviceSheet(
-    1e-6,
-    11e-6,
-    1e-7,
-    1e-7,
-    StepCurve(np.array([1e-6, 11e-6]), np.array([1e-7, 1e-7]), np.array([-1e-7, -1e-7])),
-    Pulse(1.0, 1e-6),
-    Pulse(-1.0, 1e-6),
-    0.1,
-    1e-6,
-)
+SHEET = linear_sheet()
 
 
 def faults(shape: tuple[int, int], **places: list[tuple[int, int]]) -> Faults:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from drivers.crosspoint.known import sums
-from hil.bench import ArrayInfo, Cost, DeviceSheet, Execution, StepCurve
+from hil.bench import ArrayInfo, Cost, Execution
 from hil.corrected import CorrectedBench, Known, Offsets
 from hil.schedule import (
     Multiply,
@@ -16,26 +16,16 @@ from hil.schedule import (
     Nudge,
     NudgeAnswer,
     Program,
-    Pulse,
     Read,
     ReadAnswer,
     Region,
     Variants,
     Wait,
 )
+from tests.unit.sheets import linear_sheet
 
 READ_V = 0.2
-SHEET = DeviceSheet(
-    1e-6,
-    11e-6,
-    1e-7,
-    1e-7,
-    StepCurve(np.array([1e-6, 11e-6]), np.array([1e-7, 1e-7]), np.array([-1e-7, -1e-7])),
-    Pulse(1.0, 1e-6),
-    Pulse(-1.0, 1e-6),
-    READ_V,
-    1e-6,
-)
+SHEET = linear_sheet(read_v=READ_V)
 RNG = np.random.default_rng(2)
 SIEMENS = RNG.uniform(1e-6, 11e-6, (5, 6))
 OFFSETS = Offsets(*(RNG.normal(0, 1e-7, lines) for lines in (6, 6, 5)))

@@ -6,26 +6,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hil.bench import ArrayInfo, Cost, DeviceSheet, Execution, StepCurve
+from hil.bench import ArrayInfo, Cost, Execution
 from hil.faults import Faults
 from hil.network import MatrixSize, Tile, Weights, place
 from hil.network.compensate import around_faults
 from hil.network.tile import scale_s
-from hil.schedule import Pulse, Pulses, ReadAnswer
+from hil.schedule import Pulses, ReadAnswer
 from hil.training.initial import write
+from tests.unit.sheets import linear_sheet
 
 LOW, HIGH = 1e-6, 11e-6
-SHEET = DeviceSheet(
-    LOW,
-    HIGH,
-    1e-7,
-    1e-7,
-    StepCurve(np.array([LOW, HIGH]), np.array([1e-7, 1e-7]), np.array([-1e-7, -1e-7])),
-    Pulse(1.0, 1e-6),
-    Pulse(-1.0, 1e-6),
-    0.1,
-    1e-6,
-)
+SHEET = linear_sheet(LOW, HIGH)
 MANY = {"pair": {"main": (4, 6)}, "split-pair": {"a": (4, 3), "b": (4, 3)}, "reference": {"main": (4, 4)}}
 
 

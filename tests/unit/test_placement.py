@@ -8,22 +8,12 @@ import pytest
 from hypothesis import event, given
 from hypothesis import strategies as st
 
-from hil.bench import ArrayInfo, DeviceSheet, StepCurve
+from hil.bench import ArrayInfo
 from hil.errors import ConfigError
 from hil.network import MatrixSize, Weights, place, wanted_arrays
-from hil.schedule import Pulse
+from tests.unit.sheets import linear_sheet
 
-SHEET = DeviceSheet(
-    1e-6,
-    11e-6,
-    1e-7,
-    1e-7,
-    StepCurve(np.array([1e-6, 11e-6]), np.array([1e-7, 1e-7]), np.array([-1e-7, -1e-7])),
-    Pulse(1.0, 1e-6),
-    Pulse(-1.0, 1e-6),
-    0.1,
-    1e-6,
-)
+SHEET = linear_sheet()
 
 
 def arrays(**shapes: tuple[int, int]) -> dict[str, ArrayInfo]:
