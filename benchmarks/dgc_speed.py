@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +16,23 @@ from numpy.typing import NDArray
 from drivers.sim.bench import SimBench
 from drivers.sim.settings import SimSettings
 from hil.limits import LimitedBench, Limits
-from hil.network import Layer, Loss, MatrixSize, Network, Tile, Wanted, Weights, place, wanted_arrays
+from hil.network import (
+    Convolution,
+    Layer,
+    Loss,
+    MatrixSize,
+    Network,
+    Tile,
+    Wanted,
+    Weights,
+    place,
+    wanted_arrays,
+)
 from hil.network.tile import scale_s
 from hil.plan import Plan, run
 from hil.training.contracts import Batch
 from protocols.gradients.dgc import Dgc
+from protocols.gradients.hybrid import Hybrid
 
 F32 = NDArray[np.float32]
 NOISE = 0.005
@@ -31,8 +43,16 @@ def built(sizes: tuple[int, int, int], held: Weights) -> tuple[LimitedBench, Net
     """A bench of random weights, read with noise, and its network."""
     n_in, hidden, n_out = sizes
     matrices = [MatrixSize("layer1", n_in + 1, hidden), MatrixSize("layer2", hidden + 1, n_out)]
-    settings = SimSettings.model_validate({"device": "ideal", "read": {"noise": NOISE}})
-    sim = SimBench(settings, wanted_arrays(matrices, held), seed=1)
+    bench, tiles = written(matrices, held, {"device": "ideal", "read": {"noise": NOISE}})
+    layers = Layer(tiles[0], "tanh"), Layer(tiles[1], "softmax")
+    return bench, Network(layers, Loss("cross-entropy", "softmax"))
+
+
+def written(
+    matrices: Sequence[MatrixSize], held: Weights, settings: Mapping[str, object]
+) -> tuple[LimitedBench, list[Tile]]:
+    """A bench, and tiles of random weights on it."""
+    sim = SimBench(SimSettings.model_validate(settings), wanted_arrays(matrices, held), seed=1)
     sheet = next(iter(sim.arrays.values())).device
     bench = LimitedBench(sim, Limits(read_v=sheet.read_voltage_v))
     blocks = place(matrices, bench.arrays, held)
@@ -42,8 +62,35 @@ def built(sizes: tuple[int, int, int], held: Weights) -> tuple[LimitedBench, Net
     for tile in tiles:
         plus, minus = (rng.integers(-60, 60, (tile.n_in, tile.n_out)).astype(np.int16) for _ in "+-")
         bench.execute(tile.program(plus, minus))
-    layers = Layer(tiles[0], "tanh"), Layer(tiles[1], "softmax")
-    return bench, Network(layers, Loss("cross-entropy", "softmax"))
+    return bench, tiles
+
+
+def convolution(what: str, settings: Mapping[str, object], rounds: int) -> None:
+    """Milliseconds of a step of the LeNet of examples/studies/hybrid-lenet.yaml, batch 4."""
+    first = Convolution((1, 28, 28), 6, 5, pool="max", pool_size=2)
+    second = Convolution(first.given, 16, 5, pool="max", pool_size=2)
+    shapes = (first.lines, 6), (second.lines, 16), (256, 32), (32, 10)
+    matrices = [MatrixSize(f"layer{k}", n_in + 1, n_out) for k, (n_in, n_out) in enumerate(shapes, 1)]
+    bench, tiles = written(matrices, "pair", settings)
+    layers = (
+        Layer(tiles[0], "tanh", convolution=first), Layer(tiles[1], "tanh", convolution=second),
+        Layer(tiles[2], "tanh"), Layer(tiles[3], "softmax"),
+    )  # fmt: skip
+    network = Network(layers, Loss("cross-entropy", "softmax"))
+    rng = np.random.default_rng(5)
+    x = rng.uniform(0, 1, (4, 784)).astype(np.float32) * (rng.random((4, 784)) < 0.5)
+    batch = Batch(x, rng.integers(0, 10, 4), 0.1, step=0)
+    for gradient in (Dgc(), Hybrid()):
+        run(gradient.step(network, batch, ignore), bench)
+        taken = np.empty(rounds)
+        for turn in range(rounds):
+            began = time.process_time()
+            run(gradient.step(network, batch, ignore), bench)
+            taken[turn] = time.process_time() - began
+        print(
+            f"LeNet, batch 4, {what}, {gradient.name}: {1e3 * np.median(taken):.0f} ms a step "
+            f"({1e3 * taken.min():.0f} to {1e3 * taken.max():.0f})"
+        )
 
 
 class Naive:
@@ -142,6 +189,9 @@ def main() -> None:
     asked = parser.parse_args()
     for held in ("pair", "reference"):
         compare((784, 128, 10), 10, held, asked.rounds, asked.naive_weights)
+    convolution("ideal devices", {"device": "ideal"}, asked.rounds)
+    noisy = {"device": "ideal", "read": {"noise": NOISE}, "dac": {"bits": 8}, "adc": {"bits": 10}}
+    convolution("noise and converters", noisy, asked.rounds)
     for n in (1, 10):
         epoch((784, 32, 10), n, 50 * n)
 

@@ -150,7 +150,7 @@ def cost_changes(
             at = end
             bases.append(base)
         clipped += tops.clipped
-    return Changed(summed, float(np.mean(bases)), clipped)
+    return Changed(summed, sum(bases) / len(bases), clipped)
 
 
 def _together(layers: Sequence[Layer], n: int) -> tuple[int, int]:

@@ -100,8 +100,9 @@ class Nudges(Config):
         tile = network.layers[number].tile
         watch = self.nudge == "pulse" and self.residue_every > 0 and batch.step % self.residue_every == 0
         before = (yield from tile.read()) if watch else None
-        again = self.average, 1
-        sample = Sample(np.tile(inputs, again), np.tile(batch.labels, self.average))
+        sample = Sample(inputs, batch.labels)
+        if self.average > 1:
+            sample = Sample(np.tile(inputs, (self.average, 1)), np.tile(batch.labels, self.average))
         size = self.largest if self.size == "auto" else self.size
         nudging = Nudging(self.nudge, size, self.sides, self.devices, self.baseline_every)
         if self.size == "auto":

@@ -130,8 +130,8 @@ def chosen_size(
     pilot = _Points(every.block, every.points[few], every.sign, every.inputs[few], every.outs[few])
     one = yield from _measured(network, number, sample, pilot, nudging)
     two = yield from _measured(network, number, sample, pilot, nudging)
-    noise = 0.5 * float(np.mean((one.cost - two.cost) ** 2))
-    signal = float(np.mean(one.cost * two.cost))
+    apart = one.cost - two.cost
+    noise, signal = 0.5 * float(apart @ apart) / few.size, float(one.cost @ two.cost) / few.size
     if signal <= 0:
         return nudging.size
     # cost / size is the slope, so sigma / (kappa slope) is size sigma / (kappa signal).
@@ -220,8 +220,9 @@ def _measured(
     weights = [
         _siemens(answer) * (points.sign / tile.scale_s) for answer in execution.answers[len(base_ops) :]
     ]
-    # The two sides of a weight lie side by side, for cost_changes.
-    changes, outs = np.stack(each, axis=1), np.repeat(points.outs, len(each))
+    changes, outs = each[0], points.outs
+    if len(each) == 2:  # the two sides of a weight side by side, for cost_changes
+        changes, outs = np.stack(each, axis=1), np.repeat(outs, 2)
     found = yield from cost_changes(
         network, number, driven.sums(tile, base), outs, changes.reshape(len(outs), -1), sample.labels
     )
