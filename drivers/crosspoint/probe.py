@@ -94,7 +94,7 @@ class Probe:
     def read_each(
         self, devices: Sequence[tuple[int, int]], volts: float, integration_s: float
     ) -> list[tuple[float, bool]]:
-        """As `read`, of many devices, one after the other."""
+        """As `read`, of many devices, one after the other; a scan stops behind the exchange of a bound."""
         if self.scan is None or not devices:
             return [self.read(row, col, volts, integration_s) for row, col in devices]
         self._make_cold()
@@ -102,12 +102,16 @@ class Probe:
             [self._crosspoints(self.buses.smu, *each) for each in devices],
             volts,
             self._sourcing(integration_s),
+            until_bound=self.reading.at_compliance == "stop",
         )
         amperes, bounds = found.amperes.tolist(), found.clipped.tolist()
         self._count(amperes, volts, integration_s)
-        bound_says = self.reading.at_compliance
+        if self.reading.at_compliance == "stop" and any(bounds):
+            row, col = devices[int(found.clipped.argmax())]
+            raise self._over(row, col, volts)
+        again = self.reading.at_compliance == "lower"
         return [
-            self.read(*device, volts, integration_s) if bound and bound_says != "flag" else (current, bound)
+            self.read(*device, volts, integration_s) if bound and again else (current, bound)
             for device, current, bound in zip(devices, amperes, bounds, strict=True)
         ]
 
@@ -127,10 +131,7 @@ class Probe:
             if not bound:
                 break
         if bound and self.reading.at_compliance == "stop":
-            raise ComplianceError(
-                f"the device on columns {row} and {col} of the matrix reached the compliance of "
-                f"{sourcing.compliance_a:g} A at {volts:g} V; read.at_compliance says stop"
-            )
+            raise self._over(row, col, volts)
         return amperes, bound
 
     def pulse(self, row: int, col: int, pulse: Pulse, count: int, siemens: float) -> None:
@@ -181,6 +182,12 @@ class Probe:
 
     def _exchanges(self) -> int:
         return sum(line.transactions for line in {id(line): line for line in self.lines}.values())
+
+    def _over(self, row: int, col: int, volts: float) -> ComplianceError:
+        return ComplianceError(
+            f"the device on columns {row} and {col} of the matrix reached the compliance of "
+            f"{self.reading.compliance:g} A at {volts:g} V; read.at_compliance says stop"
+        )
 
     def _sourcing(self, integration_s: float) -> Sourcing:
         return Sourcing(self.reading.compliance, integration_s, self.reading.settle)

@@ -37,6 +37,11 @@ class _Point(NamedTuple):
     volts: Measured | None
     limited: bool
 
+    @property
+    def bound(self) -> bool:
+        """Whether a value is only a bound."""
+        return self.limited or any(each is not None and each.bound for each in (self.amperes, self.volts))
+
 
 class TspScan:
     """Reads devices through a matrix that the source-measure unit itself switches.
@@ -54,8 +59,18 @@ class TspScan:
         self._matrix = matrix
         self._loaded = False
 
-    def read(self, devices: Sequence[Collection[Crosspoint]], volts: float, sourcing: Sourcing) -> Readings:
+    def read(
+        self,
+        devices: Sequence[Collection[Crosspoint]],
+        volts: float,
+        sourcing: Sourcing,
+        *,
+        until_bound: bool = False,
+    ) -> Readings:
         """Each device at one voltage, by its two crosspoints, one after the other; relays switch at 0 V.
+
+        ``until_bound``: the first transaction with a current that is only a bound is the last, and those
+        that were not read are not among the readings.
 
         Raises
         ------
@@ -75,6 +90,8 @@ class TspScan:
                 self._define(sourcing)
             for start in range(0, len(names), size):
                 found += self._read(names[start : start + size], volts, each_s)
+                if until_bound and any(each.bound for each in found[start:]):
+                    break
         return _readings(found)
 
     def _pair(self, device: Collection[Crosspoint]) -> tuple[str, str]:
@@ -145,12 +162,12 @@ def _points(fields: Sequence[str]) -> list[_Point]:
 
 def _readings(points: Sequence[_Point]) -> Readings:
     measurements = [
-        (each.volts, each.amperes, each.limited)
+        (each.volts.value, each.amperes.value, each.bound)
         for each in points
         if each.volts is not None and each.amperes is not None
     ]
     return Readings(
-        np.array([volts.value for volts, _, _ in measurements]),
-        np.array([amperes.value for _, amperes, _ in measurements]),
-        np.array([v.bound or a.bound or limited for v, a, limited in measurements], np.bool_),
+        np.array([volts for volts, _, _ in measurements]),
+        np.array([amperes for _, amperes, _ in measurements]),
+        np.array([bound for _, _, bound in measurements], np.bool_),
     )

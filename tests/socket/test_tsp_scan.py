@@ -34,6 +34,7 @@ from drivers.transport.settings import TransportSettings
 from hil.conformance.instruments import check_matrix
 from hil.errors import (
     BenchError,
+    ComplianceError,
     ConfigError,
     DisconnectedError,
     IdentityError,
@@ -299,6 +300,15 @@ def test_a_current_at_the_compliance_is_flagged_or_read_again_lower(says: str, c
         if says == "lower":
             wanted = 0.4 * bench.grid.conductances("main")
             np.testing.assert_allclose(answer.amperes, wanted, rtol=1e-6)
+
+
+def test_a_current_at_the_compliance_stops_a_map_behind_its_transaction() -> None:
+    with crosspoint_bench(**LINKED, read={"at_compliance": "stop", "compliance": 1.2e-5}) as bench:
+        with pytest.raises(ComplianceError, match=r"columns 0 and 9 .* 1\.2e-05 A at 0\.4 V"):
+            bench.bench.execute((Read(WHOLE, 0.4, 1e-3),))
+        assert bench.bench.probe.tally()[0].reads == 6
+        assert bench.off
+        assert bench.cold
 
 
 def test_a_rehearsal_of_a_linked_bench_counts_its_transactions() -> None:
