@@ -57,7 +57,7 @@ class TspScan:
     def __init__(self, smu: Keithley2600, matrix: TspMatrix) -> None:
         self._smu = smu
         self._matrix = matrix
-        self._loaded = False
+        self._settle_s: float | None = None  # of the function that is loaded
 
     def read(
         self,
@@ -86,7 +86,7 @@ class TspScan:
         size = max(1, min(_DEVICES, int(_LONGEST_S / each_s)))
         found: list[_Point] = []
         with self._smu.safe_on_failure("output at 0 V and off"):
-            if self._smu.load(abs(volts), sourcing) or not self._loaded:
+            if self._smu.load(abs(volts), sourcing) or self._settle_s != sourcing.settle_s:
                 self._define(sourcing)
             for start in range(0, len(names), size):
                 found += self._read(names[start : start + size], volts, each_s)
@@ -106,7 +106,7 @@ class TspScan:
 
     def _define(self, sourcing: Sourcing) -> None:
         """One line with the function; what it finds closed it compares itself, before there is a voltage."""
-        self._loaded = False
+        self._settle_s = None
         at, word = self._matrix.tsp.at, self._word
         settle = f"delay({sourcing.settle_s:.6e}) " if sourcing.settle_s else ""
         self._matrix.tsp.ask(
@@ -120,7 +120,7 @@ class TspScan:
             (),
             lambda _: None,
         )
-        self._loaded = True
+        self._settle_s = sourcing.settle_s
 
     def _read(self, names: Sequence[tuple[str, str]], volts: float, each_s: float) -> list[_Point]:
         matrix, smu, word = self._matrix, self._smu, self._word

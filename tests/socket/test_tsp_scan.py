@@ -233,6 +233,16 @@ def test_a_matrix_that_is_switched_off_is_told_and_not_taken_for_safe() -> None:
         assert bench.matrix.make_safe()
 
 
+def test_a_map_waits_as_long_as_it_asks_whoever_loaded_the_rest_of_its_settings() -> None:
+    longer = Sourcing(SOURCING.compliance_a, SOURCING.integration_s, settle_s=0.01)
+    with lab() as bench:
+        bench.scan.read(devices(1, 1), 0.1, SOURCING)
+        bench.smu.measure(np.array([0.1]), longer)
+        before = bench.virtual.seconds
+        bench.scan.read(devices(1, 1), 0.1, longer)
+        assert bench.virtual.seconds - before >= 0.01
+
+
 def test_a_function_that_is_gone_is_an_error_and_no_reading() -> None:
     with lab(settings=IMPATIENT) as bench:
         bench.scan.read(devices(), 0.1, SOURCING)
