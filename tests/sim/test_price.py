@@ -18,6 +18,7 @@ from hil.calibrate.contracts import Target
 from hil.cli import app
 from hil.config.bench import BenchSettings
 from hil.errors import ConfigError
+from hil.limits import LimitedBench
 from hil.price.exchange import ASSUMED_S, Exchange, exchange_of, exchange_s
 from hil.price.price import Asked, price
 from hil.price.rehearse import Extent
@@ -89,6 +90,14 @@ def test_the_price_of_a_simulated_run_is_what_it_then_takes(
         assert (taken["wear"], taken["accuracy"]) == (run.wear, run.accuracy)
     assert told.whole
     assert told.exchange is None
+
+
+def test_a_driver_that_names_no_instruments_is_not_rehearsed_on_devices_that_last(
+    small: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LimitedBench, "durable", True)
+    with pytest.raises(ConfigError, match="a rehearsal would pulse them"):
+        price(small, free)
 
 
 def test_a_part_of_a_run_is_counted_up_to_all_of_it(small: Asked) -> None:

@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from hil.calibrate.file import read_record, record_paths
 from hil.cli import app
+from hil.limits import LimitedBench
 
 BENCH = """\
 driver: sim
@@ -79,3 +80,10 @@ def test_a_routine_that_was_named_ends_it_as_before(cli):
     words = ("--routine", "disturb", "--routine", "offset", "--bench-set", "limits.dose=20")
     assert "shots: asks for" in cli(*words, code=2).stderr
     assert not Path("calibrations").exists()
+
+
+def test_devices_that_last_are_not_pulsed_for_an_estimate(cli, monkeypatch):
+    monkeypatch.setattr(LimitedBench, "durable", True)
+    result = cli("--routine", "devices", "--json", "--yes")
+    assert "a rehearsal would pulse devices that outlive this process" in result.stderr
+    assert json.loads(result.stdout)["estimate"] is None
