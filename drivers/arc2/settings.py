@@ -100,6 +100,11 @@ class Arc2BenchSettings(BenchSettings):
         return self
 
     @property
+    def unworn(self) -> Arc2BenchSettings:
+        """Without the ledger, which a virtual board fills too."""
+        return self.model_copy(update={"program": self.program.unworn})
+
+    @property
     def compliance(self) -> Compliance | None:
         """What the set-up bounds."""
         return self.program.bound

@@ -106,7 +106,7 @@ def _instruments(wanted: Wanted) -> Ahead:
 
 def _simulated(wanted: Wanted) -> Ahead | None:
     """None, and nothing is done, where a driver that names no instruments has devices that last."""
-    with setup.open_bench(wanted.settings, {"main": wanted.size}, wanted.seed) as bench:
+    with setup.open_bench(wanted.settings.unworn, {"main": wanted.size}, wanted.seed) as bench:
         if bench.durable:
             return None
         found = _all(wanted, bench, within(bench, wanted.devices), _MOMENT_SIMULATED_S)

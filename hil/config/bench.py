@@ -201,6 +201,11 @@ class BenchSettings(Config):
         return ()
 
     @property
+    def unworn(self) -> BenchSettings:
+        """The same without counters of wear on disk: to try on, in this process, what wears nothing."""
+        return self
+
+    @property
     def compliance(self) -> Compliance | None:
         """What bounds the current in a pulse; None: nothing that the file tells of."""
         return None

@@ -134,7 +134,7 @@ def price(
         takes = exchange(settings)
         opens = rehearsal_of(settings, twin, takes, calibrated=True)
     else:
-        settings, opens = twin or settings, setup.open_calibrated
+        settings, opens = twin or settings.unworn, setup.open_calibrated
     runs: list[Rehearsed] = []
     for number in range(asked.seeds):
         overrides = (*asked.overrides, f"seed={first.seed + number}")

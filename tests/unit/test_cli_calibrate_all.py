@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -16,6 +17,7 @@ arrays: {main: {rows: 4, cols: 6}}
 device: {preset: ENODe, initial: uniform}
 read: {noise: 0.01}
 """
+EXAMPLES = Path(__file__).parents[2] / "examples" / "benches"
 UNFORMED = "device={preset: ENODe, forming: {amplitude: 3 V}}"
 FEW = ("--set", "read-noise.repeats=8", "--set", "update-curve.cycles=3")
 
@@ -87,3 +89,12 @@ def test_devices_that_last_are_not_pulsed_for_an_estimate(cli, monkeypatch):
     result = cli("--routine", "devices", "--json", "--yes")
     assert "a rehearsal would pulse devices that outlive this process" in result.stderr
     assert json.loads(result.stdout)["estimate"] is None
+
+
+def test_an_estimate_counts_nothing_in_the_ledger_of_a_virtual_board(cli):
+    Path("bench.yaml").write_text((EXAMPLES / "arc2-virtual.yaml").read_text())
+    cli(
+        "--routine", "update-curve", "--devices", "0-1,0-1", *FEW[2:], "--bench-set", "program={ledger: life}"
+    )
+    counted = sum(int(np.load(path).sum()) for path in Path("life").glob("*.npy"))
+    assert counted == read_record(record_paths(Path("calibrations"))[-1]).cost.pulses > 0
