@@ -122,7 +122,8 @@ def along(
             _line(axes, layout.x, some, figure, scale, number, name, apart)
         _x_axis(axes, layout.x)
         if figure != "accuracy" and (values > 0).all():
-            logarithmic(axes, "y", values, unit)
+            ends = [cell.mean(figure) + sign * cell.spread(figure) for cell in known for sign in (-1, 1)]
+            logarithmic(axes, "y", np.array([*values, *(end for end in ends if end > 0)]), unit)
             if not unit and values.max() < 1000:
                 axes.yaxis.set_major_formatter("{x:g}")
     _share(panels, layout.x.short, label)
