@@ -90,7 +90,7 @@ def _select(
     if wanted is None:
         return slice(None)
     if wanted > available:
-        raise DataError(f"{what}: {counted(wanted, 'sample')} asked for, {available} available")
+        raise DataError(f"{what}: {counted(wanted, 'sample')} asked for, {available:,} available")
     return rng.permutation(available)[:wanted]
 
 

@@ -61,7 +61,9 @@ def test_the_same_spec_and_seed_give_the_same_bits() -> None:
 @pytest.mark.parametrize(("part", "available"), [("train", 5000), ("test", 1000)])
 def test_more_samples_than_there_are_is_refused(part: str, available: int) -> None:
     spec = DataSpec.model_validate({"name": "mnist-5k", part: available + 1})
-    with pytest.raises(DataError, match=f"{part}: {available + 1} samples asked for, {available} available"):
+    with pytest.raises(
+        DataError, match=f"{part}: {available + 1:,} samples asked for, {available:,} available"
+    ):
         load_dataset(spec)
 
 
