@@ -214,7 +214,7 @@ def _report(model: type[BaseModel], document: Document, error: ValidationError) 
             if problem not in found:
                 found.append(problem)
     lines: list[str] = []
-    for path, found in sorted(problems.items(), key=lambda item: document.order(document.path + item[0])):
+    for path, found in problems.items():
         # The other branches of a union complain about the whole where one already names the part at fault.
         if path in branches and any(other != path and other[: len(path)] == path for other in problems):
             continue

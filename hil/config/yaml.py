@@ -67,16 +67,6 @@ class Document:
                 return f"{self.name}:{position.line}"
         return self.name
 
-    def order(self, path: KeyPath) -> tuple[int, int]:
-        """Line and column of a full key path, or of the nearest part around it; (0, 0) of what is not in the
-        file.
-        """
-        for end in range(len(path), -1, -1):
-            position = self.keys.get(path[:end]) or self.values.get(path[:end])
-            if position is not None:
-                return position.line, position.column
-        return 0, 0
-
 
 def load_yaml(source: Path | str | bytes, name: str = "<text>") -> Document:
     """Read a file (Path) or a text (str or UTF-8 bytes, ``name`` in messages) whose top level is a mapping.
