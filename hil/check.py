@@ -7,11 +7,10 @@ A driver offers this by an entry point of its name in the group ``hil.checks``; 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from hil.config.bench import BenchSettings, Resource
 from hil.config.validate import did_you_mean
@@ -20,6 +19,8 @@ from hil.fits import forbidden
 from hil.instruments import Identity
 from hil.lock import LineLocks
 from hil.opened import placed, take, told_with_its_key
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +120,8 @@ def check_instruments(settings: BenchSettings) -> list[Finding]:
     if not settings.resources:
         return []
     examiner = _examiner(settings)
-    with _locks() as locks:
-        return [_find(settings, resource, examiner, locks) for resource in settings.resources]
+    asked = _each(settings, lambda role: examiner.examine(settings, role))
+    return [_finding(settings, resource, answer) for resource, answer in asked]
 
 
 def make_instruments_safe(settings: BenchSettings) -> list[Calmed]:
@@ -138,52 +139,54 @@ def make_instruments_safe(settings: BenchSettings) -> list[Calmed]:
         raise ConfigError(
             f"{settings.where('driver')}: instruments of {settings.driver!r} are made safe by a run alone"
         )
-    with _locks() as locks:
-        return [
-            Calmed(resource, _calmed(settings, resource, calmer, locks)) for resource in settings.resources
-        ]
+    asked = _each(settings, lambda role: calmer.make_safe(settings, role))
+    return [Calmed(resource, _unsafe(settings, resource, answer)) for resource, answer in asked]
 
 
-def _calmed(settings: BenchSettings, resource: Resource, calmer: Calmer, locks: LineLocks) -> tuple[str, ...]:
+def _each(settings: BenchSettings, ask: Callable[[str], T]) -> list[tuple[Resource, T | HilError]]:
+    """What each instrument answers, or what kept it from that; all lines are held until the last is done."""
+    found: list[tuple[Resource, T | HilError]] = []
+    locks = LineLocks()
     try:
-        take(settings, resource, locks)
-        with told_with_its_key(settings):
-            problems = calmer.make_safe(settings, resource.role)
-    except HilError as error:
-        return (_told(error),)
+        for resource in settings.resources:
+            try:
+                take(settings, resource, locks)
+                with told_with_its_key(settings):
+                    found.append((resource, ask(resource.role)))
+            except HilError as error:
+                found.append((resource, error))
+    finally:
+        locks.release()
+    return found
+
+
+def _finding(settings: BenchSettings, resource: Resource, seen: Seen | HilError) -> Finding:
+    if isinstance(seen, HilError):
+        return Finding(resource, None, (_told(seen),))
+    keys = resource.key.split(".")
+    problems = [placed(settings, each, *keys) for each in seen.problems]
+    if seen.errors:
+        told = "; ".join(seen.errors)
+        problems.append(
+            f"{settings.where(*keys)}: errors of earlier commands were in its queue: {told}; they are taken "
+            "out, check again"
+        )
+    return Finding(
+        resource, seen, tuple(problems), tuple(placed(settings, each, *keys) for each in seen.warnings)
+    )
+
+
+def _unsafe(
+    settings: BenchSettings, resource: Resource, problems: tuple[str, ...] | HilError
+) -> tuple[str, ...]:
+    if isinstance(problems, HilError):
+        return (_told(problems),)
     return tuple(placed(settings, each, *resource.key.split(".")) for each in problems)
 
 
 def _told(error: HilError) -> str:
     notes: list[str] = getattr(error, "__notes__", [])
     return "; ".join([str(error), *notes])
-
-
-@contextmanager
-def _locks() -> Generator[LineLocks]:
-    locks = LineLocks()
-    try:
-        yield locks
-    finally:
-        locks.release()
-
-
-def _find(settings: BenchSettings, resource: Resource, examiner: Examiner, locks: LineLocks) -> Finding:
-    try:
-        take(settings, resource, locks)
-        with told_with_its_key(settings):
-            seen = examiner.examine(settings, resource.role)
-    except HilError as error:
-        return Finding(resource, None, (_told(error),))
-    where = settings.where(*resource.key.split("."))
-    problems = [placed(settings, each, *resource.key.split(".")) for each in seen.problems]
-    if seen.errors:
-        told = "; ".join(seen.errors)
-        problems.append(
-            f"{where}: errors of earlier commands were in its queue: {told}; they are taken out, check again"
-        )
-    warnings = tuple(placed(settings, each, *resource.key.split(".")) for each in seen.warnings)
-    return Finding(resource, seen, tuple(problems), warnings)
 
 
 def _examiner(settings: BenchSettings) -> Examiner:
