@@ -56,16 +56,21 @@ class Examiner(Protocol):
         ...
 
 
+class Calm(NamedTuple):
+    """What an instrument that was made safe said: ``problems`` is what could not be verified, () if all was;
+    ``errors`` were in its queue before, and are taken out by reading them.
+    """
+
+    problems: tuple[str, ...]
+    errors: tuple[str, ...] = ()
+
+
 @runtime_checkable
 class Calmer(Protocol):
     """What an entry point of ``hil.checks`` is as well, where its instruments can be made safe one by one."""
 
-    def make_safe(self, settings: Any, role: str) -> tuple[str, ...]:
+    def make_safe(self, settings: Any, role: str) -> Calm:
         """Connect to the instrument of one role, switch it off or open it, read that back, and let go.
-
-        Returns
-        -------
-            What could not be verified, () if all was.
 
         Raises
         ------
@@ -76,10 +81,11 @@ class Calmer(Protocol):
 
 
 class Calmed(NamedTuple):
-    """One instrument that was to be made safe; no ``problems``: it was, and said so."""
+    """One instrument that was to be made safe; no ``problems``: it was, and said so. ``errors`` as `Calm`."""
 
     resource: Resource
     problems: tuple[str, ...]
+    errors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +146,7 @@ def make_instruments_safe(settings: BenchSettings) -> list[Calmed]:
             f"{settings.where('driver')}: instruments of {settings.driver!r} are made safe by a run alone"
         )
     asked = _each(settings, lambda role: calmer.make_safe(settings, role))
-    return [Calmed(resource, _unsafe(settings, resource, answer)) for resource, answer in asked]
+    return [_calmed(settings, resource, answer) for resource, answer in asked]
 
 
 def _each(settings: BenchSettings, ask: Callable[[str], T]) -> list[tuple[Resource, T | HilError]]:
@@ -176,12 +182,11 @@ def _finding(settings: BenchSettings, resource: Resource, seen: Seen | HilError)
     )
 
 
-def _unsafe(
-    settings: BenchSettings, resource: Resource, problems: tuple[str, ...] | HilError
-) -> tuple[str, ...]:
-    if isinstance(problems, HilError):
-        return (_told(problems),)
-    return tuple(placed(settings, each, *resource.key.split(".")) for each in problems)
+def _calmed(settings: BenchSettings, resource: Resource, calm: Calm | HilError) -> Calmed:
+    if isinstance(calm, HilError):
+        return Calmed(resource, (_told(calm),))
+    keys = resource.key.split(".")
+    return Calmed(resource, tuple(placed(settings, each, *keys) for each in calm.problems), calm.errors)
 
 
 def _told(error: HilError) -> str:

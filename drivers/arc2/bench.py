@@ -21,7 +21,7 @@ from drivers.checks import Checks
 from drivers.crosspoint.ledger import Ledger
 from drivers.wiring import WiredArray
 from hil.bench import ArrayInfo, Cost, Execution
-from hil.errors import BenchError, IdentityError, ScheduleError
+from hil.errors import BenchError, ScheduleError
 from hil.instruments import check_same
 from hil.region import Floats, Index, Region
 from hil.schedule import (
@@ -142,12 +142,7 @@ class Arc2Bench:
         BenchError
             It is not there, or could not be verified to be safe.
         """
-        others = len(self.board.listed()) - 1
-        if others > 0:
-            raise IdentityError(
-                f"{ROLE}: {others} other ArC TWO connected, and which was ours cannot be told; connect it "
-                "alone"
-            )
+        self.board.require_alone()
         self.board.attach()
         check_same(ROLE, self._identity[ROLE], self.board.identify())
         problems = self.board.make_safe()

@@ -1,6 +1,6 @@
 """What `hil check` finds out of an ArC TWO: whether it is listed, and its files (entry point ``hil.checks``).
 
-It is not opened: that would load its firmware, which switches all its outputs.
+It is not opened: that would load its firmware, which switches all its outputs. `hil safe` does open it.
 """
 
 from __future__ import annotations
@@ -8,12 +8,11 @@ from __future__ import annotations
 from typing import final
 
 from drivers.arc2.api import Library, installed
-from drivers.arc2.instrument import Arc2
-from drivers.arc2.opening import check_device, firmware_of
+from drivers.arc2.opening import board_of, check_device
 from drivers.arc2.ranges import LONGEST_NS, SHORTEST_NS, VOLTS
 from drivers.arc2.settings import Arc2BenchSettings
 from drivers.examine import refusals, round_trip_s
-from hil.check import Seen
+from hil.check import Calm, Seen
 
 
 @final
@@ -24,10 +23,14 @@ class Arc2Check:
         """See `hil.check.Examiner`."""
         return examined(settings, installed())
 
+    def make_safe(self, settings: Arc2BenchSettings, role: str) -> Calm:
+        """See `hil.check.Calmer`; it is opened, as a run does, and let go of with all channels grounded."""
+        return calmed(settings, installed())
+
 
 def examined(settings: Arc2BenchSettings, library: Library) -> Seen:
     """As `Arc2Check.examine`, by a library."""
-    board = Arc2(library, settings.instrument.port, firmware_of(settings))
+    board = board_of(settings, library)
     board.read_firmware()
     identity, count = board.identify(), len(board.listed())
     several = f"instrument.port: {count} are connected, and none tells its serial number; connect it alone"
@@ -39,6 +42,17 @@ def examined(settings: Arc2BenchSettings, library: Library) -> Seen:
         round_trip_s(board),
         (*refusals(lambda: check_device(settings)), *([several] if count > 1 else [])),
     )
+
+
+def calmed(settings: Arc2BenchSettings, library: Library) -> Calm:
+    """As `Arc2Check.make_safe`, by a library. Raises IdentityError where several boards are connected."""
+    board = board_of(settings, library)
+    board.require_alone()
+    board.attach()
+    try:
+        return Calm(board.make_safe())
+    finally:
+        board.close()
 
 
 check = Arc2Check()

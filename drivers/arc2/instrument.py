@@ -20,7 +20,15 @@ from numpy.typing import NDArray
 
 from drivers.arc2.api import CHANNELS, Board, Channels, Library
 from drivers.arc2.orders import Drive, Shot
-from hil.errors import BenchError, ConfigError, DesyncError, DisconnectedError, InstrumentError, TimeoutError_
+from hil.errors import (
+    BenchError,
+    ConfigError,
+    DesyncError,
+    DisconnectedError,
+    IdentityError,
+    InstrumentError,
+    TimeoutError_,
+)
 from hil.instruments import Identity
 
 ROLE = "instrument"
@@ -99,6 +107,15 @@ class Arc2:
         """Numbers of the boards that are connected; none of them tells its serial number."""
         with self._told():
             return self.library.find_ids()
+
+    def require_alone(self) -> None:
+        """Raise IdentityError where other boards are connected: which is ours cannot be told then."""
+        others = len(self.listed()) - 1
+        if others > 0:
+            raise IdentityError(
+                f"{ROLE}: {others} other ArC TWO connected, and which is ours cannot be told; connect it "
+                "alone"
+            )
 
     def read_firmware(self) -> None:
         """Find the file's checksum, part of the identity. Raises ConfigError if it cannot be read."""

@@ -56,17 +56,11 @@ def bench_on(
         The board is not there, or could not be verified to be at 0 V.
     """
     check_device(settings)
-    wanted, folder = settings.instrument, settings.program.ledger
+    folder = settings.program.ledger
     arrays = _wired(settings)
     shapes = {name: wired.info.shape for name, wired in arrays.items()}
     ledger = None if folder is None else Ledger(settings.beside(folder), shapes)
-    board = Arc2(
-        library,
-        wanted.port,
-        firmware_of(settings),
-        control=wanted.control,
-        timeout_s=wanted.timeout,
-    )
+    board = board_of(settings, library)
     try:
         board.attach()
         problems = board.make_safe()
@@ -87,7 +81,13 @@ def bench_on(
     )
 
 
-def firmware_of(settings: Arc2BenchSettings) -> Path | None:
+def board_of(settings: Arc2BenchSettings, library: Library) -> Arc2:
+    """The board that a file describes, not opened."""
+    wanted = settings.instrument
+    return Arc2(library, wanted.port, _firmware(settings), control=wanted.control, timeout_s=wanted.timeout)
+
+
+def _firmware(settings: Arc2BenchSettings) -> Path | None:
     """The file that is loaded into the board; None for a virtual one."""
     named = settings.instrument.firmware
     return None if named is None or settings.virtual is not None else settings.beside(named)

@@ -13,7 +13,7 @@ from drivers.crosspoint.roles import Role
 from drivers.crosspoint.settings import CrosspointBenchSettings
 from drivers.examine import refusals, round_trip_s
 from drivers.transport.session import open_session
-from hil.check import Seen
+from hil.check import Calm, Seen
 from hil.instruments import Instrument, Pulser, Smu, Standing, Stands, SwitchMatrix
 from hil.schedule import Pulse
 from hil.units import format_quantity
@@ -54,14 +54,14 @@ class CrosspointCheck:
                 (f"{stands.words}: {_WHAT_TO_DO}",) if stands.live else (),
             )
 
-    def make_safe(self, settings: CrosspointBenchSettings, role: str) -> tuple[str, ...]:
+    def make_safe(self, settings: CrosspointBenchSettings, role: str) -> Calm:
         """See `hil.check.Calmer`."""
         known = cast(Role, role)
         wanted = settings.instruments[known]
         with open_session(wanted.resource, wanted.transport, role=role) as session:
             instrument: Instrument = wanted.make(known, session)
             instrument.attach()
-            return instrument.make_safe()
+            return Calm(instrument.make_safe(), _queue(instrument))
 
 
 def _standing(instrument: Instrument) -> Standing:

@@ -17,7 +17,7 @@ from drivers.line.link import BoardLink
 from drivers.line.lowering import Ticks
 from drivers.line.settings import LineBenchSettings
 from drivers.transport.session import open_session
-from hil.check import Seen
+from hil.check import Calm, Seen
 from hil.units import format_quantity
 
 
@@ -42,14 +42,14 @@ class LineCheck:
                 (*_busy(state), *_refused(settings, limits)),
             )
 
-    def make_safe(self, settings: LineBenchSettings, role: str) -> tuple[str, ...]:
+    def make_safe(self, settings: LineBenchSettings, role: str) -> Calm:
         """See `hil.check.Calmer`; a program that runs is stopped."""
         board = settings.controller
         with open_session(board.resource, board.transport, role=role) as session:
             controller, link = ArrayController(session, board.serial), BoardLink(session, board.serial)
             link.greet()
             controller.identify()
-            return controller.make_safe()
+            return Calm(controller.make_safe())
 
 
 def _words(limits: BoardLimits) -> str:

@@ -14,7 +14,7 @@ from rich.table import Table
 from hil import setup
 from hil.check import FileFinding, Finding, check_file, check_instruments
 from hil.cli.failure import exit_code
-from hil.cli.show import print_json
+from hil.cli.show import print_json, printable
 from hil.config.bench import BenchSettings
 from hil.errors import BenchError
 from hil.units import format_quantity
@@ -73,7 +73,7 @@ def _print(bench: Path, settings: BenchSettings, file: FileFinding, findings: Se
     doubts = [*file.doubts, *(warning for finding in findings for warning in finding.warnings)]
     for colour, lines in (("red", wrong), ("yellow", [f"warning: {doubt}" for doubt in doubts])):
         for line in lines:
-            console.print(_safe(line), style=colour, soft_wrap=True, markup=False)
+            console.print(printable(line), style=colour, soft_wrap=True, markup=False)
     well = sum(not finding.problems for finding in findings)
     end = (
         f"{well} of {len(findings)} as the file says"
@@ -91,7 +91,7 @@ def _table(findings: Sequence[Finding]) -> Table:
     cells = [_cells(finding) for finding in findings]
     for name in _ROWS:
         if any(name in each for each in cells):
-            table.add_row(name, *(_safe(each.get(name, "-")) for each in cells))
+            table.add_row(name, *(printable(each.get(name, "-")) for each in cells))
     return table
 
 
@@ -106,8 +106,3 @@ def _cells(finding: Finding) -> dict[str, str]:
         *(seen.limits, seen.state, "; ".join(seen.errors) or "none", trip),
     )
     return dict(zip(_ROWS, values, strict=True))
-
-
-def _safe(text: str) -> str:
-    """What instruments say is not trusted: nothing of it reaches the terminal as a command."""
-    return "".join(character if character.isprintable() else "?" for character in text)

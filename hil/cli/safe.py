@@ -10,7 +10,7 @@ import typer
 from hil import setup
 from hil.check import Calmed, make_instruments_safe
 from hil.cli.failure import exit_code
-from hil.cli.show import print_json
+from hil.cli.show import print_json, printable
 from hil.errors import BenchError
 
 
@@ -37,6 +37,7 @@ def _plain(calmed: Calmed) -> dict[str, object]:
         "resource": calmed.resource.name,
         "ok": not calmed.problems,
         "problems": list(calmed.problems),
+        "errors": list(calmed.errors),
     }
 
 
@@ -45,7 +46,12 @@ def _print(bench: Path, driver: str, calmed: Sequence[Calmed]) -> None:
         told = typer.style("NOT VERIFIED SAFE", fg="red", bold=True) if each.problems else "safe, read back"
         typer.echo(f"{each.resource.role}  {each.resource.name}  {told}")
         for problem in each.problems:
-            typer.echo("".join(character if character.isprintable() else "?" for character in problem))
+            typer.echo(printable(problem))
+        if each.errors:
+            typer.echo(
+                "errors of earlier commands were in its queue, and are taken out: "
+                + printable("; ".join(each.errors))
+            )
     well = sum(not each.problems for each in calmed)
     end = f"{well} of {len(calmed)} are safe" if calmed else f"driver {driver} simulates its arrays here"
     typer.echo(f"{bench}: {end}")

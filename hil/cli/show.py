@@ -40,6 +40,11 @@ def instruments(identity: Mapping[str, str]) -> str:
     return "; ".join(what if role == "bench" else f"{role}: {what}" for role, what in identity.items())
 
 
+def printable(text: str) -> str:
+    """What instruments say is not trusted: nothing of it reaches the terminal as a command."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
 def print_run(run: Run) -> None:
     """Header, status, figures, the last rows, and what was worth a line."""
     header = run.header

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from drivers.arc2.check import examined
 from drivers.arc2.opening import bench_on, virtual_board, virtual_library
 from drivers.sim.virtual.arc2_calls import VirtualArc2Error, VirtualInstrument
 from hil.bench import Returning
+from hil.cli import app
 from hil.errors import (
     BenchError,
     ConfigError,
@@ -21,10 +23,18 @@ from hil.errors import (
     InstrumentError,
     TimeoutError_,
 )
+from hil.lock import FOLDER
 from hil.schedule import Read, ReadAnswer
 from tests.sim.arc2_lab import DIGITS, FULL, arc2_bench, arc2_settings, everything, one_pulse
 from tests.sim.test_training import Notes
 from tests.socket.keystone import trained
+
+REAL = """\
+driver: arc2
+instrument: {port: 0, firmware: arc2fw.bin}
+arrays: {main: {rows: "0-7", cols: "16-23"}}
+device: ideal
+"""
 
 
 def test_a_training_goes_on_after_the_cable_was_out_and_no_pulse_is_put_out_twice() -> None:
@@ -150,6 +160,31 @@ def test_a_check_opens_nothing_and_tells_of_boards_that_cannot_be_told_apart(
     assert bool(seen.problems) == (boards > 1)
     with pytest.raises(DisconnectedError, match="number 0: connected are none"):
         examined(settings, replace(virtual_library(board), find_ids=list))
+
+
+@pytest.mark.parametrize("boards", [1, 2])
+def test_a_board_that_was_left_on_is_made_safe_unless_it_may_be_anothers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, boards: int
+) -> None:
+    monkeypatch.setenv(FOLDER, str(tmp_path / "locks"))
+    (tmp_path / "arc2fw.bin").write_bytes(b"one")
+    (tmp_path / "bench.yaml").write_text(REAL)
+    simulated = arc2_settings()
+    assert simulated.virtual is not None
+    board = virtual_board(simulated, simulated.virtual, 1)
+    library = replace(virtual_library(board), find_ids=lambda: list(range(boards)))
+    monkeypatch.setattr("drivers.arc2.check.installed", lambda: library)
+    board.volts[3] = 0.5
+    result = CliRunner().invoke(app, ["safe", str(tmp_path / "bench.yaml")])
+    if boards == 1:
+        assert result.exit_code == 0, result.output
+        assert "instrument  ArC TWO 0  safe, read back" in result.stdout
+        assert np.all(board.grounded)
+        assert not board.volts.any()
+    else:
+        assert result.exit_code == 4
+        assert "bench.yaml:2: instrument.port: 1 other ArC TWO connected, and which is ours" in result.stdout
+        assert (board.openings, board.volts[3]) == (0, 0.5)
 
 
 @pytest.mark.parametrize(

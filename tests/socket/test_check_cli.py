@@ -233,6 +233,22 @@ def test_errors_in_a_queue_are_told_once(lab: DeviceGrid) -> None:
     assert "3 of 3" in check("bench.yaml").stdout
 
 
+def test_errors_that_making_safe_takes_out_of_a_queue_are_told(lab: DeviceGrid) -> None:
+    for _ in range(2):
+        with open_session(resource("pulser")) as session:
+            session.write(":NO:SUCH 1")
+        shown = check("bench.yaml", command="safe").stdout
+        assert (
+            "errors of earlier commands were in its queue, and are taken out: -113 Undefined header" in shown
+        )
+        assert "3 of 3 are safe" in shown
+    with open_session(resource("pulser")) as session:
+        session.write(":NO:SUCH 1")
+    found = json.loads(check("bench.yaml", "--json", command="safe").stdout)["instruments"]
+    assert [len(each["errors"]) for each in found] == [0, 1, 0]
+    assert "3 of 3" in check("bench.yaml").stdout
+
+
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
