@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 
 from hil import builtin, plugins
-from hil.bench import ArrayInfo
+from hil.bench import ArrayInfo, Bench
 from hil.calibrate.use import known_by_records
 from hil.config.bench import BenchSettings
 from hil.config.experiment import Experiment, experiment_model
@@ -133,8 +133,9 @@ def open_bench(
     Raises
     ------
     ConfigError, BenchError
-        When it is not there, in use by another process, or not what the settings say; when a record cannot be
-        used (:func:`hil.calibrate.use.known_by_records`).
+        When it is not there, in use by another process, or not what the settings say; when its devices last
+        and its settings name no line to them; when a record cannot be used
+        (:func:`hil.calibrate.use.known_by_records`).
     """
     settings = load_bench()[0] if settings is None else settings
     driver: plugins.Driver = plugins.load("drivers", settings.driver)
@@ -143,6 +144,7 @@ def open_bench(
         with _placed_in(settings), told_with_its_key(settings):
             opened = driver.open(settings, sizes or {}, seed)
         try:
+            _check_lines(settings, opened)
             known = known_by_records(settings, opened, datetime.now(UTC)) if calibrated else None
         except BaseException:
             opened.close()
@@ -279,6 +281,17 @@ def _faults(blocks: Sequence[Block], arrays: Mapping[str, ArrayInfo]) -> dict[st
     """What is known of faulty devices on the arrays of a tile."""
     names = dict.fromkeys(block.region.array for block in blocks)
     return {name: found for name in names if (found := arrays[name].faults) is not None}
+
+
+def _check_lines(settings: BenchSettings, bench: Bench) -> None:
+    """The lines that a bench names are how it is locked, and asked about before its devices are pulsed."""
+    if bench.durable and not settings.resources:
+        told = (
+            f"driver: {settings.driver!r} opens devices that outlive this process, and its settings name no "
+            "line to them: nothing would keep other processes off, and nobody be asked before they are "
+            "pulsed; the driver's settings have to say what it connects to (BenchSettings.resources)"
+        )
+        raise ConfigError(placed(settings, told))
 
 
 def _check_limits(settings: BenchSettings, bench: LimitedBench) -> None:

@@ -58,12 +58,7 @@ def ahead_of(wanted: Wanted, console: Console) -> Ahead | None:
     """
     settings = wanted.settings
     if not settings.resources:
-        if (found := _simulated(wanted)) is None:
-            told = (
-                "no estimate of what it will take: a rehearsal would pulse devices that outlive this process"
-            )
-            console.print(Text(told, "yellow"), Text(), sep="\n")
-            return None
+        found = _simulated(wanted)
         if long := [each for each in found.routines if each.cost.seconds >= _LONG_S]:
             times = ", ".join(f"{each.routine} about {duration(each.cost.seconds)}" for each in long)
             told = f"long on the bench's own time, which is simulated and not waited for: {times}"
@@ -104,11 +99,8 @@ def _instruments(wanted: Wanted) -> Ahead:
     return Ahead(found, exchange, warnings_of(found, settings))
 
 
-def _simulated(wanted: Wanted) -> Ahead | None:
-    """None, and nothing is done, where a driver that names no instruments has devices that last."""
+def _simulated(wanted: Wanted) -> Ahead:
     with setup.open_bench(wanted.settings.unworn, {"main": wanted.size}, wanted.seed) as bench:
-        if bench.durable:
-            return None
         found = _all(wanted, bench, within(bench, wanted.devices), _MOMENT_SIMULATED_S)
     return Ahead(found, None, warnings_of(found, wanted.settings))
 

@@ -165,11 +165,6 @@ def _one(
     limits = settings.limits.model_copy(update={"dose": None})  # it is warned of, for all seeds
     bench = setup.bench_for(experiment, data, settings.model_copy(update={"limits": limits}), opens)
     try:
-        if bench.durable and not settings.resources:
-            raise ConfigError(
-                f"{settings.where('driver')}: {settings.driver!r} names no instruments, but its devices "
-                "outlive this process: a rehearsal would pulse them"
-            )
         network = setup.build_network(experiment, data, bench)
         ask_methods(experiment, network, bench)
     except BaseException:

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from drivers.sim.bench import SimBench
 from hil.calibrate.file import read_record, record_paths
 from hil.cli import app
-from hil.limits import LimitedBench
 
 BENCH = """\
 driver: sim
@@ -84,11 +84,12 @@ def test_a_routine_that_was_named_ends_it_as_before(cli):
     assert not Path("calibrations").exists()
 
 
-def test_devices_that_last_are_not_pulsed_for_an_estimate(cli, monkeypatch):
-    monkeypatch.setattr(LimitedBench, "durable", True)
-    result = cli("--routine", "devices", "--json", "--yes")
-    assert "a rehearsal would pulse devices that outlive this process" in result.stderr
-    assert json.loads(result.stdout)["estimate"] is None
+def test_devices_that_last_behind_no_line_that_is_named_are_not_opened(cli, monkeypatch):
+    monkeypatch.setattr(SimBench, "durable", True)
+    told = cli("--routine", "devices", "--yes", code=2).stderr
+    assert "bench.yaml:1: driver: 'sim' opens devices that outlive this process" in told
+    assert "BenchSettings.resources" in told
+    assert not Path("calibrations").exists()
 
 
 def test_an_estimate_counts_nothing_in_the_ledger_of_a_virtual_board(cli):
