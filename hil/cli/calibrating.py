@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,12 +25,14 @@ from hil.cli.calibrated import document, results, spent
 from hil.cli.estimating import Wanted, ahead_of, declined, foreseen_wrong, refuse_unasked, within
 from hil.cli.estimating import document as planned
 from hil.cli.outcomes import SOME_REFUSED, Course, Outcome, look, plain
+from hil.cli.present import require_present
 from hil.cli.screen import Tough
 from hil.cli.show import instruments, print_json, two_columns
 from hil.cli.signals import AT_ONCE, Stop
 from hil.config.bench import BenchSettings
 from hil.errors import ConfigError, HilError, LimitError, ScheduleError, StoreError
 from hil.opened import OpenedBench
+from hil.price.routines import Ahead
 
 DEFAULT_SIZE = (32, 32)
 _WIDTH_OF_FILES = 120
@@ -76,6 +78,8 @@ def run_calibrations(asked: Asked, json: bool) -> int:
         _ask(wanted, asked, console, json)
     with Stop() as stop:
         try:
+            if settings.resources and not asked.yes:
+                require_present(settings, console)
             ahead = ahead_of(wanted, console)
             if settings.resources and not asked.yes and declined(wanted, ahead, console):
                 return stop.exit_code or _DECLINED
@@ -108,8 +112,8 @@ def run_calibrations(asked: Asked, json: bool) -> int:
             course.jobs = [(target, name) for target in wholes for name in chosen]
             dark = _dark(bench, wholes, course, console) if asked.every else ()
             for target, name in course.jobs:
-                if target.info.name in dark and ahead is not None and ahead.pulses(name, target.info.name):
-                    course.note("skipped", f"it pulses devices, and most of {target.info.name} look open")
+                if why := _left_out(name, target.info.name, dark, ahead):
+                    course.note("skipped", why)
                 elif not stop():
                     _one(name, chosen[name], bench, target, about, asked, console, stop, course)
         except KeyboardInterrupt as error:
@@ -145,6 +149,15 @@ def _dark(bench: OpenedBench, wholes: Sequence[Target], course: Course, console:
     for told in filter(None, found.values()):
         console.print(Text(told, "yellow"), Text(), sep="\n")
     return {name for name, told in found.items() if told}
+
+
+def _left_out(name: str, array: str, dark: Collection[str], ahead: Ahead | None) -> str:
+    """Why a routine is not begun on an array that looks open; "" if it is begun."""
+    if array not in dark:
+        return ""
+    if ahead is None:
+        return f"most of {array} look open, and without an estimate nothing tells whether it pulses them"
+    return f"it pulses devices, and most of {array} look open" if ahead.pulses(name, array) else ""
 
 
 def _ask(wanted: Wanted, asked: Asked, console: Console, json: bool) -> None:

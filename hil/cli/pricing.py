@@ -18,6 +18,7 @@ from rich.text import Text
 
 from hil import setup
 from hil.cli.calibration import FOLDER
+from hil.cli.present import require_present
 from hil.cli.screen import Tough
 from hil.cli.show import print_json, two_columns
 from hil.cli.signals import Stop
@@ -124,6 +125,8 @@ def declined(asked: Asked, stream: IO[str]) -> int:
     ------
     ConfigError
         The files are wrong; or there is no terminal to ask at.
+    BenchError
+        An instrument does not answer, or is not as the file says.
     """
     _, (settings, given) = setup.load_both(
         asked.experiment, asked.bench, asked.overrides, asked.bench_overrides
@@ -138,6 +141,7 @@ def declined(asked: Asked, stream: IO[str]) -> int:
     console = _console(stream)
     with Stop() as stop:
         try:
+            require_present(settings, console)
             console.print(_estimate(asked, console))
             console.print("go on? [y/N] ", end="", markup=False)
             if sys.stdin.readline().strip().lower() in ("y", "yes"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -72,18 +73,34 @@ def absent(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize(("answer", "code"), [(b"\n", 2), (None, 130), (b"y\n", 4)])
+@pytest.fixture(scope="module")
+def present(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with an experiment and a bench whose instruments are there."""
+    folder = tmp_path_factory.mktemp("present")
+    (folder / "iris.yaml").write_text(IRIS)
+    with virtual(folder, BENCHES / "crosspoint-virtual.yaml", *FREE["crosspoint"], "program.ledger=doses"):
+        yield folder
+
+
+@pytest.mark.parametrize(("answer", "code"), [(b"\n", 2), (None, 130)])
 def test_on_a_terminal_a_run_on_instruments_is_asked_about_first(
-    answer: bytes | None, code: int, absent: Path
+    answer: bytes | None, code: int, present: Path
 ) -> None:
-    found, said = asked(absent, answer, *TRAIN)
+    found, said = asked(present, answer, *TRAIN)
     assert found == code
     assert " on the bench, " in said
     assert " transactions, " in said
-    assert ("not begun; nothing was output" in said) == (code != 4)
-    assert ("start them: hil virtual" in said) == (code == 4)
+    assert "not begun; nothing was output" in said
+    assert not (present / "runs").exists()
+    assert not (present / "doses").exists()
+
+
+def test_instruments_that_do_not_answer_are_told_instead_of_a_question(absent: Path) -> None:
+    found, said = asked(absent, b"y\n", *TRAIN)
+    assert found == 4
+    assert "start them: hil virtual" in said
+    assert "[y/N]" not in said
     assert not (absent / "runs").exists()
-    assert not (absent / "doses").exists()
 
 
 def test_without_a_terminal_it_is_not_begun_unless_told_so(
@@ -99,8 +116,8 @@ def test_without_a_terminal_it_is_not_begun_unless_told_so(
     assert "start them: hil virtual" in begun.stderr
 
 
-def test_what_cannot_be_rehearsed_is_said_and_asked_about_all_the_same(absent: Path) -> None:
-    found, said = asked(absent, b"n\n", *TRAIN, "--bench-set", 'virtual.matrix.settings.cards={"1": 7174A}')
+def test_what_cannot_be_rehearsed_is_said_and_asked_about_all_the_same(present: Path) -> None:
+    found, said = asked(present, b"n\n", *TRAIN, "--bench-set", 'virtual.matrix.settings.cards={"1": 7174A}')
     assert found == 2
     assert "no estimate of what it will take: " in said
     assert "it has 0 to 11" in said
