@@ -110,19 +110,46 @@ def neighbours(n: int) -> int:
 
 
 @kernel
-def repeated(values: Any, times: int) -> Any:
+def alike(numbers: Index, q: int, at_once: int) -> int:
+    """How many neighbours from q on are the same number, ``at_once`` at most; half of them where they are not
+    twice as many, so that no short loop is left over.
+    """
+    m = 1
+    while m < 2 * at_once and q + m < numbers.size and numbers[q + m] == numbers[q]:
+        m += 1
+    return m if m <= at_once else min(at_once, (m + 1) // 2)
+
+
+@kernel
+def room(rows: int, size: int) -> NDArray[np.float32]:
+    """Float32 [rows, size] that begins with a line of the cache: SIMD lanes that lie across two of them take
+    twice as long.
+    """
+    flat = np.empty(rows * size + 16, np.float32)
+    first = (-flat.ctypes.data & 63) >> 2
+    return flat[first : first + rows * size].reshape(rows, size)
+
+
+@kernel
+def repeated(values: NDArray[np.float32], times: int) -> NDArray[np.float32]:
     """Values [n, m] one column after the other, each that often: [m, times n]."""
     n, m = values.shape
-    out = np.empty((m, times * n), values.dtype)
+    out = room(m, times * n)
     for j in range(m):
         row = out[j]
         for s in range(n):
             row[s] = values[s, j]
-        done = n
-        while done < row.size:  # twice as long each time
-            _copy(row[done:], row[: min(done, row.size - done)])
-            done *= 2
+        fill_by(row, n)
     return out
+
+
+@kernel
+def fill_by(row: Any, n: int) -> None:
+    """Fill a row [m] by its first n numbers, again and again; m is at least n."""
+    done = n
+    while done < row.size:  # twice as long each time
+        _copy(row[done:], row[: min(done, row.size - done)])
+        done *= 2
 
 
 @kernel

@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drivers.sim.kernels_multiply import region_sums, total
+from drivers.sim.kernels_noise import add_noise, changed_by_cosines, changed_by_sines, draw
 from drivers.sim.state import Devices, TableDevices
-from hil.chance import bits, normal, words
-from hil.jit import kernel
-from hil.kernels import neighbours, repeated
+from hil.chance import words
+from hil.jit import kernel, reduction
+from hil.kernels import alike, fill_by, neighbours, repeated, room
 from hil.schedule import Index
 
 Array = NDArray[np.float32]
 
 
 class Sums(NamedTuple):
-    """``amperes`` float32 before any amplifier; ``power_w`` float64, watts of each vector."""
+    """``amperes`` float32 before any amplifier; ``power_w``, watts of all vectors together."""
 
     amperes: Array
-    power_w: NDArray[np.float64]
+    power_w: float
 
 
 def multiply_variants(
     devices: Devices | TableDevices, rows: Index, cols: Index, col_start: int, volts: Array,
     lines: Index, line_volts: Array, sigma_rel: float, key: int, *, transpose: bool = False,
 ) -> Sums:  # fmt: skip
-    """Every vector k times, each time with one driven line replaced: amperes [k, n, others] and power_w [k,
-    n].
+    """Every vector k times, each time with one driven line replaced: amperes [k, n, others] and power_w.
 
     ``lines`` int64 [k] are positions in the driven lines, ``line_volts`` float32 [k, n] what that line is
     driven with; the rest as :func:`multiply`. The sums are rank one in the change; every reading has noise of
@@ -49,7 +48,7 @@ def multiply_nudged(
     devices: Devices | TableDevices, rows: Index, cols: Index, col_start: int, volts: Array,
     points: Index, change_s: Array, sigma_rel: float, key: int,
 ) -> Sums:  # fmt: skip
-    """Sense each point's own column with that point's conductance changed alone: amperes, power_w [k, n].
+    """Sense each point's own column with that point's conductance changed alone: amperes [k, n] and power_w.
 
     ``points`` int64 [k, 2] are positions (row, col) in the region's lines, ``change_s`` float32 [k] the
     change in siemens, ``volts`` float32 [n, r]; the rest as :func:`multiply`. Every reading has noise of its
@@ -68,44 +67,49 @@ def multiply_nudged(
 def _variants(
     g: Array, rows: Index, cols: Index, volts: Array, lines: Index, line_volts: Array, transpose: bool,
     base: Array, base_var: Array, base_power: NDArray[np.float64], sigma: float, key: int,
-) -> tuple[Array, NDArray[np.float64]]:  # fmt: skip
+) -> tuple[Array, float]:  # fmt: skip
     k = lines.size
     n, others = base.shape
     noisy = base_var.size > 0
-    out = np.empty((others, k, n), np.float32)
-    power = np.empty((k, n))
+    flat = room(others, k * n)
+    watts = k * base_power.sum()
     low, high = words(key)
+    scale = np.float32(sigma * sigma)
     at_once = neighbours(n)
     held, held_var = repeated(base, at_once), repeated(base_var, at_once if noisy else 0)
-    held_power = repeated(base_power.reshape(n, 1), at_once)[0]
-    work = np.empty((3, at_once * n), np.float32)
-    v, dv, more = work[0], work[1], work[2]
+    work, raw = room(6, at_once * n), room(1, at_once * n)[0].view(np.uint32)
     line = np.empty(others, np.float32)
-    flat, flat_volts, flat_power = out.reshape(others, k * n), line_volts.reshape(-1), power.reshape(-1)
+    flat_volts = line_volts.reshape(-1)
     q = 0
     while q < k:
         x = lines[q]
-        m = 1  # as many neighbours as replace the same line
-        while m < at_once and q + m < k and lines[q + m] == x:
-            m += 1
+        m = alike(lines, q, at_once)
         for j in range(others):
             line[j] = g[rows[j], cols[x]] if transpose else g[rows[x], cols[j]]
         first, size = q * n, m * n
-        for i in range(m):
-            v[i * n : (i + 1) * n] = volts[:, x]
-        _changes(dv[:size], more[:size], flat_volts[first : first + size], v)
-        _add_to(flat_power[first : first + size], held_power, more, np.float64(total(line)))
-        for j in range(others):
-            part = flat[j, first : first + size]
-            if noisy:
-                start = np.uint32(j * k * n + first)
-                _replaced_noisily(
-                    part, held[j], held_var[j], dv, more, line[j], np.float32(sigma), low, high, start
-                )
-            else:
-                _replaced(part, held[j], dv, line[j])
+        v, dv, more = work[0, :size], work[1, :size], work[2, :size]
+        radii, turns, var = work[3, :size], work[4, :size], work[5, :size]
+        for s in range(n):
+            v[s] = volts[s, x]
+        fill_by(v, n)
+        _changes(dv, more, flat_volts[first : first + size], v)
+        watts += np.float64(total(more)) * np.float64(total(line))
+        for j in range(0, others if noisy else 0, 2):
+            one = flat[j, first : first + size]
+            start = np.uint32((j // 2) * k * n + first)
+            if j + 1 == others:
+                _replaced(one, held[j], dv, line[j])
+                _replaced(var, held_var[j], more, line[j] * line[j])
+                add_noise(one, var, radii, turns, raw, low, high, start, scale)
+                continue
+            two = flat[j + 1, first : first + size]
+            draw(radii, turns, raw[:size], low, high, start, scale)
+            changed_by_cosines(one, held[j], held_var[j], dv, more, line[j], radii, turns)
+            changed_by_sines(two, held[j + 1], held_var[j + 1], dv, more, line[j + 1], radii, turns)
+        for j in range(0 if noisy else others):
+            _replaced(flat[j, first : first + size], held[j], dv, line[j])
         q += m
-    return out, power
+    return flat.reshape(others, k, n), watts
 
 
 @kernel
@@ -125,80 +129,91 @@ def _replaced(out: Array, base: Array, line: Array, by: Any) -> None:
 
 
 @kernel
-def _add_to(out: NDArray[np.float64], base: NDArray[np.float64], line: Array, by: Any) -> None:
-    """Write base + by line, in double precision."""
-    for j in range(out.size):
-        out[j] = base[j] + by * np.float64(line[j])
-
-
-@kernel
-def _replaced_noisily(
-    out: Array, base: Array, var: Array, line: Array, more: Array, by: Any, sigma: Any, low: Any, high: Any,
-    start: Any,
-) -> None:  # fmt: skip
-    """Write base + by line and its noise, one normal for each value, counted from ``start``, of variance var
-    + by^2 more; a rounding below 0 is none.
-    """
-    squared = by * by
-    for j in range(out.size):
-        z = normal(bits(low, high, np.uint32(start + np.uint32(j))))
-        spread = sigma * np.float32(math.sqrt(max(var[j] + squared * more[j], np.float32(0))))
-        out[j] = (base[j] + by * line[j]) + spread * z
-
-
-@kernel
-def _add_noise_of(
-    out: Array, var: Array, more: Array, by: Any, sigma: Any, low: Any, high: Any, start: Any
-) -> None:  # fmt: skip
-    """One normal for each value, counted from ``start``, of variance var + by more; a rounding below 0 is
-    none.
-    """
-    for j in range(out.size):
-        z = normal(bits(low, high, np.uint32(start + np.uint32(j))))
-        out[j] += sigma * np.float32(math.sqrt(max(var[j] + by * more[j], np.float32(0)))) * z
-
-
-@kernel
 def _nudged(
     g: Array, rows: Index, cols: Index, volts: Array, points: Index, change: Array,
     base: Array, base_var: Array, base_power: NDArray[np.float64], sigma: float, key: int,
-) -> tuple[Array, NDArray[np.float64]]:  # fmt: skip
+) -> tuple[Array, float]:  # fmt: skip
     n = volts.shape[0]
     k = points.shape[0]
     noisy = base_var.size > 0
     out = np.empty((k, n), np.float32)
-    power = np.empty((k, n))
+    watts = k * base_power.sum()
     low, high = words(key)
+    scale = np.float32(sigma * sigma)
     at_once = neighbours(n)
-    sums, sums2, driven = base.T.copy(), base_var.T.copy(), volts.T.copy()
-    held_power = repeated(base_power.reshape(n, 1), at_once)[0]
-    work = np.empty((4, at_once * n), np.float32)
-    v, var, by, more = work[0], work[1], work[2], work[3]
-    flat, flat_power = out.reshape(-1), power.reshape(-1)
-    for q in range(0, k, at_once):
-        m = min(at_once, k - q)
-        part = flat[q * n : (q + m) * n]
+    driven = room(1, volts.size)[0]
+    driven.reshape(volts.shape[1], n)[:] = volts.T
+    work, raw = room(7, at_once * n), room(1, at_once * n)[0].view(np.uint32)
+    flat, at = out.reshape(-1), points[:, 1]
+    q = 0
+    while q < k:
+        j, m = at[q], alike(at, q, at_once)
+        first, size = q * n, m * n
+        part, radii, turns = flat[first : first + size], work[5], work[6]
+        held, v, by = work[0, :size], work[1, :size], work[2, :size]
+        var, more = work[3, :size], work[4, :size]
+        for s in range(n):
+            held[s] = base[s, j]
+        fill_by(held, n)
+        if _rising(points[q : q + m, 0]):
+            v = driven[points[q, 0] * n :][:size]
+        else:
+            _gather(v, driven, points[q : q + m, 0], n)
         to = np.uint64(0)
         for p in range(q, q + m):
-            i, j, dg = points[p, 0], points[p, 1], change[p]
+            i, dg = points[p, 0], change[p]
             square = dg * (dg + np.float32(2) * g[rows[i], cols[j]])
-            for s in range(n):
-                part[to], v[to], by[to] = sums[j, s], driven[i, s], dg
-                if noisy:
-                    var[to], more[to] = sums2[j, s], square
+            for _ in range(n):
+                by[to], more[to] = dg, square
                 to += np.uint64(1)
-        _add_product(part, v, by)
+        _plus_product(part, held, v, by)
+        watts += np.float64(_work(v, by))
         if noisy:
-            for i in range(part.size):
-                more[i] *= v[i] * v[i]
-            _add_noise_of(part, var, more, np.float32(1), np.float32(sigma), low, high, np.uint32(q * n))
-        for i in range(part.size):
-            v[i] *= v[i] * by[i]
-        _add_to(flat_power[q * n : (q + m) * n], held_power, v, 1.0)
-    return out, power
+            for s in range(n):
+                held[s] = base_var[s, j]
+            fill_by(held, n)
+            _plus_square(var, held, v, more)
+            add_noise(part, var, radii, turns, raw, low, high, np.uint32(first), scale)
+        q += m
+    return out, watts
 
 
 @kernel
-def _add_product(out: Array, a: Array, b: Array) -> None:
-    for j in range(out.size):
-        out[j] += a[j] * b[j]
+def _rising(lines: Index) -> bool:
+    """Whether each line is the one after the last."""
+    others = 0
+    for q in range(1, lines.size):
+        others += lines[q] != lines[q - 1] + 1
+    return others == 0
+
+
+@kernel
+def _gather(out: Array, driven: Array, lines: Index, n: int) -> None:
+    """Write the n volts of each line."""
+    to = np.uint64(0)
+    for q in range(lines.size):
+        first = np.uint64(lines[q] * n)
+        for s in range(n):
+            out[to] = driven[first + np.uint64(s)]
+            to += np.uint64(1)
+
+
+@kernel
+def _plus_product(out: Array, base: Array, a: Array, b: Array) -> None:
+    for i in range(out.size):
+        out[i] = base[i] + a[i] * b[i]
+
+
+@kernel
+def _plus_square(out: Array, base: Array, v: Array, by: Array) -> None:
+    for i in range(out.size):
+        out[i] = base[i] + by[i] * (v[i] * v[i])
+
+
+@reduction
+def _work(v: Array, by: Array) -> Any:
+    """Sum of by v^2 in SIMD lanes."""
+    result = np.float32(0)
+    for i in range(v.size):
+        result += by[i] * (v[i] * v[i])
+    return result

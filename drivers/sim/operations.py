@@ -33,6 +33,8 @@ from hil.schedule import (
 )
 
 Array = NDArray[np.float32]
+_WITHIN = np.False_
+"""One flag that stands for all readings where nothing bounds them; half a million need not be written."""
 
 
 class Done(NamedTuple):
@@ -103,7 +105,7 @@ class Physics:
             amperes += np.float32(offset_a)
         if math.isinf(full):
             if bits == 0 or amperes.size == 0:
-                return np.zeros(amperes.shape, np.bool_)
+                return np.broadcast_to(_WITHIN, amperes.shape)
             full = float(np.abs(amperes).max()) or 1.0
         return kernels.adc(amperes, bits, full)
 
@@ -132,14 +134,16 @@ def multiply(array: SimArray, op: Multiply, physics: Physics, now_s: float, key:
             array.seen(now_s), r.rows, r.cols, r.col_start, np.asarray(op.volts, np.float32), sigma, key,
             transpose=op.transpose, converters=physics.converters,
         )  # fmt: skip
+        vectors, watts = power_w.size, _total(power_w)
     else:
-        amperes, power_w = kernels.multiply_variants(
+        amperes, watts = kernels.multiply_variants(
             array.seen(now_s), r.rows, r.cols, r.col_start, physics.drive(op.volts), variants.lines,
             physics.drive(variants.volts), sigma, key, transpose=op.transpose,
         )  # fmt: skip
         clipped = physics.sense(amperes.transpose(2, 0, 1)).transpose(1, 2, 0)  # as they lie in memory
-    seconds = power_w.size * (op.integration_s + physics.settle_s)
-    joules = _total(power_w) * op.integration_s
+        vectors = variants.volts.size
+    seconds = vectors * (op.integration_s + physics.settle_s)
+    joules = watts * op.integration_s
     return Done(MultiplyAnswer(amperes, clipped), seconds, joules, reads=amperes.size)
 
 
@@ -275,7 +279,7 @@ def _sense_nudged(
     amperes, power_w = kernels.multiply_nudged(
         array.seen(now_s), r.rows, r.cols, r.col_start, physics.drive(op.volts), op.points, felt_s, sigma, key
     )
-    return amperes, _total(power_w) * op.integration_s
+    return amperes, power_w * op.integration_s
 
 
 def _nudged(op: Nudge, amperes: Array, siemens: Array, joules: float, physics: Physics) -> Done:

@@ -19,8 +19,14 @@ from hil.network.network import Labels
 from hil.network.tile import F32
 from hil.plan import Plan
 from hil.schedule import Answer, Index, Multiply, MultiplyAnswer, NudgeAnswer, Variants
-from protocols.gradients.nudge_kernels import add_changes, leave_out, nudged_sums, softmax_cost_changes
-from protocols.gradients.upward import Tops, by_channels, changed, circuits, to_top
+from protocols.gradients.nudge_kernels import (
+    add_changes,
+    add_sums,
+    leave_out,
+    nudged_sums,
+    softmax_cost_changes,
+)
+from protocols.gradients.upward import Moved, Tops, by_channels, changed, circuits, to_top
 
 _GROUP = 1 << 19
 """Numbers that it takes to drive the layers above, at most, for the nudges that share one reading without."""
@@ -83,14 +89,9 @@ class Driven:
 
     def sums(self, tile: Tile, answers: Sequence[Sensed]) -> F32:
         """Z [n, out], of the answers to :meth:`baseline`."""
-        z = np.zeros((len(self.volts), tile.n_out), np.float32)
+        z, per_ampere = np.zeros((len(self.volts), tile.n_out), np.float32), self.per_ampere(tile)
         for block, answer in zip(tile.blocks, answers, strict=True):
-            amperes, (plus, minus) = answer.amperes, columns(block)
-            if plus >= 0:
-                z[:, block.outputs] += amperes[:, plus : plus + block.n_out]
-            if minus >= 0:
-                z[:, block.outputs] -= amperes[:, minus : minus + block.n_out]
-        z *= self.per_ampere(tile)[:, np.newaxis]
+            add_sums(z, block.first_out, answer.amperes, per_ampere, block.n_out, *columns(block))
         return z
 
 
@@ -113,7 +114,15 @@ def sensed(answer: Answer) -> Sensed:
     amperes, clipped = answer.amperes, answer.clipped
     if amperes.ndim == 3:
         amperes, clipped = amperes.transpose(2, 0, 1), clipped.transpose(2, 0, 1)
-    return Sensed(np.ascontiguousarray(amperes, np.float32), np.ascontiguousarray(clipped))
+    return Sensed(np.ascontiguousarray(amperes, np.float32), clipped)
+
+
+def bounds(answers: Sequence[Sensed]) -> int:
+    """How many readings were only bounds; at once where one flag stands for all of an answer."""
+    return sum(
+        int(np.count_nonzero(flags)) if any(flags.strides) else flags.size and flags.size * int(flags.item(0))
+        for _, flags in answers
+    )
 
 
 def cost_changes(
@@ -144,8 +153,8 @@ def cost_changes(
         part = slice(first, first + group * groups)
         tops = yield from _tops(layers, z, outs[part], changes[part], group)
         at = first
-        for top, moved in zip(tops.z, tops.changes, strict=True):
-            end = at + moved.shape[1]
+        for top, moved in zip(tops.z, tops.moved, strict=True):
+            end = at + moved.amperes.shape[1]
             summed[at:end], base = _cost(network, top, moved, labels)
             at = end
             bases.append(base)
@@ -159,7 +168,8 @@ def _together(layers: Sequence[Layer], n: int) -> tuple[int, int]:
     """
     last = len(layers) == 1
     if not last and layers[0].convolution is None:
-        return max(2, _GROUP // (2 * layers[1].tile.n_out * n) // 2 * 2), 1
+        group = max(2, _GROUP // (2 * layers[1].tile.n_out * n))
+        return group // 64 * 64 or group // 2 * 2, 1
     group = max(2, _GROUP // (_widest(layers) * n) // 2 * 2)
     return group, 1 if last else max(1, _AT_ONCE // ((group + 1) * _widest(layers[1:]) * n))
 
@@ -175,20 +185,20 @@ def _tops(layers: Sequence[Layer], z: F32, outs: Index, changes: F32, group: int
     if not above:
         moved = np.zeros((z.shape[1], *changes.shape), np.float32)
         moved[outs, np.arange(len(outs))] = changes
-        return Tops([z], [moved], 0)
+        return Tops([z], [Moved.by(moved)], 0)
     if layer.convolution is not None:
         return (yield from by_channels(layers, layer.convolution, z, outs, changes, group))
     z, moved, clipped = yield from _by_lines(layer, above[0].tile, z, outs, changes)
     if len(above) > 1:
-        sums = np.concatenate([z[np.newaxis], z + moved.transpose(1, 2, 0)])
+        sums = np.concatenate([z[np.newaxis], z + moved.changes().transpose(1, 2, 0)])
         sums, more = yield from to_top(above, sums, np.zeros(len(sums), np.int64))
-        return Tops([sums[0]], [changed(sums)], clipped + more)
+        return Tops([sums[0]], [Moved.by(changed(sums))], clipped + more)
     return Tops([z], [moved], clipped)
 
 
-def _by_lines(layer: Layer, tile: Tile, z: F32, outs: Index, changes: F32) -> Plan[tuple[F32, F32, int]]:
-    """Sums [n, out] of a dense layer's tile and their changes [out, k, n] as one driven line changes at a
-    time; and how many readings were only bounds.
+def _by_lines(layer: Layer, tile: Tile, z: F32, outs: Index, changes: F32) -> Plan[tuple[F32, Moved, int]]:
+    """Sums [n, out] of a dense layer's tile and how they move as one driven line changes at a time; and how
+    many readings were only bounds.
 
     ``layer`` is the dense layer below, the rest as in :func:`cost_changes`.
     """
@@ -198,7 +208,7 @@ def _by_lines(layer: Layer, tile: Tile, z: F32, outs: Index, changes: F32) -> Pl
         inputs = with_bias(inputs)
     largest = _ZERO if tile.bounded_inputs else np.abs(values).max(axis=0)[:, np.newaxis]
     driven = Driven.by(tile, inputs, largest)
-    volts = values * driven.per_unit
+    volts = values * (driven.per_unit[0] if tile.bounded_inputs else driven.per_unit)
     ops = list(driven.baseline(tile))
     asked: list[tuple[int, int]] = []  # block, and the first nudge that changes a line of it
     for b, block in enumerate(tile.blocks):
@@ -210,9 +220,11 @@ def _by_lines(layer: Layer, tile: Tile, z: F32, outs: Index, changes: F32) -> Pl
     execution = yield tuple(ops)
     answers = [sensed(answer) for answer in execution.answers]
     base, nudged = answers[: len(tile.blocks)], answers[len(tile.blocks) :]
+    per_ampere, z = driven.per_ampere(tile), driven.sums(tile, base)
+    clipped = bounds(answers)
+    if len(tile.blocks) == 1 and not clipped:
+        return z, Moved(nudged[0].amperes, base[0].amperes, per_ampere, *columns(tile.blocks[0])), 0
     moved = np.zeros((tile.n_out, *changes.shape), np.float32)
-    per_ampere = driven.per_ampere(tile)
-    clipped = sum(int(np.count_nonzero(answer.clipped)) for answer in answers)
     for (b, first), answer in zip(asked, nudged, strict=True):
         block = tile.blocks[b]
         where = block.n_out, *columns(block)
@@ -220,21 +232,20 @@ def _by_lines(layer: Layer, tile: Tile, z: F32, outs: Index, changes: F32) -> Pl
     for (b, first), answer in zip(asked, nudged, strict=True) if clipped else ():
         block = tile.blocks[b]
         where = block.n_out, *columns(block)
-        leave_out(moved, first, block.first_out, answer.clipped, base[b].clipped, *where)
-    return driven.sums(tile, base), moved, clipped
+        flags = np.ascontiguousarray(answer.clipped), np.ascontiguousarray(base[b].clipped)
+        leave_out(moved, first, block.first_out, *flags, *where)
+    return z, Moved.by(moved), clipped
 
 
-def _cost(network: Network, z: F32, changes: F32, labels: Labels) -> tuple[NDArray[np.float64], float]:
-    """Changes of the summed cost [k] by changes [out, k, n] of the last layer's sums z [n, out]; and the cost
-    without.
-    """
+def _cost(network: Network, z: F32, moved: Moved, labels: Labels) -> tuple[NDArray[np.float64], float]:
+    """Changes of the summed cost [k] as the last layer's sums z [n, out] move; and the cost without."""
     last, loss = network.layers[-1], network.loss
     gain, offset = circuits(last)
     cost = loss.output(z, last.output(z), labels)[0]
     if loss.name == "cross-entropy" and last.activation == "softmax":
-        summed = softmax_cost_changes(changes, softmax(gain * z + offset), gain, labels)
+        summed = softmax_cost_changes(*moved, softmax(gain * z + offset), gain, labels)
         return summed, float(cost.sum())
-    k = changes.shape[1]
-    nudged = (z + changes.transpose(1, 2, 0)).reshape(-1, z.shape[1])
+    k = moved.amperes.shape[1]
+    nudged = (z + moved.changes().transpose(1, 2, 0)).reshape(-1, z.shape[1])
     costs = loss.output(nudged, last.output(nudged), np.tile(labels, k))[0]
     return (costs.reshape(k, -1) - cost).sum(axis=1), float(cost.sum())

@@ -12,18 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hil.jit import inline, kernel
-from hil.kernels import neighbours, repeated
+from hil.jit import inline, kernel, reduction
+from hil.kernels import alike, fill_by, neighbours, repeated, room
 from hil.schedule import Index
 
 F32 = NDArray[np.float32]
+Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 
 @kernel
-def own_change(
-    amperes: F32, clipped: Flags, base: F32, base_clipped: Flags, cols: Index, per_ampere: F32
-) -> F32:  # fmt: skip
+def own_change(amperes: F32, base: F32, cols: Index, per_ampere: F32) -> F32:
     """Change of each nudged column's sum, float32 [k, n].
 
     ``amperes`` [k, n] with the nudge, ``base`` [n, columns] without; ``cols`` int64 [k] where each point's
@@ -31,29 +30,51 @@ def own_change(
     """
     k, n = amperes.shape
     out = np.empty((k, n), np.float32)
-    rest, bounds = base.T.copy(), base_clipped.T.copy()
     at_once = neighbours(n)
     share = repeated(per_ampere.reshape(n, 1), at_once)[0]
-    held, known = np.empty(at_once * n, np.float32), np.empty(at_once * n, np.bool_)
-    flat, now, flags = out.reshape(-1), amperes.reshape(-1), clipped.reshape(-1)
-    for first in range(0, k, at_once):
-        m = min(at_once, k - first)
-        to = np.uint64(0)
-        for q in range(first, first + m):
-            for s in range(n):
-                held[to] = rest[cols[q], s]
-                known[to] = bounds[cols[q], s]
-                to += np.uint64(1)
-        part = slice(first * n, (first + m) * n)
-        _own(flat[part], now[part], held, share, flags[part], known)
+    held = room(1, at_once * n)[0]
+    flat, now = out.reshape(-1), amperes.reshape(-1)
+    q = 0
+    while q < k:
+        m = alike(cols, q, at_once)
+        part, rest = slice(q * n, (q + m) * n), held[: m * n]
+        for s in range(n):
+            rest[s] = base[s, cols[q]]
+        fill_by(rest, n)
+        _apart(flat[part], now[part], rest, share)
+        q += m
     return out
 
 
 @kernel
-def _own(out: F32, now: F32, held: F32, share: F32, flags: Flags, known: Flags) -> None:
+def _apart(out: F32, now: F32, held: F32, share: F32) -> None:
     for i in range(out.size):
-        change = (now[i] - held[i]) * share[i]
-        out[i] = np.float32(0) if flags[i] | known[i] else change
+        out[i] = (now[i] - held[i]) * share[i]
+
+
+@kernel
+def add_sums(
+    z: F32, first_sum: int, amperes: F32, per_ampere: F32, m: int, plus: int, minus: int
+) -> None:  # fmt: skip
+    """Add to the sums z [n, out] what a block's currents [n, columns] say; the rest as in
+    :func:`add_changes`.
+    """
+    n, columns = amperes.shape
+    for s in range(n):
+        for j in range(m):
+            more = amperes[s, plus + j] if plus >= 0 else np.float32(0)
+            less = amperes[s, min(minus + j, columns - 1)] if minus >= 0 else np.float32(0)
+            z[s, first_sum + j] += (more - less) * per_ampere[s]
+
+
+@kernel
+def add_slopes(
+    products: Floats, squares: Floats, at: Index, cost: Floats, weight: Floats
+) -> None:  # fmt: skip
+    """Add cost x weight to ``products`` and weight^2 to ``squares`` at places ``at`` int64 [k]."""
+    for q in range(at.size):
+        products[at[q]] += cost[q] * weight[q]
+        squares[at[q]] += weight[q] * weight[q]
 
 
 @kernel
@@ -115,15 +136,20 @@ def _expm1(x: Any) -> Any:
     i = np.int32(turns + (np.float32(0.5) if turns >= 0 else np.float32(-0.5)))
     whole = np.float32(i)
     r = (x - whole * np.float32(0.693359375)) - whole * np.float32(math.log(2) - 0.693359375)
+    power = np.int32((i + np.int32(127)) << np.int32(23)).view(np.float32)
+    return power * _small_expm1(r) + (power - np.float32(1))
+
+
+@inline
+def _small_expm1(r: Any) -> Any:
+    """e^r - 1, float32 in SIMD lanes, for |r| <= ln(2) / 2."""
     q = np.float32(1 / 5040)
     q = q * r + np.float32(1 / 720)
     q = q * r + np.float32(1 / 120)
     q = q * r + np.float32(1 / 24)
     q = q * r + np.float32(1 / 6)
     q = q * r + np.float32(0.5)
-    q = (q * r) * r + r
-    power = np.int32((i + np.int32(127)) << np.int32(23)).view(np.float32)
-    return power * q + (power - np.float32(1))
+    return (q * r) * r + r
 
 
 @inline
@@ -147,30 +173,48 @@ def _log1p(x: Any) -> Any:
 
 
 @kernel
-def softmax_cost_changes(changes: F32, p: F32, gain: F32, labels: Index) -> NDArray[np.float64]:
+def softmax_cost_changes(
+    amperes: F32, base: F32, per_ampere: F32, plus: int, minus: int, p: F32, gain: F32, labels: Index
+) -> NDArray[np.float64]:  # fmt: skip
     """Change of the cross-entropy of softmax outputs, summed over the samples, float64 [k].
 
-    C' - C = ln(sum_j p_j e^(d_j)) - d_true with d = gain x change: ``changes`` float32 [out, k, n] of the
-    sums, ``p`` [n, out] the outputs before, ``gain`` [out] of the neurons, ``labels`` int64 [n].
+    C' - C = ln(sum_j p_j e^(d_j)) - d_true with d = gain x change of the sums: ``p`` [n, out] the outputs
+    before, ``gain`` [out] of the neurons, ``labels`` int64 [n]; the rest as in :func:`add_changes`, of a
+    block that serves all sums.
     """
-    m, k, n = changes.shape
+    columns, k, n = amperes.shape
+    m = gain.size
     at_once = neighbours(n)
-    true_gain = np.zeros((n, m), np.float32)
+    one_hot, rest = np.zeros((n, m), np.float32), np.zeros((n, m), np.float32)
     for s in range(n):
-        true_gain[s, labels[s]] = gain[labels[s]]
-    odds, own = repeated(p, at_once), repeated(true_gain, at_once)
-    work = np.empty((2, at_once * n), np.float32)
-    flat = changes.reshape(m, k * n)
+        one_hot[s, labels[s]] = 1
+        for j in range(m):
+            other = base[s, min(minus + j, columns - 1)]
+            rest[s, j] = other if plus < 0 else base[s, plus + j] - (other if minus >= 0 else np.float32(0))
+    odds, own, held = repeated(p, at_once), repeated(one_hot, at_once), repeated(rest, at_once)
+    share = repeated(per_ampere.reshape(n, 1), at_once)[0]
+    if plus < 0:
+        share *= np.float32(-1)
+    work = room(3, at_once * n)
+    flat = amperes.reshape(columns, k * n)
     out = np.empty(k)
     for first in range(0, k, at_once):
         rows = min(at_once, k - first)
-        grown, true = work[0, : rows * n], work[1, : rows * n]
+        part = slice(first * n, (first + rows) * n)
+        grown, true, d = work[0, : rows * n], work[1, : rows * n], work[2, : rows * n]
         grown[:] = 0
         true[:] = 0
         for j in range(m):
-            part = flat[j, first * n : (first + rows) * n]
-            _add_odds(grown, odds[j], gain[j], part)
-            _add_product(true, own[j], part)
+            other = flat[min(minus + j, columns - 1), part]
+            if plus >= 0 and minus >= 0:
+                _between(d, flat[plus + j, part], other, held[j], share, gain[j])
+            else:
+                _scaled(d, other if plus < 0 else flat[plus + j, part], held[j], share, gain[j])
+            if _all_within(d, np.float32(0.34)):
+                _add_small_odds(grown, odds[j], d)
+            else:
+                _add_odds(grown, odds[j], d)
+            _add_product(true, own[j], d)
         for i in range(grown.size):
             grown[i] = _log1p(grown[i]) - true[i]
         i = np.uint64(0)
@@ -184,9 +228,36 @@ def softmax_cost_changes(changes: F32, p: F32, gain: F32, labels: Index) -> NDAr
 
 
 @kernel
-def _add_odds(out: F32, p: F32, gain: Any, change: F32) -> None:
+def _between(out: F32, plus: F32, minus: F32, held: F32, share: F32, gain: Any) -> None:
     for i in range(out.size):
-        out[i] += p[i] * _expm1(gain * change[i])
+        out[i] = ((plus[i] - minus[i]) - held[i]) * (gain * share[i])
+
+
+@kernel
+def _scaled(out: F32, now: F32, held: F32, share: F32, gain: Any) -> None:
+    for i in range(out.size):
+        out[i] = (now[i] - held[i]) * (gain * share[i])
+
+
+@reduction
+def _all_within(values: F32, most: Any) -> bool:
+    """Whether no magnitude is above a bound; NaN is."""
+    outside = np.int32(0)
+    for i in range(values.size):
+        outside += np.int32(0) if abs(values[i]) <= most else np.int32(1)
+    return outside == 0
+
+
+@kernel
+def _add_odds(out: F32, p: F32, d: F32) -> None:
+    for i in range(out.size):
+        out[i] += p[i] * _expm1(d[i])
+
+
+@kernel
+def _add_small_odds(out: F32, p: F32, d: F32) -> None:
+    for i in range(out.size):
+        out[i] += p[i] * _small_expm1(d[i])
 
 
 @kernel
@@ -202,14 +273,25 @@ def nudged_sums(sums: F32, outs: Index, changes: F32, gain: F32, offset: F32) ->
     """
     k, n = changes.shape
     out = np.empty((k, n), np.float32)
-    held = sums.T.copy()
-    for q in range(k):
-        j = outs[q]
-        row, before, by = out[q], held[j], changes[q]
-        g, o = gain[j], offset[j]
+    at_once = neighbours(n)
+    held = room(1, at_once * n)[0]
+    flat, by = out.reshape(-1), changes.reshape(-1)
+    q = 0
+    while q < k:
+        j, m = outs[q], alike(outs, q, at_once)
+        part, before = slice(q * n, (q + m) * n), held[: m * n]
         for s in range(n):
-            row[s] = g * (before[s] + by[s]) + o
+            before[s] = sums[s, j]
+        fill_by(before, n)
+        _seen(flat[part], before, by[part], gain[j], offset[j])
+        q += m
     return out
+
+
+@kernel
+def _seen(out: F32, before: F32, by: F32, gain: Any, offset: Any) -> None:
+    for i in range(out.size):
+        out[i] = gain * (before[i] + by[i]) + offset
 
 
 @kernel

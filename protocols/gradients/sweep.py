@@ -18,8 +18,8 @@ from hil.network.network import Labels
 from hil.network.tile import F32
 from hil.plan import Plan
 from hil.schedule import Answer, Index, Nudge, NudgeAnswer, NudgeKind
-from protocols.gradients.cost_change import Driven, columns, cost_changes, sensed
-from protocols.gradients.nudge_kernels import own_change
+from protocols.gradients.cost_change import Driven, bounds, columns, cost_changes, sensed
+from protocols.gradients.nudge_kernels import add_slopes, own_change
 
 Sides: TypeAlias = Literal["one", "two"]
 Devices: TypeAlias = Literal["plus", "minus", "both"]
@@ -102,8 +102,7 @@ def sweep(network: Network, number: int, sample: Sample, nudging: Nudging) -> Pl
     clipped = 0
     for points in _chunks(tile, active(sample.inputs), nudging):
         slope = yield from _measured(network, number, sample, points, nudging)
-        products[slope.at] += slope.cost * slope.weight
-        squares[slope.at] += slope.weight * slope.weight
+        add_slopes(products, squares, slope.at, slope.cost, slope.weight)
         bases.append(slope.base)
         clipped += slope.clipped
     moved = squares >= (_STUCK * nudging.size) ** 2
@@ -211,12 +210,12 @@ def _measured(
     )
     base = [sensed(answer) for answer in execution.answers[: len(base_ops)]]
     nudged = [sensed(answer) for answer in execution.answers[len(base_ops) :]]
+    clipped = bounds((*base, *nudged))
     own, per_ampere = base[points.block], points.sign * driven.per_ampere(tile)
     cols = points.points[:, 1]
-    each = [
-        own_change(answer.amperes, answer.clipped, own.amperes, own.clipped, cols, per_ampere)
-        for answer in nudged
-    ]
+    each = [own_change(answer.amperes, own.amperes, cols, per_ampere) for answer in nudged]
+    for change, answer in zip(each, nudged, strict=True) if clipped else ():
+        change[answer.clipped | own.clipped.T[cols]] = 0
     weights = [
         _siemens(answer) * (points.sign / tile.scale_s) for answer in execution.answers[len(base_ops) :]
     ]
@@ -229,8 +228,8 @@ def _measured(
     cost, weight = found.summed.reshape(-1, len(each)), weights[0]
     if len(each) == 2:
         cost, weight = cost[:, :1] - cost[:, 1:], weights[0] - weights[1]
-    clipped = sum(int(np.count_nonzero(answer.clipped)) for answer in (*base, *nudged)) + found.clipped
-    return Slope(points.inputs * tile.n_out + points.outs, cost[:, 0], weight, found.base, clipped)
+    at = points.inputs * tile.n_out + points.outs
+    return Slope(at, cost[:, 0], weight, found.base, clipped + found.clipped)
 
 
 def _nudge(tile: Tile, block: Block, points: Index, kind: NudgeKind, size: float, driven: Driven) -> Nudge:

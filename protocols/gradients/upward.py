@@ -19,18 +19,47 @@ from hil.network.patches import unfold
 from hil.network.tile import F32
 from hil.plan import Plan
 from hil.schedule import Index
-from protocols.gradients.nudge_kernels import nudged_sums, with_lines
+from protocols.gradients.nudge_kernels import add_changes, nudged_sums, with_lines
+
+
+class Moved(NamedTuple):
+    """Changes of all sums of a layer by k nudges, as the columns of one block tell them.
+
+    ``amperes`` [columns, k, n] with a nudge, ``base`` [n, columns] without; ``per_ampere`` [n]: what an
+    ampere of a plus column adds to a sum; ``plus``, ``minus``: where these columns begin, -1 where there are
+    none.
+    """
+
+    amperes: F32
+    base: F32
+    per_ampere: F32
+    plus: int
+    minus: int
+
+    @classmethod
+    def by(cls, changes: F32) -> Moved:
+        """Of the changes themselves, [out, k, n]."""
+        outs, _, n = changes.shape
+        return cls(changes, np.zeros((n, outs), np.float32), np.ones(n, np.float32), 0, -1)
+
+    def changes(self) -> F32:
+        """The changes themselves, [out, k, n]."""
+        columns, k, n = self.amperes.shape
+        outs = columns if min(self.plus, self.minus) < 0 else self.minus
+        out = np.zeros((outs, k, n), np.float32)
+        add_changes(out, 0, 0, self.amperes, self.base, self.per_ampere, outs, self.plus, self.minus)
+        return out
 
 
 class Tops(NamedTuple):
     """What came of some groups of nudges, each measured against one reading of the layers above without.
 
-    ``z`` [n, out] of the last layer without a nudge and ``changes`` [out, k, n] by each, group by group;
-    ``clipped``: readings that were only bounds.
+    ``z`` [n, out] of the last layer without a nudge, and how each ``moved`` it, group by group; ``clipped``:
+    readings that were only bounds.
     """
 
     z: list[F32]
-    changes: list[F32]
+    moved: list[Moved]
     clipped: int
 
 
@@ -72,7 +101,7 @@ def by_channels(
     sums, clipped = yield from _driven(above.tile, vectors, own)
     top, more = yield from to_top(layers[1:], sums, own)
     first = [*np.flatnonzero(which < 0).tolist(), len(which)]
-    moved = [changed(top[a:b]) for a, b in pairwise(first)]
+    moved = [Moved.by(changed(top[a:b])) for a, b in pairwise(first)]
     return Tops([top[a] for a in first[:-1]], moved, clipped + more)
 
 

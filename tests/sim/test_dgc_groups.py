@@ -45,7 +45,9 @@ def in_groups(lab: Lab, z: Any, outs: Any, changes: Any, group: int) -> tuple[An
     seen = layers[0].convolution
     assert seen is not None
     tops = run(by_channels(layers, seen, z, outs, changes, group), lab.bench)
-    return np.stack(tops.z), np.concatenate(tops.changes, axis=1).transpose(1, 2, 0)
+    return np.stack(tops.z), np.concatenate([moved.changes() for moved in tops.moved], axis=1).transpose(
+        1, 2, 0
+    )
 
 
 def whole_alone(lab: Lab, z: Any, out: int, change: Any) -> Any:

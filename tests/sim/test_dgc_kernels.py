@@ -9,6 +9,7 @@ from scipy import stats
 from drivers.sim.kernels import multiply_nudged, multiply_variants
 from hil.kernels import largest, neighbours, repeated
 from protocols.gradients.nudge_kernels import add_changes, own_change, softmax_cost_changes, with_lines
+from protocols.gradients.upward import Moved
 from tests.sim.test_kernels_multiply import some_devices, whitened
 
 SAMPLES = st.sampled_from([1, 2, 7, 10, 64, 200])
@@ -30,7 +31,8 @@ def test_the_change_of_the_cost_is_that_of_cross_entropy(n: int, k: int, m: int,
 
     p = np.exp(gain * z) / np.exp(gain * z).sum(axis=1, keepdims=True)
     exact = (cost(z + changes.transpose(1, 2, 0)) - cost(z)).sum(axis=1)
-    found = softmax_cost_changes(changes.astype(F32), p.astype(F32), gain.astype(F32), labels)
+    moved = Moved.by(changes.astype(F32))
+    found = softmax_cost_changes(*moved, p.astype(F32), gain.astype(F32), labels)
     assert found == pytest.approx(exact, rel=2e-4, abs=1e-5 * size * n)
 
 
@@ -52,18 +54,26 @@ def test_what_columns_say_of_sums_is_plus_less_minus(n: int, k: int, held: str) 
         added = (moved[j] if plus >= 0 else 0) - (moved[min(minus + j, columns - 1)] if minus >= 0 else 0)
         exact[first_sum + j, first : first + k] += added
     np.testing.assert_allclose(out, exact, atol=1e-5)
+    moved = Moved(amperes, base, per_ampere, plus, minus)
+    np.testing.assert_allclose(
+        moved.changes(), (exact - before)[first_sum : first_sum + m, first : first + k], atol=1e-5
+    )
+    p, gain, labels = np.full((n, m), 1 / m, F32), rng.uniform(0.5, 2, m).astype(F32), rng.integers(0, m, n)
+    found = softmax_cost_changes(*moved, p, gain, labels)
+    assert found == pytest.approx(
+        softmax_cost_changes(*Moved.by(moved.changes()), p, gain, labels), abs=1e-5 * n
+    )
 
 
 @settings(max_examples=25)
-@given(SAMPLES, NUDGES)
-def test_a_reading_that_was_only_a_bound_changes_nothing_and_others_what_they_read(n: int, k: int) -> None:
+@given(SAMPLES, NUDGES, st.booleans())
+def test_a_nudge_changes_the_sum_of_its_own_column(n: int, k: int, sorted_by_column: bool) -> None:
     rng = np.random.default_rng(n + k)
     amperes, base = rng.random((k, n)).astype(F32), rng.random((n, 5)).astype(F32)
-    clipped, known = rng.random((k, n)) < 0.2, rng.random((n, 5)) < 0.2
     cols, per_ampere = rng.integers(0, 5, k), rng.random(n).astype(F32)
-    found = own_change(amperes, clipped, base, known, cols, per_ampere)
-    exact = np.where(clipped | known.T[cols], 0, (amperes - base.T[cols]) * per_ampere)
-    np.testing.assert_allclose(found, exact, atol=1e-6)
+    cols = np.sort(cols) if sorted_by_column else cols
+    found = own_change(amperes, base, cols, per_ampere)
+    np.testing.assert_allclose(found, (amperes - base.T[cols]) * per_ampere, atol=1e-6)
 
 
 def test_lines_put_anew_are_those_of_the_nudge_and_none_where_there_is_none() -> None:
@@ -96,14 +106,14 @@ def test_the_largest_magnitude_is_nan_where_any_is() -> None:
         assert np.isnan(largest(volts))
 
 
-@pytest.mark.parametrize("n", [1, 3, 40])
-def test_noise_of_variants_and_nudges_is_that_of_single_readings_added_up(n: int) -> None:
+@pytest.mark.parametrize(("n", "columns"), [(1, 4), (3, 5), (40, 4), (10, 1)])
+def test_noise_of_variants_and_nudges_is_that_of_single_readings_added_up(n: int, columns: int) -> None:
     """Against every reading v g (1 + sigma x) drawn on its own, of the line driven and the device
     nudged.
     """
-    devices, sigma, k = some_devices(6, 4), 0.05, 3000
+    devices, sigma, k = some_devices(6, columns), 0.05, 3000
     rng = np.random.default_rng(n)
-    rows, cols = np.arange(6), np.arange(4)
+    rows, cols = np.arange(6), np.arange(columns)
     v = rng.uniform(-1, 1, (n, 6)).astype(F32)
     lines, instead = np.sort(rng.integers(0, 2, k)) * 3, np.tile(rng.uniform(-1, 1, n).astype(F32), (k, 1))
     found = multiply_variants(devices, rows, cols, 0, v, lines, instead, sigma, 3).amperes
@@ -111,21 +121,22 @@ def test_noise_of_variants_and_nudges_is_that_of_single_readings_added_up(n: int
         driven = v.copy()
         driven[:, line] = instead[0]
         some = found[lines == line]
-        x = rng.standard_normal((len(some), 6, 4))
+        x = rng.standard_normal((len(some), 6, columns))
         naive = np.einsum("i,ij,kij->kj", driven[-1], devices.g, 1 + sigma * x)
-        for column in range(4):
+        for column in range(columns):
             assert stats.ks_2samp(some[:, -1, column], naive[:, column]).pvalue > 1e-3
         z = np.stack([whitened(each, driven, devices.g, sigma) for each in some])
         assert stats.kstest(z.ravel(), "norm").pvalue > 1e-3
         flat = z.reshape(len(z), -1)
         assert np.abs(np.corrcoef(flat[:, :40].T) - np.eye(min(40, flat.shape[1]))).max() < 0.12
         assert np.abs(np.mean(flat[:-1] * flat[1:])) < 4 / np.sqrt(flat.size)
-    points, change = np.tile([[2, 1]], (k, 1)), np.full(k, 0.3, F32)
+    j = columns - 1
+    points, change = np.tile([[2, j]], (k, 1)), np.full(k, 0.3, F32)
     nudged = multiply_nudged(devices, rows, cols, 0, v, points, change, sigma, 4).amperes
     g = devices.g.copy()
-    g[2, 1] += 0.3
-    z = whitened(nudged[:, :, np.newaxis], v, g[:, 1:2], sigma)
+    g[2, j] += 0.3
+    z = whitened(nudged[:, :, np.newaxis], v, g[:, j : j + 1], sigma)
     assert stats.kstest(z.ravel(), "norm").pvalue > 1e-3
-    naive = np.einsum("i,i,ki->k", v[-1], g[:, 1], 1 + sigma * rng.standard_normal((k, 6)))
+    naive = np.einsum("i,i,ki->k", v[-1], g[:, j], 1 + sigma * rng.standard_normal((k, 6)))
     assert stats.ks_2samp(nudged[:, -1], naive).pvalue > 1e-3
     assert np.abs(np.mean(z[:-1] * z[1:])) < 4 / np.sqrt(z.size)

@@ -2,11 +2,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from scipy import stats
 
 from drivers.sim.kernels import adc, dac, read
 from drivers.sim.state import Devices
-from hil.chance import fill_normal, fill_uniform
+from hil.chance import bits, cosine, fill_normal, fill_uniform, sine, squared_radius, turn, words
+from hil.jit import kernel
 
 
 def some_devices(rows: int, cols: int) -> Devices:
@@ -45,6 +47,49 @@ def test_neighbouring_keys_and_neighbouring_counters_are_uncorrelated() -> None:
     assert np.abs(off_diagonal).max() < 5 / np.sqrt(50_000)
     for lag in (1, 2, 512):
         assert abs(np.mean(z[:, lag:] * z[:, :-lag])) < 5 / np.sqrt(z.size)
+
+
+@kernel
+def polar(out: NDArray[np.float32], key: int) -> None:
+    """Squared radius, turn and the two normals of each draw, [4, m]."""
+    low, high = words(key)
+    for j in range(out.shape[1]):
+        h = bits(low, high, np.uint32(j))
+        out[0, j], out[1, j] = squared_radius(h), turn(h)
+        r = np.float32(np.sqrt(out[0, j]))
+        out[2, j], out[3, j] = r * cosine(out[1, j]), r * sine(out[1, j])
+
+
+def test_two_normals_of_one_draw_are_normal_and_independent() -> None:
+    m = 2_000_000
+    drawn = np.empty((4, m), np.float32)
+    polar(drawn, 22)
+    squared, turns, one, two = drawn.astype(np.float64)
+    for x in (one, two):
+        assert stats.kstest(x[:1_000_000], "norm").statistic < 1.95e-3
+        assert abs(x.mean()) < 3e-3
+        assert abs(x.var() - 1) < 4e-3
+        assert abs(stats.skew(x)) < 7e-3
+        assert abs(stats.kurtosis(x)) < 1.4e-2
+        for sigmas in (2.0, 3.0, 4.0):
+            expected = 2 * stats.norm.sf(sigmas) * m
+            assert abs((np.abs(x) > sigmas).sum() - expected) < 4 * np.sqrt(expected)
+    of_one, of_two = (np.stack([x, x**2 - 1, x**3 - 3 * x]) for x in (one, two))
+    assert np.abs(np.corrcoef(of_one, of_two)[:3, 3:]).max() < 5 / np.sqrt(m)
+    both = np.concatenate([of_one[:2], of_two[:2]])
+    for lag in (1, 2, 10, 512):
+        assert np.abs(np.corrcoef(both[:, lag:], both[:, :-lag])[:4, 4:]).max() < 5 / np.sqrt(m)
+    where = np.histogram2d(np.exp(-squared / 2), turns + 0.5, bins=64, range=((0, 1), (0, 1)))[0].ravel()
+    assert stats.chisquare(where).pvalue > 1e-4
+    assert stats.kstest(turns[squared > 16], "uniform", (-0.5, 1)).pvalue > 1e-4  # beyond four sigma
+
+
+def test_cosine_and_sine_of_a_turn_are_what_they_say() -> None:
+    drawn = np.empty((4, 100_000), np.float32)
+    polar(drawn, 23)
+    squared, turns, one, two = drawn.astype(np.float64)
+    np.testing.assert_allclose(one, np.sqrt(squared) * np.cos(2 * np.pi * turns), atol=1e-5)
+    np.testing.assert_allclose(two, np.sqrt(squared) * np.sin(2 * np.pi * turns), atol=4e-5)
 
 
 @settings(max_examples=30)
