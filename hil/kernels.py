@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hil.jit import inline, kernel, lowest_bit, nonzero_bits
+from hil.jit import inline, kernel, lean, lowest_bit, nonzero_bits
 from hil.schedule import Counts, Index, Places
 
 _ALL = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 
 
-@kernel
+@lean
 def append_row(row: Counts, places: Places, numbers: Counts, m: int) -> int:
     """Append the counts of a row that are not 0, and their places, to those of m devices before; how many
     now. Zeros cost almost nothing: 64 of them are one word that is 0.
@@ -62,29 +62,37 @@ def with_room(places: Places, numbers: Counts, m: int, more: int) -> tuple[Place
 def begun(rows: int, width: int) -> tuple[Index, Places, Counts, Counts]:
     """What a kernel begins with that lists pulses row by row: ``starts`` [rows + 1], ``places`` and
     ``numbers`` with room for some, and a row [width] of counts.
+
+    It appends rows as long as there is room, in a function that makes no array (:func:`hil.jit.lean`), then
+    makes room and goes on.
     """
     places, numbers = np.empty(1024 + width, np.int32), np.empty(1024 + width, np.int16)
     return np.empty(rows + 1, np.int64), places, numbers, np.empty(width, np.int16)
 
 
-@inline
-def with_row(row: Counts, places: Places, numbers: Counts, m: int) -> tuple[Places, Counts, int]:
-    """Both arrays with the counts of one more row that are not 0, and how many they hold now."""
-    if m + row.size > places.size:
-        places, numbers = with_room(places, numbers, m, row.size)
-    return places, numbers, append_row(row, places, numbers, m)
-
-
 @kernel
 def sparse(counts: Counts) -> tuple[Index, Places, Counts]:
     """Counts [r, c] without their zeros, as :class:`hil.schedule.Pulses` holds them."""
-    starts, places, numbers, _ = begun(counts.shape[0], counts.shape[1])
-    m = 0
-    for i in range(counts.shape[0]):
-        starts[i] = m
-        places, numbers, m = with_row(counts[i], places, numbers, m)
-    starts[-1] = m
+    r, width = counts.shape
+    starts, places, numbers, _ = begun(r, width)
+    i = m = 0
+    while i < r:
+        places, numbers = with_room(places, numbers, m, width)
+        i, m = _sparse_rows(counts, i, starts, places, numbers, m)
+    starts[r] = m
     return starts, places[:m], numbers[:m]
+
+
+@lean
+def _sparse_rows(
+    counts: Counts, i: int, starts: Index, places: Places, numbers: Counts, m: int
+) -> tuple[int, int]:
+    """Rows of counts from i on, as long as there is room; the next row, and how many devices there are."""
+    while i < counts.shape[0] and m + counts.shape[1] <= places.size:
+        starts[i] = m
+        m = append_row(counts[i], places, numbers, m)
+        i += 1
+    return i, m
 
 
 @kernel
@@ -97,7 +105,7 @@ def dense(starts: Index, places: Places, numbers: Counts, cols: int) -> Counts:
     return counts
 
 
-@kernel
+@lean
 def neighbours(n: int) -> int:
     """How many rows of n numbers one loop takes: some thousand numbers, so that it is worth it and its arrays
     stay in the first cache, and whole SIMD lanes unrolled, for what is left over runs one by one.
@@ -109,7 +117,7 @@ def neighbours(n: int) -> int:
     return most // whole * whole if most > whole else most
 
 
-@kernel
+@lean
 def alike(numbers: Index, q: int, at_once: int) -> int:
     """How many neighbours from q on are the same number, ``at_once`` at most; half of them where they are not
     twice as many, so that no short loop is left over.
@@ -143,7 +151,7 @@ def repeated(values: NDArray[np.float32], times: int) -> NDArray[np.float32]:
     return out
 
 
-@kernel
+@lean
 def fill_by(row: Any, n: int) -> None:
     """Fill a row [m] by its first n numbers, again and again; m is at least n."""
     done = n
@@ -152,13 +160,13 @@ def fill_by(row: Any, n: int) -> None:
         done *= 2
 
 
-@kernel
+@lean
 def _copy(out: Any, values: Any) -> None:
     for i in range(values.size):
         out[i] = values[i]
 
 
-@kernel
+@lean
 def largest(volts: NDArray[np.float32]) -> float:
     """Largest magnitude in volts [n, lines], 0 of none; NaN when any is NaN."""
     highest = np.int32(0)  # of magnitudes above 0 the bits rise with the value; those of NaN are above all
@@ -169,7 +177,7 @@ def largest(volts: NDArray[np.float32]) -> float:
     return np.float64(np.int32(highest).view(np.float32))
 
 
-@kernel
+@lean
 def add_counts(
     doses: NDArray[np.uint32],
     rows: Index,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from drivers.sim.state import Devices, TableDevices
 from hil.chance import bits, normal, words
-from hil.jit import inline, kernel
+from hil.jit import inline, kernel, lean
 from hil.schedule import Index
 
 Array = NDArray[np.float32]
@@ -58,7 +58,7 @@ def _rounded(y: Any) -> Any:
     return np.float32(np.int32(y + (np.float32(0.5) if y >= 0 else np.float32(-0.5))))
 
 
-@kernel
+@lean
 def convert(values: Array, clipped: NDArray[np.bool_], resolution_bits: int, full: float) -> None:
     """Convert values [m] in place as :func:`adc` says; ``full`` is the range."""
     limit = np.float32(full)

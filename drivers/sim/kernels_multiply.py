@@ -17,7 +17,7 @@ from drivers.sim.kernels_convert import convert
 from drivers.sim.kernels_lanes import finite, lane_sums, lanes_pay
 from drivers.sim.state import Devices, TableDevices
 from hil.chance import bits, normal, words
-from hil.jit import kernel, reduction
+from hil.jit import kernel, lean, reduction
 from hil.schedule import Index
 
 Array = NDArray[np.float32]
@@ -114,7 +114,7 @@ def total(values: Array) -> Any:
     return result
 
 
-@kernel
+@lean
 def _axpy4(out: Array, var: Array, g0: Array, g1: Array, g2: Array, g3: Array, v: Array, noisy: bool) -> None:
     """Add four rows, each times its volts, to the sums of currents and, when noisy, of their squares."""
     v0, v1, v2, v3 = v[0], v[1], v[2], v[3]
@@ -136,12 +136,24 @@ def _forward(
     g: Array, rows: Index, c0: Any, c: int, volts: Array, noisy: bool, out: Array, var: Array,
     power: NDArray[np.float64],
 ) -> None:  # fmt: skip
-    """Blocks of rows by blocks of columns stay in the cache while all n vectors pass over them."""
+    """Add to the sums of n vectors."""
+    n = volts.shape[0]
+    _forward_blocks(
+        g, rows, c0, c, volts, noisy, out, var, power, np.zeros((n, _ROWS + 4), np.int64),
+        np.zeros((n, _ROWS + 4), np.float32), np.zeros((n,), np.int64), np.zeros(_ROWS),
+    )  # fmt: skip
+
+
+@lean
+def _forward_blocks(
+    g: Array, rows: Index, c0: Any, c: int, volts: Array, noisy: bool, out: Array, var: Array,
+    power: NDArray[np.float64], line: NDArray[np.int64], volt: Array, driven: Index,
+    row_sum: NDArray[np.float64],
+) -> None:  # fmt: skip
+    """Blocks of rows by blocks of columns stay in the cache while all n vectors pass over them. The last four
+    arrays are room to work in.
+    """
     n, r = volts.shape
-    line = np.zeros((n, _ROWS + 4), np.int64)
-    volt = np.zeros((n, _ROWS + 4), np.float32)
-    driven = np.zeros(n, np.int64)
-    row_sum = np.zeros(_ROWS)
     width = c // (1 + max(c - 1, 0) // _COLS) + 1  # no narrow block is left over
     for first in range(0, r, _ROWS):
         size = min(_ROWS, r - first)
@@ -199,31 +211,48 @@ def _transposed(
 ) -> None:  # fmt: skip
     n, c = volts.shape
     live = np.empty(c, np.int64)
-    m = 0
-    for j in range(c):
-        some = False
-        for s in range(n):
-            some = some or volts[s, j] != 0
-        if some:
-            live[m] = j
-            m += 1
+    m = _driven_lines(volts, live)
     gathers = col_start < 0 or 4 * m < c
-    if not gathers:
-        m = c
     driven = volts
-    row = np.empty(m, np.float32)
     if gathers:
         driven = np.empty((n, m), np.float32)
         for s in range(n):
             for q in range(m):
                 driven[s, q] = volts[s, live[q]]
-    col_sum = np.zeros(m, np.float32)
+    else:
+        m = c
+    _transposed_rows(
+        g, rows, cols, live, -1 if gathers else col_start, driven, noisy, out, var, power,
+        np.empty(m, np.float32), np.zeros(m, np.float32),
+    )  # fmt: skip
+
+
+@lean
+def _driven_lines(volts: Array, live: Index) -> int:
+    """List the lines that any vector drives in ``live``; how many there are."""
+    m = 0
+    for j in range(volts.shape[1]):
+        some = False
+        for s in range(volts.shape[0]):
+            some = some or volts[s, j] != 0
+        if some:
+            live[m] = j
+            m += 1
+    return m
+
+
+@lean
+def _transposed_rows(
+    g: Array, rows: Index, cols: Index, live: Index, first: int, driven: Array, noisy: bool, out: Array,
+    var: Array, power: NDArray[np.float64], gathered: Array, col_sum: Array,
+) -> None:  # fmt: skip
+    """Row after row of the columns from ``first`` on, or gathered from those listed in ``live`` (-1)."""
+    n, m = driven.shape
     for i in range(rows.size):
-        if gathers:
+        row = gathered if first < 0 else g[rows[i], first : first + m]
+        if first < 0:
             for q in range(m):
                 row[q] = g[rows[i], cols[live[q]]]
-        else:
-            row = g[rows[i], col_start : col_start + c]
         for q in range(m):
             col_sum[q] += row[q]
         for s in range(n):
@@ -257,16 +286,17 @@ def region_sums(
     var = np.zeros((n if noisy else 0, others), np.float32)
     power = np.zeros(n)
     narrow = n > 1 and 0 < cols.size <= _NARROW and cols.size < rows.size
-    lines, across = np.arange(cols.size), np.arange(rows.size)
     if narrow and transpose:
         turned = _turned(g, rows, cols)
-        _forward(turned, lines, np.int64(0), rows.size, volts, noisy, out, var, power)
+        _forward(turned, np.arange(cols.size), np.int64(0), rows.size, volts, noisy, out, var, power)
     elif transpose:
         _transposed(g, rows, cols, col_start, volts, noisy, out, var, power)
     elif lanes_pay(g, rows, cols, volts):
         lane_sums(g, rows, cols, volts, noisy, out, var, power)
     elif narrow and finite(g, rows, cols):
-        _transposed(_turned(g, rows, cols), lines, across, 0, volts, noisy, out, var, power)
+        turned = _turned(g, rows, cols)
+        lines, across = np.arange(cols.size), np.arange(rows.size)
+        _transposed(turned, lines, across, 0, volts, noisy, out, var, power)
     elif col_start >= 0:
         _forward(g, rows, col_start, cols.size, volts, noisy, out, var, power)
     else:
@@ -282,7 +312,7 @@ def region_sums(
     return out, var, power
 
 
-@kernel
+@lean
 def _add_noise(amperes: Array, var: Array, sigma: float, key: int) -> None:
     """One normal for each answer, counted along the answers. ``var`` empty: no noise."""
     if var.size == 0:

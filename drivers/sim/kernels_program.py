@@ -13,7 +13,7 @@ from drivers.sim.kernels_step import closed_form, closed_form_worth, step, step_
 from drivers.sim.kernels_table import program_table
 from drivers.sim.state import Devices, TableDevices
 from hil.chance import words
-from hil.jit import kernel
+from hil.jit import kernel, lean
 from hil.kernels import sparse
 from hil.schedule import Counts, Index, Places, Pulses
 
@@ -79,22 +79,23 @@ def program(
     )
 
 
-@kernel
+@lean
 def _nominal(factors: Array) -> Any:
     """Whether pulses of both kinds are worth one nominal pulse each."""
     return factors[0] == np.float32(1) and factors[1] == np.float32(1)
 
 
-@kernel
-def _largest(counts: Counts) -> Any:
-    """Largest magnitude of some counts."""
-    largest = np.int32(0)
+@lean
+def _extremes(counts: Counts) -> tuple[Any, Any]:
+    """Most pulses of each polarity."""
+    up, down = np.int32(0), np.int32(0)
     for j in range(counts.size):
-        largest = max(largest, abs(np.int32(counts[j])))
-    return np.float32(largest)
+        up = max(up, np.int32(counts[j]))
+        down = max(down, -np.int32(counts[j]))
+    return np.float32(up), np.float32(down)
 
 
-@kernel
+@lean
 def _both(up: Array, down: Array, counts: Counts, out: Array) -> None:
     """The parameter of each device's polarity."""
     for j in range(out.size):
@@ -102,19 +103,24 @@ def _both(up: Array, down: Array, counts: Counts, out: Array) -> None:
         out[j] = x if counts[j] > 0 else y
 
 
-@kernel
+@lean
 def _step_dense(
     g: Array, packed: Array, r: int, c: int, counts: Counts, s: Array,
     counter: NDArray[np.uint32], c2c: Array, factors: Array, low: Any, high: Any, total: NDArray[np.float64],
 ) -> None:  # fmt: skip
     """Neighbours: devices of row r from column c on, ``counts`` [m]."""
     m = counts.size
-    largest = _largest(counts)
+    most_up, most_down = _extremes(counts)
+    largest = max(most_up, most_down)
     if largest == 0:
         return
     now, lo, hi = g[r, c : c + m], packed[r, 4, c : c + m], packed[r, 5, c : c + m]
     up_a, up_k = packed[r, 0, c : c + m], packed[r, 1, c : c + m]
     down_a, down_k = packed[r, 2, c : c + m], packed[r, 3, c : c + m]
+    if most_down == 0:  # what no pulse asks for is not fetched from memory
+        down_a, down_k = up_a, up_k
+    elif most_up == 0:
+        up_a, up_k = down_a, down_k
     first = np.uint32(r * g.shape[1] + c)
     if largest == 1 and _nominal(factors):
         step_single(
@@ -135,7 +141,7 @@ def _step_dense(
     step(now, lo, hi, a, k, n, s[3, :m], s[4, :m], s[7, :m], counter[:m], c2c, low, high, total)
 
 
-@kernel
+@lean
 def _step_listed(
     g: Array, packed: Array, place: Index, base: Index, n: Array, largest: Any, s: Array,
     counter: NDArray[np.uint32], c2c: Array, factors: Array, low: Any, high: Any, total: NDArray[np.float64],
@@ -165,21 +171,13 @@ def _step_listed(
         now[np.uint64(place[q])] = old[q]
 
 
-@kernel
-def _program_affine(
-    g: Array, packed: Array, c2c_up: float, c2c_down: float,
-    rows: Index, cols: Index, col_start: int, starts: Index, places: Places, numbers: Counts,
-    factors: Array, key: int,
-) -> tuple[float, float]:  # fmt: skip
-    low, high = words(key)
-    c2c = np.array([c2c_up, c2c_down], np.float32)
-    s = np.empty((11, _BLOCK), np.float32)
-    pulses = np.empty(_BLOCK, np.float32)
-    counter = np.empty(_BLOCK, np.uint32)
-    place = np.empty(_BLOCK, np.int64)
-    base = np.empty(_BLOCK, np.int64)
-    line = np.empty(cols.size, np.int16)
-    total = np.zeros(2)
+@lean
+def _walk(
+    g: Array, packed: Array, c2c: Array, rows: Index, cols: Index, col_start: int, starts: Index,
+    places: Places, numbers: Counts, factors: Array, low: Any, high: Any, s: Array, pulses: Array,
+    counter: NDArray[np.uint32], place: Index, base: Index, line: Counts, total: NDArray[np.float64],
+) -> None:  # fmt: skip
+    """Row after row of a region; the arrays from ``s`` on are room to work in."""
     width = g.shape[1]
     m = 0
     most = np.float32(0)
@@ -212,4 +210,20 @@ def _program_affine(
         _step_listed(
             g, packed, place[:m], base[:m], pulses[:m], most, s, counter, c2c, factors, low, high, total
         )
+
+
+@kernel
+def _program_affine(
+    g: Array, packed: Array, c2c_up: float, c2c_down: float,
+    rows: Index, cols: Index, col_start: int, starts: Index, places: Places, numbers: Counts,
+    factors: Array, key: int,
+) -> tuple[float, float]:  # fmt: skip
+    low, high = words(key)
+    total = np.zeros(2)
+    _walk(
+        g, packed, np.array([c2c_up, c2c_down], np.float32), rows, cols, col_start, starts, places, numbers,
+        factors, low, high, np.empty((11, _BLOCK), np.float32), np.empty(_BLOCK, np.float32),
+        np.empty(_BLOCK, np.uint32), np.empty(_BLOCK, np.int64), np.empty(_BLOCK, np.int64),
+        np.empty(cols.size, np.int16), total,
+    )  # fmt: skip
     return total[0], total[1]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hil.chance import bits, normal
-from hil.jit import kernel, reduction
+from hil.jit import lean, reduction
 
 Array = NDArray[np.float32]
 
@@ -21,7 +21,7 @@ _BEYOND = np.float32(1e15)
 """Steps that grow on the way (k < 0) are at the end of any range by then; kept from overflow."""
 
 
-@kernel
+@lean
 def closed_form(n: Array, k: Array, largest: Any, phi: Array, root: Array, phi_s: Array, k_s: Array) -> None:
     """Compute phi = (1 - (1 - k)^|n|) / k and root = sqrt(|n|).
 
@@ -39,7 +39,8 @@ def closed_form(n: Array, k: Array, largest: Any, phi: Array, root: Array, phi_s
         root[j] = np.float32(math.sqrt(abs(n[j])))
     phi[:] = 0
     phi_s[:] = 1
-    k_s[:] = k
+    for j in range(size):
+        k_s[j] = k[j]
     for place in range(np.int32(math.log2(largest)) + 1):
         for j in range(size):
             takes = np.float32(np.int32(np.int32(abs(n[j])) >> place) & np.int32(1))
@@ -50,7 +51,7 @@ def closed_form(n: Array, k: Array, largest: Any, phi: Array, root: Array, phi_s
             k_s[j] = max(k_s[j] * (np.float32(2) - k_s[j]), -_BEYOND)
 
 
-@kernel
+@lean
 def closed_form_worth(n: Array, k: Array, factors: Array, phi: Array, root: Array) -> None:
     """Like :func:`closed_form` for pulses that are worth ``factors`` nominal ones (potentiating, depressing):
     |n| times as many nominal pulses, whole or not.
@@ -76,7 +77,7 @@ def _tally(n: Any, before: Array, after: Array) -> tuple[Any, Any]:
     return up, both
 
 
-@kernel
+@lean
 def _settle(g: Array, after: Array, n: Any, total: NDArray[np.float64]) -> None:
     """Put new conductances in place and add pulses x mean conductance, by polarity, to ``total``."""
     up, both = _tally(n, g, after)
@@ -86,7 +87,7 @@ def _settle(g: Array, after: Array, n: Any, total: NDArray[np.float64]) -> None:
     total[1] += np.float32(0.5) * (both - up)
 
 
-@kernel
+@lean
 def step(
     g: Array, lo: Array, hi: Array, a: Array, k: Array, n: Array, phi: Array, root: Array, after: Array,
     counter: NDArray[np.uint32], c2c: Array, low: Any, high: Any, total: NDArray[np.float64],
@@ -106,7 +107,7 @@ def step(
     _settle(g, after, n, total)
 
 
-@kernel
+@lean
 def step_single(
     g: Array, up_a: Array, up_k: Array, down_a: Array, down_k: Array, lo: Array, hi: Array,
     n: NDArray[np.int16], noise: Array, after: Array, first: Any, c2c: Array, low: Any, high: Any,

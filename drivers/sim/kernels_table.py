@@ -10,21 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hil.chance import bits, uniform, words
-from hil.jit import kernel
+from hil.jit import kernel, lean
 from hil.schedule import Counts, Index, Places
 
 Array = NDArray[np.float32]
 
 
-@kernel
-def program_table(
+@lean
+def _walk(
     g: Array, lo: Array, hi: Array, kind: NDArray[np.int16], up: Array, down: Array, grid_lo: Array,
     grid_hi: Array, rows: Index, cols: Index, starts: Index, places: Places, numbers: Counts,
-    factors: Array, key: int,
-) -> tuple[float, float]:  # fmt: skip
-    """Pulse the devices of a region; arguments and answer as :func:`drivers.sim.kernels_program.program`."""
+    factors: Array, key: int, total: NDArray[np.float64],
+) -> None:  # fmt: skip
+    """Device after device of a region."""
     low, high = words(key)
-    total = np.zeros(2)
     quantiles, points = up.shape[1], up.shape[2]
     for i in range(rows.size):
         r = rows[i]
@@ -56,4 +55,17 @@ def program_table(
                 now = min(max(now + part * step, lo[r, c]), hi[r, c])
             g[r, c] = now
             total[0 if numbers[q] > 0 else 1] += 0.5 * n * (np.float64(old) + np.float64(now))
+
+
+@kernel
+def program_table(
+    g: Array, lo: Array, hi: Array, kind: NDArray[np.int16], up: Array, down: Array, grid_lo: Array,
+    grid_hi: Array, rows: Index, cols: Index, starts: Index, places: Places, numbers: Counts,
+    factors: Array, key: int,
+) -> tuple[float, float]:  # fmt: skip
+    """Pulse the devices of a region; arguments and answer as :func:`drivers.sim.kernels_program.program`."""
+    total = np.zeros(2)
+    _walk(
+        g, lo, hi, kind, up, down, grid_lo, grid_hi, rows, cols, starts, places, numbers, factors, key, total
+    )  # fmt: skip
     return total[0], total[1]

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hil.jit import kernel
+from hil.jit import kernel, lean
 from hil.schedule import Counts, Index, Places, Pulses
 
 Floats = NDArray[np.float64]
@@ -77,7 +77,7 @@ def one_by_one(pulses: Floats) -> Train:
 _WEIGHTS = np.random.default_rng(20_260_101).integers(1, 1 << 32, 1 << 14, dtype=np.uint32) | np.uint32(1)
 
 
-@kernel
+@lean
 def _same(one: Counts, other: Counts, at: Places, other_at: Places, full: int) -> bool:
     """Whether two rows hold the same counts at the same places."""
     if at.size != other_at.size:
@@ -92,7 +92,7 @@ def _same(one: Counts, other: Counts, at: Places, other_at: Places, full: int) -
     return differ == 0
 
 
-@kernel
+@lean
 def _height(numbers: Counts) -> tuple[Any, Any, Any, Any]:
     """Shots of each polarity that a row takes, and its pulses of each."""
     up, down, ups, all_pulses = np.int32(0), np.int32(0), np.int64(0), np.int64(0)
@@ -105,7 +105,7 @@ def _height(numbers: Counts) -> tuple[Any, Any, Any, Any]:
     return np.int64(up), np.int64(down), ups, all_pulses - ups
 
 
-@kernel
+@lean
 def _code(numbers: Counts, at: Places, full: int, weights: NDArray[np.uint32]) -> Any:
     """Hash of a row: equal rows have equal codes."""
     code = np.uint32(0)
@@ -118,25 +118,25 @@ def _code(numbers: Counts, at: Places, full: int, weights: NDArray[np.uint32]) -
     return code
 
 
-@kernel
-def _count(
-    starts: Index, places: Places, numbers: Counts, cols: int, weights: NDArray[np.uint32]
-) -> tuple[int, int, int, int, int, int]:
-    rows = starts.size - 1
-    size = 4
-    while size < 2 * rows:
-        size *= 2
-    slots = np.full(size, -1, np.int64)  # first row of each group, by hash
-    members = np.zeros(rows, np.int64)
-    codes = np.empty(rows, np.uint32)
-    for i in range(rows):
+@lean
+def _group(
+    starts: Index, places: Places, numbers: Counts, cols: int, weights: NDArray[np.uint32], slots: Index,
+    codes: NDArray[np.uint32], members: Index,
+) -> None:  # fmt: skip
+    """Count the ``members`` of each group of equal rows at its first row; 0 at the others and at empty rows.
+
+    ``slots`` are -1, a power of two of them and twice as many as rows at least.
+    """
+    last = slots.size - 1
+    for i in range(members.size):
         a, b = starts[i], starts[i + 1]
+        members[i] = 0
         if a == b:
             continue
         row, at = numbers[a:b], places[a:b]
         code = _code(row, at, cols, weights)
         codes[i] = code
-        slot = np.int64(code >> np.uint32(7)) & (size - 1)
+        slot = np.int64(code >> np.uint32(7)) & last
         while True:
             first = slots[slot]
             if first < 0:
@@ -147,9 +147,13 @@ def _count(
             if codes[first] == code and _same(row, numbers[c:d], at, places[c:d], cols):
                 members[first] += 1
                 break
-            slot = (slot + 1) & (size - 1)
-    total = np.zeros(6, np.int64)
-    for i in range(rows):
+            slot = (slot + 1) & last
+
+
+@lean
+def _sums(starts: Index, numbers: Counts, members: Index, total: Index) -> None:
+    """Add what :class:`Shots` holds of all groups to ``total``."""
+    for i in range(members.size):
         if members[i] == 0:
             continue
         up, down, ups, downs = _height(numbers[starts[i] : starts[i + 1]])
@@ -159,4 +163,27 @@ def _count(
         total[3] += ups + downs
         total[4] += members[i] * ups
         total[5] += members[i] * downs
+
+
+@kernel
+def _count(
+    starts: Index, places: Places, numbers: Counts, cols: int, weights: NDArray[np.uint32]
+) -> tuple[int, int, int, int, int, int]:
+    rows = starts.size - 1
+    size = 4
+    while size < 2 * rows:
+        size *= 2
+    members = np.empty(rows, np.int64)
+    total = np.zeros(6, np.int64)
+    _group(
+        starts,
+        places,
+        numbers,
+        cols,
+        weights,
+        np.full(size, -1, np.int64),
+        np.empty(rows, np.uint32),
+        members,
+    )
+    _sums(starts, numbers, members, total)
     return total[0], total[1], total[2], total[3], total[4], total[5]

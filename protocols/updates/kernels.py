@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hil.chance import bits
-from hil.jit import inline, kernel
-from hil.kernels import append_row, begun, with_row
+from hil.jit import inline, kernel, lean
+from hil.kernels import append_row, begun, with_room
 from hil.network.tile import F32
 from hil.schedule import Counts, Index, Places
 
@@ -90,18 +90,34 @@ def _round(
 
 
 @kernel
+def _turned(
+    delta: F32, inputs: F32, matrix: F32, factor: np.float32, rows: Index, first: int, m: int,
+    plus: bool, minus: bool, up_per_w: F32, down_per_w: F32, most: np.float32, key: np.uint32,
+) -> tuple[Index, Places, Counts, int]:  # fmt: skip
+    """What :func:`graded_pulses` answers, found for one output after the other, each along all rows."""
+    r, samples = rows.size, delta.shape[0]
+    counts = np.empty((m * (int(plus) + int(minus)), r), np.int16)
+    held = _turned_counts(
+        delta, inputs, matrix, factor, rows, first, m, plus, minus, up_per_w, down_per_w, most, key, counts,
+        np.empty((samples, r), np.float32), np.empty((3, r), np.float32), np.empty((2, r), np.uint32),
+    )  # fmt: skip
+    starts, some = np.empty(r + 1, np.int64), np.zeros(r, np.int64)
+    total = _row_starts(counts, starts, some)
+    places, numbers = np.empty(total, np.int32), np.empty(total, np.int16)
+    _turn_back(counts, some, places, numbers, np.empty(r, np.int32), np.empty(r, np.int16))
+    return starts, places, numbers, held
+
+
+@lean
 def _turned_counts(
     delta: F32, inputs: F32, matrix: F32, factor: np.float32, rows: Index, first: int, m: int,
     plus: bool, minus: bool, up_per_w: F32, down_per_w: F32, most: np.float32, key: np.uint32,
-) -> tuple[Counts, int]:  # fmt: skip
-    """Counts of :func:`graded_pulses` [devices of a row, r], and how many were held: outputs one after the
-    other, each along all rows.
-    """
+    counts: Counts, x: F32, floats: F32, random: NDArray[np.uint32],
+) -> int:  # fmt: skip
+    """Write ``counts`` [devices of a row, r]; how many were held. The last three are room to work in."""
     r, samples = rows.size, delta.shape[0]
-    counts = np.empty((m * (int(plus) + int(minus)), r), np.int16)
-    x = np.empty((samples, r), np.float32)
-    base, chance = np.empty(r, np.uint32), np.empty(r, np.uint32)
-    wanted, rise, fall = np.empty(r, np.float32), np.empty(r, np.float32), np.empty(r, np.float32)
+    base, chance = random[0], random[1]
+    wanted, rise, fall = floats[0], floats[1], floats[2]
     zero = np.uint32(0)
     other = up_per_w.size - m
     held = 0
@@ -126,42 +142,40 @@ def _turned_counts(
             held += _round(wanted, rise, fall, chance, np.uint32(0), most, np.float32(1), counts[j])
         if minus:
             rise[:], fall[:] = down_per_w[other + j], up_per_w[other + j]
-            held += _round(
-                wanted,
-                rise,
-                fall,
-                chance,
-                np.uint32(16),
-                most,
-                np.float32(-1),
-                counts[counts.shape[0] - m + j],
-            )
-    return counts, held
+            part = counts[counts.shape[0] - m + j]
+            held += _round(wanted, rise, fall, chance, np.uint32(16), most, np.float32(-1), part)
+    return held
 
 
-@kernel
-def _turned_back(counts: Counts) -> tuple[Index, Places, Counts]:
-    """Counts [c, r] that are not 0, row by row of the r."""
-    c, r = counts.shape
-    starts, at = np.zeros(r + 1, np.int64), np.empty(r, np.int32)
-    some = np.zeros(r, np.int16)
-    for j in range(c):
+@lean
+def _row_starts(counts: Counts, starts: Index, some: Index) -> int:
+    """Write where each row of the r begins among the counts [c, r] that are not 0; how many these are.
+    ``some`` are zeros [r], and hold the starts of the r afterwards.
+    """
+    for j in range(counts.shape[0]):
         of = counts[j]
-        for k in range(r):
-            some[k] += np.int16(of[k] != 0)
-    for k in range(r):
-        starts[k + 1] = starts[k] + some[k]
-    total = starts[r]
-    places, numbers = np.empty(total, np.int32), np.empty(total, np.int16)
-    next_ = starts[:r].copy()
-    found = np.empty(r, np.int16)
-    for j in range(c):
+        for k in range(some.size):
+            some[k] += np.int64(of[k] != 0)
+    total = 0
+    for k in range(some.size):
+        more = some[k]
+        starts[k] = some[k] = total
+        total += more
+    starts[some.size] = total
+    return total
+
+
+@lean
+def _turn_back(
+    counts: Counts, next_: Index, places: Places, numbers: Counts, at: Places, found: Counts
+) -> None:
+    """List counts [c, r] that are not 0 row by row of the r; ``next_`` begins as the starts."""
+    for j in range(counts.shape[0]):
         for q in range(append_row(counts[j], at, found, 0)):
             k = at[q]
             places[next_[k]] = j
             numbers[next_[k]] = found[q]
             next_[k] += 1
-    return starts, places, numbers
 
 
 @kernel
@@ -201,22 +215,40 @@ def graded_pulses(
     width = m * (int(plus) + int(minus))
     per_device = up_per_w.shape[0] > 1
     if width <= _NARROW and not per_device:
-        counts, held = _turned_counts(
+        return _turned(
             delta, inputs, matrix, factor, rows, first, m, plus, minus, up_per_w[0], down_per_w[0], most, key
         )
-        starts, places, numbers = _turned_back(counts)
-        return starts, places, numbers, held
     starts, places, numbers, row = begun(r, width)
-    wanted = np.empty(m, np.float32)
-    chance = np.empty(m, np.uint32)
+    wanted, chance = np.empty(m, np.float32), np.empty(m, np.uint32)
+    k = n = held = 0
+    while k < r:
+        places, numbers = with_room(places, numbers, n, width)
+        k, n, over = _graded_rows(
+            delta, inputs, matrix, factor, rows, first, plus, minus, up_per_w, down_per_w, most, key,
+            k, starts, places, numbers, n, row, wanted, chance,
+        )  # fmt: skip
+        held += over
+    starts[r] = n
+    return starts, places[:n], numbers[:n], held
+
+
+@lean
+def _graded_rows(
+    delta: F32, inputs: F32, matrix: F32, factor: np.float32, rows: Index, first: int, plus: bool,
+    minus: bool, up_per_w: F32, down_per_w: F32, most: np.float32, key: np.uint32, k: int, starts: Index,
+    places: Places, numbers: Counts, n: int, row: Counts, wanted: F32, chance: NDArray[np.uint32],
+) -> tuple[int, int, int]:  # fmt: skip
+    """Rows of :func:`graded_pulses` from k on, as long as there is room: the next row, how many devices
+    there are, and how many counts were held. The last three arrays are room to work in.
+    """
     zero = np.uint32(0)
+    m = wanted.size
     other = up_per_w.shape[1] - m
     held = 0
-    n = 0
-    for k in range(r):
+    while k < rows.size and n + row.size <= places.size:
         starts[k] = n
         wanted_row(delta, inputs, matrix, rows[k], factor, first, wanted)
-        source = rows[k] if per_device else 0
+        source = rows[k] if up_per_w.shape[0] > 1 else 0
         up, down = up_per_w[source], down_per_w[source]
         base = bits(zero, zero, np.uint32(key + np.uint32(rows[k])))
         for j in range(m):
@@ -224,12 +256,11 @@ def graded_pulses(
         if plus:
             held += _round(wanted, up[:m], down[:m], chance, np.uint32(0), most, np.float32(1), row[:m])
         if minus:
-            held += _round(
-                wanted, down[other:], up[other:], chance, np.uint32(16), most, -1, row[width - m :]
-            )
-        places, numbers, n = with_row(row, places, numbers, n)
-    starts[r] = n
-    return starts, places[:n], numbers[:n], held
+            part = row[row.size - m :]
+            held += _round(wanted, down[other:], up[other:], chance, np.uint32(16), most, -1, part)
+        n = append_row(row, places, numbers, n)
+        k += 1
+    return k, n, held
 
 
 @kernel
@@ -252,17 +283,35 @@ def sign_pulses(
     width = m * (int(plus) + int(minus))
     starts, places, numbers, row = begun(r, width)
     wanted = np.empty(m, np.float32)
-    n = 0
-    for k in range(r):
+    k = n = 0
+    while k < r:
+        places, numbers = with_room(places, numbers, n, width)
+        k, n = _sign_rows(
+            delta, inputs, matrix, factor, rows, first, minus, threshold, k, starts, places, numbers, n, row,
+            wanted,
+        )  # fmt: skip
+    starts[r] = n
+    return starts, places[:n], numbers[:n]
+
+
+@lean
+def _sign_rows(
+    delta: F32, inputs: F32, matrix: F32, factor: np.float32, rows: Index, first: int, minus: bool,
+    threshold: np.float32, k: int, starts: Index, places: Places, numbers: Counts, n: int, row: Counts,
+    wanted: F32,
+) -> tuple[int, int]:  # fmt: skip
+    """Rows of :func:`sign_pulses` from k on, as :func:`_graded_rows`."""
+    m = wanted.size
+    while k < rows.size and n + row.size <= places.size:
         starts[k] = n
         wanted_row(delta, inputs, matrix, rows[k], factor, first, wanted)
         side = row[:m]
         for j in range(m):
             side[j] = np.int16(wanted[j] > threshold) - np.int16(wanted[j] < -threshold)
         if minus:
-            other = row[width - m :]
+            other = row[row.size - m :]
             for j in range(m):
                 other[j] = np.int16(wanted[j] < -threshold) - np.int16(wanted[j] > threshold)
-        places, numbers, n = with_row(row, places, numbers, n)
-    starts[r] = n
-    return starts, places[:n], numbers[:n]
+        n = append_row(row, places, numbers, n)
+        k += 1
+    return k, n

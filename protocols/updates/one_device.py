@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hil.chance import bits, uniform
-from hil.jit import inline, kernel
-from hil.kernels import begun, with_row
+from hil.jit import inline, kernel, lean
+from hil.kernels import append_row, begun, with_room
 from hil.network.tile import F32
 from hil.schedule import Counts, Index, Places
 from protocols.updates.kernels import wanted_row, write_row
@@ -55,11 +56,32 @@ def directed_pulses(
     width = m * (int(plus) + int(minus))
     starts, places, numbers, row = begun(r, width)
     wanted, signed = np.empty(m, np.float32), np.empty(m, np.int32)
+    k = n = held = 0
+    while k < r:
+        places, numbers = with_room(places, numbers, n, width)
+        k, n, over = _directed_rows(
+            delta, inputs, matrix, factor, rows, first, plus, minus, rise, fall, most, key, k, starts, places,
+            numbers, n, row, wanted, signed,
+        )  # fmt: skip
+        held += over
+    starts[r] = n
+    return starts, places[:n], numbers[:n], held
+
+
+@lean
+def _directed_rows(
+    delta: F32, inputs: F32, matrix: F32, factor: np.float32, rows: Index, first: int, plus: bool,
+    minus: bool, rise: F32, fall: F32, most: np.float32, key: np.uint32, k: int, starts: Index,
+    places: Places, numbers: Counts, n: int, row: Counts, wanted: F32, signed: NDArray[np.int32],
+) -> tuple[int, int, int]:  # fmt: skip
+    """Rows of :func:`directed_pulses` from k on, as long as there is room: the next row, how many devices
+    there are, and how many counts were held. The last three arrays are room to work in.
+    """
+    m, width = wanted.size, row.size
     per_weight = rise.shape[0] > 1
     zero = np.uint32(0)
     held = 0
-    n = 0
-    for k in range(r):
+    while k < rows.size and n + width <= places.size:
         starts[k] = n
         wanted_row(delta, inputs, matrix, rows[k], factor, first, wanted)
         source = rows[k] if per_weight else 0
@@ -75,9 +97,9 @@ def directed_pulses(
             other = row[width - m :]
             for j in range(m):
                 other[j] = np.int16(signed[j] if (wanted[j] > 0) != (signed[j] > 0) else 0)
-        places, numbers, n = with_row(row, places, numbers, n)
-    starts[r] = n
-    return starts, places[:n], numbers[:n], held
+        n = append_row(row, places, numbers, n)
+        k += 1
+    return k, n, held
 
 
 @inline
@@ -128,15 +150,36 @@ def threshold_pulses(
     width = m * (int(plus) + int(minus))
     starts, places, numbers, row = begun(r, width)
     net = np.empty(m, np.int32)
-    against = np.int32(1) if factor > 0 else np.int32(-1)
     signs = np.empty((samples, m), np.int32)
     for s in range(samples):
         d, of = delta[s, first : first + m], signs[s]
         for j in range(m):
             of[j] = np.int32(d[j] > smallest_error) - np.int32(d[j] < -smallest_error)
+    k = n = held = 0
+    while k < r:
+        places, numbers = with_room(places, numbers, n, width)
+        k, n, over = _threshold_rows(
+            inputs, matrix, factor, rows, first, plus, minus, smallest_input, smallest_error, one_way, most,
+            k, starts, places, numbers, n, row, net, signs,
+        )  # fmt: skip
+        held += over
+    starts[r] = n
+    return starts, places[:n], numbers[:n], held
+
+
+@lean
+def _threshold_rows(
+    inputs: F32, matrix: F32, factor: np.float32, rows: Index, first: int, plus: bool, minus: bool,
+    smallest_input: np.float32, smallest_error: np.float32, one_way: bool, most: int, k: int, starts: Index,
+    places: Places, numbers: Counts, n: int, row: Counts, net: NDArray[np.int32], signs: NDArray[np.int32],
+) -> tuple[int, int, int]:  # fmt: skip
+    """Rows of :func:`threshold_pulses` from k on, as :func:`_directed_rows`; ``signs`` [n, m] of the errors
+    above their threshold.
+    """
+    m, samples = signs.shape[1], signs.shape[0]
+    against = np.int32(1) if factor > 0 else np.int32(-1)
     held = 0
-    n = 0
-    for k in range(r):
+    while k < rows.size and n + row.size <= places.size:
         starts[k] = n
         some = False
         net[:] = 0
@@ -154,9 +197,8 @@ def threshold_pulses(
                 of = signs[s]
                 for j in range(m):
                     net[j] += way * of[j]
-        if not some:
-            continue
-        held += int(write_row(net, plus, minus, one_way, most, row))
-        places, numbers, n = with_row(row, places, numbers, n)
-    starts[r] = n
-    return starts, places[:n], numbers[:n], held
+        if some:
+            held += int(write_row(net, plus, minus, one_way, most, row))
+            n = append_row(row, places, numbers, n)
+        k += 1
+    return k, n, held

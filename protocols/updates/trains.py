@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hil.chance import bits, uniform, words
-from hil.jit import inline, kernel
-from hil.kernels import begun, with_row
+from hil.jit import inline, kernel, lean
+from hil.kernels import append_row, begun, with_room
 from hil.network.tile import F32
 from hil.schedule import MAX_COUNT, Counts, Index, Places
 from protocols.updates.kernels import write_row
@@ -92,13 +92,34 @@ def coincidences(
         d = delta[s, first : first + m]
         for j in range(m):
             signs[s, j] = np.int32(d[j] > 0) - np.int32(d[j] < 0)
+    k = n = held = 0
+    while k < r:
+        places, numbers = with_room(places, numbers, n, width)
+        k, n, over = _coincident_rows(
+            of_rows, of_cols, inputs, against, rows, first, plus, minus, k, starts, places, numbers, n, row,
+            net, signs,
+        )  # fmt: skip
+        held += over
+    starts[r] = n
+    return starts, places[:n], numbers[:n], held
+
+
+@lean
+def _coincident_rows(
+    of_rows: Trains, of_cols: Trains, inputs: F32, against: int, rows: Index, first: int, plus: bool,
+    minus: bool, k: int, starts: Index, places: Places, numbers: Counts, n: int, row: Counts,
+    net: NDArray[np.int32], signs: NDArray[np.int32],
+) -> tuple[int, int, int]:  # fmt: skip
+    """Rows of :func:`coincidences` from k on, as long as there is room: the next row, how many devices there
+    are, and how many counts were held. ``signs`` [n, m] of the errors; ``row`` and ``net`` are room.
+    """
+    samples, m = signs.shape
     held = 0
-    n = 0
-    for k in range(r):
+    while k < rows.size and n + row.size <= places.size:
         starts[k] = n
         net[:] = 0
         some = False
-        for s in range(delta.shape[0]):
+        for s in range(samples):
             train = of_rows[s, k]
             if train == 0:
                 continue
@@ -109,9 +130,9 @@ def coincidences(
                 net[j] += way * of[j] * _ones(train & crossing[j])
         if some:
             held += write_row(net, plus, minus, False, MAX_COUNT, row)
-            places, numbers, n = with_row(row, places, numbers, n)
-    starts[r] = n
-    return starts, places[:n], numbers[:n], held
+            n = append_row(row, places, numbers, n)
+        k += 1
+    return k, n, held
 
 
 @kernel
@@ -134,10 +155,29 @@ def binomial_pulses(
     width = m * (int(plus) + int(minus))
     starts, places, numbers, row = begun(r, width)
     net = np.empty(m, np.int32)
+    k = n = held = 0
+    while k < r:
+        places, numbers = with_room(places, numbers, n, width)
+        k, n, over = _binomial_rows(
+            matrix, factor, per_slot, length, rows, first, plus, minus, key, k, starts, places, numbers, n,
+            row, net,
+        )  # fmt: skip
+        held += over
+    starts[r] = n
+    return starts, places[:n], numbers[:n], held
+
+
+@lean
+def _binomial_rows(
+    matrix: F32, factor: np.float32, per_slot: np.float32, length: int, rows: Index, first: int, plus: bool,
+    minus: bool, key: int, k: int, starts: Index, places: Places, numbers: Counts, n: int, row: Counts,
+    net: NDArray[np.int32],
+) -> tuple[int, int, int]:  # fmt: skip
+    """Rows of :func:`binomial_pulses` from k on, as :func:`_coincident_rows`."""
     low, high = words(key)
+    m = net.size
     held = 0
-    n = 0
-    for k in range(r):
+    while k < rows.size and n + row.size <= places.size:
         starts[k] = n
         g = matrix[rows[k], first : first + m]
         for j in range(m):
@@ -148,9 +188,9 @@ def binomial_pulses(
             count = _binomial(u, length, p)
             net[j] = count if wanted > 0 else -count
         write_row(net, plus, minus, False, MAX_COUNT, row)
-        places, numbers, n = with_row(row, places, numbers, n)
-    starts[r] = n
-    return starts, places[:n], numbers[:n], held
+        n = append_row(row, places, numbers, n)
+        k += 1
+    return k, n, held
 
 
 @inline
