@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from drivers.sim.response import Response
 from hil.bench import ArrayInfo
 from hil.errors import LimitError, ScheduleError
-from hil.jit import kernel
+from hil.jit import lean
 from hil.limits import largest_admitted
 from hil.schedule import Floats, Index, Multiply, Nudge, Op, Program, Read, Region, Wait
 
@@ -93,7 +93,7 @@ class Checks:
         )
 
 
-@kernel
+@lean
 def _highest(lines: Index) -> np.int64:
     highest = np.int64(-1)
     for i in range(lines.size):
@@ -101,7 +101,7 @@ def _highest(lines: Index) -> np.int64:
     return highest
 
 
-@kernel
+@lean
 def _within(volts: NDArray[Any], limit: float) -> bool:
     outside = 0
     for i in range(volts.shape[0]):

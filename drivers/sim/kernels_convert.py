@@ -90,10 +90,19 @@ def _read(
     sigma_abs: float,
     key: int,
 ) -> Array:
+    out = np.empty((rows.size, cols.size), np.float32)
+    _read_rows(g, rows, cols, col_start, voltage_v, sigma_rel, sigma_abs, key, out)
+    return out
+
+
+@lean
+def _read_rows(
+    g: Array, rows: Index, cols: Index, col_start: int, voltage_v: float, sigma_rel: float, sigma_abs: float,
+    key: int, out: Array,
+) -> None:  # fmt: skip
     low, high = words(key)
     v, rel, offset = np.float32(voltage_v), np.float32(sigma_rel), np.float32(sigma_abs)
     c = cols.size
-    out = np.empty((rows.size, c), np.float32)
     other = np.uint32(high ^ np.uint32(0x9E3779B9))
     for i in range(rows.size):
         o = out[i]
@@ -111,4 +120,3 @@ def _read(
         if offset > 0:
             for j in range(c):
                 o[j] += offset * normal(bits(low, other, np.uint32(first + np.uint32(j))))
-    return out

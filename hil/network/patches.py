@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hil.jit import inline, kernel
+from hil.jit import inline, kernel, lean
 
 F32 = NDArray[np.float32]
 
@@ -29,7 +29,16 @@ def unfold(
     down = (height + 2 * padding - size) // stride + 1
     across = (width + 2 * padding - size) // stride + 1
     out = np.zeros((n * down * across, channels * size * size), np.float32)
-    for s in range(n):
+    _unfold(images, channels, height, width, size, stride, padding, down, across, out)
+    return out
+
+
+@lean
+def _unfold(
+    images: F32, channels: int, height: int, width: int, size: int, stride: int, padding: int, down: int,
+    across: int, out: F32,
+) -> None:  # fmt: skip
+    for s in range(images.shape[0]):
         for i in range(down):
             top = i * stride - padding
             first_y, last_y = _seen(top, size, height)
@@ -43,7 +52,6 @@ def unfold(
                         source = (c * height + top + y) * width + left
                         for x in range(first_x, last_x):
                             patch[to + x] = images[s, source + x]
-    return out
 
 
 @kernel
@@ -56,7 +64,16 @@ def fold(
     down = (height + 2 * padding - size) // stride + 1
     across = (width + 2 * padding - size) // stride + 1
     out = np.zeros((n, channels * height * width), np.float32)
-    for s in range(n):
+    _fold(patches, channels, height, width, size, stride, padding, down, across, out)
+    return out
+
+
+@lean
+def _fold(
+    patches: F32, channels: int, height: int, width: int, size: int, stride: int, padding: int, down: int,
+    across: int, out: F32,
+) -> None:  # fmt: skip
+    for s in range(out.shape[0]):
         for i in range(down):
             top = i * stride - padding
             first_y, last_y = _seen(top, size, height)
@@ -70,7 +87,6 @@ def fold(
                         to = (c * height + top + y) * width + left
                         for x in range(first_x, last_x):
                             out[s, to + x] += patch[source + x]
-    return out
 
 
 @kernel
@@ -128,30 +144,41 @@ def pool_max(values: F32, down: int, across: int, size: int) -> F32:
     rows, cols = down // size, across // size
     out = np.empty((n, channels * rows * cols), np.float32)
     if channels == 1:
-        _pool_max_alone(values.reshape(-1), out.reshape(-1), across, size)
+        _pool_max_alone(values.reshape(-1), out.reshape(-1), across, size, np.empty(across, np.float32))
         return out
-    best = np.empty(channels, np.float32)
-    for s in range(n):
+    _pool_max(values, positions, across, size, rows, cols, np.empty((channels,), np.float32), out)
+    return out
+
+
+@lean
+def _pool_max(
+    values: F32, positions: int, across: int, size: int, rows: int, cols: int, best: F32, out: F32
+) -> None:
+    """Of several channels; ``best`` [channels] is room to work in."""
+    channels = best.size
+    for s in range(out.shape[0]):
         for y in range(rows):
             for x in range(cols):
                 first = s * positions + y * size * across + x * size
-                best[:] = values[first]
+                for c in range(channels):
+                    best[c] = values[first, c]
                 for row in range(size):
                     for col in range(size):
                         _keep_larger(best, values[first + row * across + col])
                 for c in range(channels):
                     out[s, (c * rows + y) * cols + x] = best[c]
-    return out
 
 
-@kernel
-def _pool_max_alone(values: F32, out: F32, across: int, size: int) -> None:
-    """Of one channel: values [images positions], squares one after the other to out [images squares]."""
+@lean
+def _pool_max_alone(values: F32, out: F32, across: int, size: int, line: F32) -> None:
+    """Of one channel: values [images positions], squares one after the other to out [images squares];
+    ``line`` [across] is room to work in.
+    """
     cols = across // size
-    line = np.empty(across, np.float32)
     for first in range(0, out.size, cols):
         start = first * size * size
-        line[:] = values[start : start + across]
+        for x in range(across):
+            line[x] = values[start + x]
         for row in range(1, size):
             _keep_larger(line, values[start + row * across : start + (row + 1) * across])
         for x in range(cols):
@@ -162,7 +189,7 @@ def _pool_max_alone(values: F32, out: F32, across: int, size: int) -> None:
             out[first + x] = best
 
 
-@kernel
+@lean
 def _keep_larger(best: F32, other: F32) -> None:
     for j in range(best.size):
         best[j] = other[j] if other[j] > best[j] else best[j]
