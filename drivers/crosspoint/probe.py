@@ -111,7 +111,7 @@ class Probe:
             raise self._over(row, col, volts)
         again = self.reading.at_compliance == "lower"
         return [
-            self.read(*device, volts, integration_s) if bound and again else (current, bound)
+            self._read(*device, volts, integration_s, LOWERED[1:]) if bound and again else (current, bound)
             for device, current, bound in zip(devices, amperes, bounds, strict=True)
         ]
 
@@ -120,16 +120,8 @@ class Probe:
 
         Raises ComplianceError if they are and the bench file says stop.
         """
-        self._connect(self.buses.smu, row, col)
-        sourcing = self._sourcing(integration_s)
         factors = LOWERED if self.reading.at_compliance == "lower" else LOWERED[:1]
-        amperes, bound = np.nan, True
-        for factor in factors:
-            found = self.smu.measure(np.array([factor * volts]), sourcing)
-            amperes, bound = float(found.amperes[0]) / factor, bool(found.clipped[0])
-            self._count([factor * amperes], factor * volts, integration_s)
-            if not bound:
-                break
+        amperes, bound = self._read(row, col, volts, integration_s, factors)
         if bound and self.reading.at_compliance == "stop":
             raise self._over(row, col, volts)
         return amperes, bound
@@ -164,6 +156,21 @@ class Probe:
         for line, instrument in ((self.lines.smu, self.smu), (self.lines.pulser, self.pulser)):
             sources.setdefault(id(line), Occupied(line, [])).instruments.append(instrument)
         return (*safe_at_once(list(sources.values())), *self.matrix.make_safe())
+
+    def _read(
+        self, row: int, col: int, volts: float, integration_s: float, factors: Sequence[float]
+    ) -> tuple[float, bool]:
+        """At one share of the voltage after the other until a current is not a bound; scaled to all of it."""
+        self._connect(self.buses.smu, row, col)
+        sourcing = self._sourcing(integration_s)
+        amperes, bound = np.nan, True
+        for factor in factors:
+            found = self.smu.measure(np.array([factor * volts]), sourcing)
+            amperes, bound = float(found.amperes[0]) / factor, bool(found.clipped[0])
+            self._count([factor * amperes], factor * volts, integration_s)
+            if not bound:
+                break
+        return amperes, bound
 
     def _connect(self, bus: int, row: int, col: int) -> None:
         self._make_cold()

@@ -312,6 +312,15 @@ def test_a_current_at_the_compliance_is_flagged_or_read_again_lower(says: str, c
             np.testing.assert_allclose(answer.amperes, wanted, rtol=1e-6)
 
 
+def test_a_bound_of_a_map_is_read_again_at_half_the_voltage_and_not_at_all_of_it() -> None:
+    reads: list[int] = []
+    for keys in ({}, LINKED):
+        with crosspoint_bench(**keys, read={"at_compliance": "lower", "compliance": 3e-6}) as bench:
+            reads.append(bench.bench.execute((Read(WHOLE, 0.4, 1e-3),)).cost.reads)
+    apart, linked = reads
+    assert linked == apart > WHOLE.rows.size * WHOLE.cols.size
+
+
 def test_a_current_at_the_compliance_stops_a_map_behind_its_transaction() -> None:
     with crosspoint_bench(**LINKED, read={"at_compliance": "stop", "compliance": 1.2e-5}) as bench:
         with pytest.raises(ComplianceError, match=r"columns 0 and 9 .* 1\.2e-05 A at 0\.4 V"):
