@@ -9,12 +9,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hil.errors import StoreError
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stack:
-    """Arrays of one shape, one or more, as one with a leading axis."""
+    """Arrays of one shape, one or more, as one with a leading axis.
+
+    Raises
+    ------
+    StoreError
+        There is none, or one is of another shape than the first.
+    """
 
     parts: Sequence[NDArray[Any]]
+
+    def __post_init__(self) -> None:
+        if not self.parts:
+            raise StoreError("no arrays to keep as one; one or more are needed")
+        shape = self.parts[0].shape
+        for number, part in enumerate(self.parts):
+            if part.shape != shape:
+                raise StoreError(
+                    f"arrays of one shape are kept together; number {number} has {part.shape}, the first "
+                    f"{shape}"
+                )
 
     @property
     def dtype(self) -> np.dtype[Any]:

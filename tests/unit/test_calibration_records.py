@@ -13,12 +13,12 @@ from hil.calibrate.conduct import About, calibrate
 from hil.calibrate.contracts import Estimate, Result, Target
 from hil.calibrate.file import read_record, record_paths, write_record
 from hil.calibrate.record import check_record
-from hil.calibrate.tape import Tape, from_arrays, pulses_spent, to_arrays
+from hil.calibrate.tape import Step, Tape, from_arrays, pulses_spent, to_arrays
 from hil.errors import BenchError, ConfigError, LimitError, ScheduleError, StoreError
 from hil.face import open_bench
 from hil.limits import LimitedBench, Limits
 from hil.plan import run
-from hil.schedule import Multiply, Nudge, Program, Pulse, Read, Region, Wait
+from hil.schedule import Multiply, Nudge, Program, Pulse, Read, ReadAnswer, Region, Wait
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -49,6 +49,13 @@ class Mixed:
 
     def draw(self, record):
         raise NotImplementedError
+
+
+def test_answers_of_different_shapes_are_not_kept_as_one():
+    read = Read(Region.block("main", range(2), range(3)), 0.1, 1e-6)
+    answers = [ReadAnswer(np.zeros(shape), np.zeros(shape, bool), 0.1) for shape in ((2, 3), (3, 2))]
+    with pytest.raises(StoreError, match=r"number 1 has \(3, 2\), the first \(2, 3\)"):
+        to_arrays([Step(read, answer, 0.0, 1.0) for answer in answers])
 
 
 @pytest.fixture
