@@ -23,7 +23,7 @@ from drivers.sim.models import deal, pulse, sheet
 from drivers.sim.operations import Done, Physics
 from drivers.sim.pace import OneByOne
 from drivers.sim.response import Response
-from drivers.sim.settings import ArraySize, DriftSettings, MeasuredDevice, SimSettings
+from drivers.sim.settings import MOST_LINES, ArraySize, DriftSettings, MeasuredDevice, SimSettings
 from hil.bench import ArrayInfo, Cost, Execution
 from hil.errors import ConfigError
 from hil.schedule import Answer, Multiply, Op, Program, Pulse, Read, Schedule, Wait
@@ -49,7 +49,8 @@ class SimBench:
     Raises
     ------
     ConfigError
-        A fault is placed outside an array, or a spread is too wide.
+        A fault is placed outside an array, or a spread is too wide; an array that is asked for is larger than
+        any that a file may describe.
     """
 
     durable = False
@@ -151,6 +152,12 @@ def _sizes(
 ) -> Mapping[str, tuple[int, int]]:
     if given is not None:
         return {name: (size.rows, size.cols) for name, size in given.items()}
+    for name, (rows, cols) in wanted.items():
+        if rows * cols > MOST_LINES**2:
+            raise ConfigError(
+                f"arrays: {name} is to be {rows} x {cols}, {rows * cols:,} devices; a simulated array has "
+                f"{MOST_LINES**2:,} at most; shrink the layer"
+            )
     return wanted or DEFAULT_SIZES
 
 

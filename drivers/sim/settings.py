@@ -254,11 +254,15 @@ AnyDevice: TypeAlias = Annotated[
 ]
 
 
+MOST_LINES = 16384
+"""Of one side of an array that a file describes."""
+
+
 class ArraySize(Config):
     """Lines of one array."""
 
-    rows: Annotated[int, Ge(1), Le(16384)] = Field(description="number of rows")
-    cols: Annotated[int, Ge(1), Le(16384)] = Field(description="number of columns")
+    rows: Annotated[int, Ge(1), Le(MOST_LINES)] = Field(description="number of rows")
+    cols: Annotated[int, Ge(1), Le(MOST_LINES)] = Field(description="number of columns")
 
 
 class ReadSettings(Config):

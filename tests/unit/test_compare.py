@@ -111,6 +111,10 @@ WRONG = [
     ("bench_set: {device: nothing}", r"10: device=\"nothing\": .*no device preset 'nothing'"),
     ("grid: {bench.read.noise: [0, -1]}", r"10: read.noise=-1: .*greater than or equal to 0"),
     ("set: {network.layers.1.outputs: 9}", r"10: .*outputs: asked for 9; mnist-5k has 10 classes"),
+    (
+        "set: {network.layers.0.outputs: 100000000}",
+        r"9: bench.arrays: layer1 is to be 50 x 200000000, 10,000",
+    ),
     ("cases: [{label: a}, {label: a}]", r"10: cases: the label 'a' stands here twice"),
     ("set: {seed: 3}", r"10: set.seed: seed is set for each run"),
     ("seeds: [1, 1]", r"10: seeds: a seed stands here twice"),
