@@ -7,7 +7,7 @@ import copy
 import difflib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, cast, get_args, get_origin
@@ -281,8 +281,8 @@ def _explain(detail: ErrorDetails, place: _Place, root: type[BaseModel]) -> _Pro
     if kind == "extra_forbidden":
         names = {name for model in place.models for name in model.model_fields}
         word = str(path[-1])
-        elsewhere = root.also_called if issubclass(root, Config) else None
-        rule = f"unknown key {word!r}; {did_you_mean(word, names, elsewhere)}"
+        also_called: Mapping[str, str] = root.also_called if issubclass(root, Config) else {}
+        rule = f"unknown key {word!r}; {did_you_mean(word, names, {**_elsewhere(root, path), **also_called})}"
         return _Problem(path, value, rule, names_value=False)
     if kind in {"union_tag_invalid", "union_tag_not_found"}:
         key = str(context["discriminator"]).strip("'")
@@ -325,6 +325,38 @@ def _models_in(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [model for part in get_args(annotation) for model in _models_in(part)]
+
+
+def _elsewhere(root: type[BaseModel], path: KeyPath) -> Mapping[str, str]:
+    """The last key of a path, and the one place in another section that is called so: by its own name
+    ("noise" for read.noise), or by that of its section too ("read_noise").
+    """
+    word = str(path[-1]).casefold().replace("-", "_")
+    here = tuple(key for key in path[:-1] if isinstance(key, str))
+    places = {place for place in _places(root) if place[:-1] != here}
+    for found in (
+        [place for place in places if "_".join(place) == word],
+        [place for place in places if place[-1] == word],
+    ):
+        if len(found) == 1:
+            return {word: ".".join(found[0])}
+    return {}
+
+
+def _places(model: type[BaseModel], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Paths of all keys that a file may have but for those in lists and in mappings by free names."""
+    for name, about in model.model_fields.items():
+        yield (*above, name)
+        for section in _sections(about.annotation):
+            yield from _places(section, (*above, name))
+
+
+def _sections(annotation: Any) -> list[type[BaseModel]]:
+    if get_origin(annotation) in (list, tuple, dict):
+        return []
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _sections(part)]
 
 
 def _tags(model: type[BaseModel], key: str | None = None) -> list[Any]:

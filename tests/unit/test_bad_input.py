@@ -223,6 +223,9 @@ def test_a_study_in_the_place_of_an_experiment_is_called_so(tmp_path: Path) -> N
         ("device.faults.open=[[16, 0]]", "device.faults.open: asked for crosspoint [16, 0]"),
         ("dac.range=90 mV", "dac.range: asked for 90 mV; must not be below read.voltage, 100 mV"),
         ("arrays.main.rows=0", "arrays.main.rows: asked for 0"),
+        ("device.read_noise=0.1", "device.read_noise: unknown key 'read_noise'; did you mean 'read.noise'?"),
+        ("device.integration=1 us", "device.integration: unknown key 'integration'; did you mean 'read.in"),
+        ("device.curve_of=1", "device.curve_of: unknown key 'curve_of'; allowed: "),
     ],
 )
 def test_what_is_wrong_by_bench_set_is_said_of_bench_set(asked: str, problem: str, events: list[str]) -> None:
