@@ -137,7 +137,13 @@ def declined(wanted: Wanted, found: Ahead | None, console: Console) -> bool:
         told += f"{'s' * (pulses == 1)} them: neither can be taken back"
         console.print(told, markup=False)
     elif pulses == 0 and found is not None and not any(each.refused for each in found.routines):
-        console.print("nothing is pulsed")
+        driven = sum(each.schedules for each in found.routines)
+        part = (
+            ""
+            if found.whole
+            else f" in the {counted(driven, 'schedule')} that were rehearsed; later ones may pulse"
+        )
+        console.print(f"nothing is pulsed{part}", markup=False)
     console.print("go on? [y/N] ", end="", markup=False)
     if sys.stdin.readline().strip().lower() in ("y", "yes"):
         return False

@@ -33,9 +33,10 @@ _FEWEST = 8
 class Foreseen:
     """What one routine on one array comes to.
 
-    ``pulses`` to each device of the array [rows, cols]. ``share`` of its schedules was driven, the others are
-    counted like them. ``at_most``: it ends sooner where devices answer sooner. ``refused``: why it would be;
-    then the cost is of what comes before that. ``cautions``: what the routine warns of.
+    ``pulses`` to each device of the array [rows, cols]. ``share`` of its schedules was driven, so many
+    ``schedules``, the others are counted like them. ``at_most``: it ends sooner where devices answer sooner.
+    ``refused``: why it would be; then the cost is of what comes before that. ``cautions``: what the routine
+    warns of.
     """
 
     routine: str
@@ -46,6 +47,7 @@ class Foreseen:
     at_most: bool = False
     refused: str = ""
     cautions: tuple[str, ...] = ()
+    schedules: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,7 +127,7 @@ def foresee(name: str, routine: Routine, bench: Bench, target: Target, budget_s:
         finished = run(_for_a_while(routine.plan(target), budget_s), bench, meter)
     except (ConfigError, LimitError, ScheduleError) as error:
         refused = str(error)
-    share = 1.0 if finished else min(1.0, meter.schedules / max(1, expected))
+    share = 1.0 if finished else meter.schedules / max(expected, meter.schedules + 1)
     return Foreseen(
         name,
         target.info.name,
@@ -135,6 +137,7 @@ def foresee(name: str, routine: Routine, bench: Bench, target: Target, budget_s:
         isinstance(routine, Irreversible),
         refused,
         cautions,
+        meter.schedules,
     )
 
 

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from calibration.devices import Devices
 from calibration.forming import Forming
+from calibration.read_noise import ReadNoise
 from calibration.update_curve import UpdateCurve
 from hil import setup
 from hil.calibrate.contracts import Routine, Target
 from hil.calibrate.tape import Tape, pulses_spent
+from hil.cli.estimating import Wanted, declined
 from hil.config.bench import BenchSettings
 from hil.plan import run
 from hil.price.exchange import Exchange
 from hil.price.opening import rehearsal_of
-from hil.price.routines import foresee, sketched, warnings_of
+from hil.price.routines import Ahead, foresee, sketched, warnings_of
 from tests.sim.test_price import CROSSPOINT
 
 ROOT = Path(__file__).parents[2]
@@ -62,6 +67,24 @@ def test_what_is_not_driven_in_the_time_is_counted_like_the_rest(tmp_path: Path)
     assert found.share < 1
     to_low = down.points * down.stride
     assert found.pulses.max() == pytest.approx(2000 * (up.points * up.stride + to_low), rel=0.35)
+
+
+@pytest.mark.parametrize(
+    ("budget_s", "said"),
+    [(LONG, "nothing is pulsed\n"), (0.0, "nothing is pulsed in the 8 schedules that were rehearsed; later")],
+)
+def test_that_nothing_is_pulsed_is_said_of_what_was_rehearsed_alone(
+    budget_s: float, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, routine, told = settings_of(tmp_path), ReadNoise(repeats=8, times=tuple(range(1, 10))), io.StringIO()
+    with sketched(settings, TAKES) as (limited, _):
+        target = Target.whole(limited.arrays["main"])
+        ahead = Ahead((foresee("read-noise", routine, limited, target, budget_s),), TAKES, ())
+    monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
+    wanted = Wanted(settings, {"read-noise": routine}, (), (1, 1), 0, tmp_path)
+    assert declined(wanted, ahead, Console(file=told, width=200))
+    assert said in told.getvalue()
+    assert told.getvalue().endswith("not begun; nothing was output\n")
 
 
 def test_forming_is_expected_at_its_most_and_a_refusal_is_foreseen(tmp_path: Path) -> None:
