@@ -87,6 +87,30 @@ def _go_on(plan: Plan[Any], error: BenchError, revive: Callable[[BenchError], bo
         raise
 
 
+def watched(
+    plan: Plan[None], stop: Callable[[], bool], told: Callable[[int], None] = lambda done: None
+) -> Generator[Schedule, Execution, bool]:
+    """The plan, left before the first schedule for which ``stop`` says so; True if it came to its end.
+    ``told`` gets the number of schedules done, after each.
+    """
+    done = 0
+    try:
+        schedule = next(plan, None)
+        while schedule is not None:
+            if stop():
+                return False
+            execution = yield schedule
+            done += 1
+            told(done)
+            try:
+                schedule = plan.send(execution)
+            except StopIteration:
+                return True
+        return True
+    finally:
+        plan.close()
+
+
 def _execute(schedule: Schedule, bench: Bench, record: Recorder | None, *, durable: bool) -> Execution:
     try:
         if record is None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from hil.bench import Bench, Execution
+from hil.bench import Bench
 from hil.calibrate.contracts import Result, Routine, Target, result_of
 from hil.calibrate.file import write_record
 from hil.calibrate.journal import KILLED, Journal
@@ -17,8 +17,7 @@ from hil.calibrate.record import Record
 from hil.calibrate.tape import Tape, doubtful
 from hil.config.validate import Config
 from hil.errors import LimitError, ScheduleError
-from hil.plan import Plan, run
-from hil.schedule import Schedule
+from hil.plan import run, watched
 from hil.versions import versions
 
 WHOLE = "all was measured: hil calibration analyse derives the result"
@@ -97,7 +96,7 @@ def calibrate(
         try:
             if journal is not None:
                 begun(journal.record_path)
-            finished = run(_watched(routine.plan(target), told, stop), bench, journal or tape)
+            finished = run(watched(routine.plan(target), stop, told), bench, journal or tape)
             result = Result()
             if finished:
                 with analysing():
@@ -115,28 +114,6 @@ def calibrate(
                 journal.discard()
             raise
         return keep(None if finished else "stopped", result)
-
-
-def _watched(
-    plan: Plan[None], told: Callable[[int], None], stop: Callable[[], bool]
-) -> Generator[Schedule, Execution, bool]:
-    """The plan with a word after every schedule; True if it came to its end."""
-    done = 0
-    try:
-        schedule = next(plan, None)
-        while schedule is not None:
-            if stop():
-                return False
-            execution = yield schedule
-            done += 1
-            told(done)
-            try:
-                schedule = plan.send(execution)
-            except StopIteration:
-                return True
-        return True
-    finally:
-        plan.close()
 
 
 def _record(

@@ -16,7 +16,7 @@ from hil.calibrate.contracts import Irreversible, Routine, Target, cautions_of
 from hil.config.bench import BenchSettings, LimitSettings
 from hil.errors import ConfigError, LimitError, ScheduleError
 from hil.limits import LimitedBench
-from hil.plan import Plan, run
+from hil.plan import run, watched
 from hil.price.exchange import Exchange
 from hil.price.opening import rehearsal_of
 from hil.price.sketch import Sketch
@@ -121,10 +121,15 @@ def foresee(name: str, routine: Routine, bench: Bench, target: Target, budget_s:
     """Drive a routine's plan for at most ``budget_s`` of real time and count the rest like it."""
     meter = _Meter(np.zeros(target.info.shape, np.int64))
     finished, refused, expected, cautions = True, "", 0, ()
+    until = time.monotonic() + budget_s
+
+    def over() -> bool:
+        return meter.schedules >= _FEWEST and time.monotonic() > until
+
     try:
         cautions = cautions_of(routine, target)
         expected = routine.rounds(target)
-        finished = run(_for_a_while(routine.plan(target), budget_s), bench, meter)
+        finished = run(watched(routine.plan(target), over), bench, meter)
     except (ConfigError, LimitError, ScheduleError) as error:
         refused = str(error)
     share = 1.0 if finished else meter.schedules / max(expected, meter.schedules + 1)
@@ -165,22 +170,3 @@ def _by_array(found: Sequence[Foreseen]) -> Mapping[str, Pulses]:
     for each in found:
         given[each.array] = given.get(each.array, 0) + each.pulses
     return given
-
-
-def _for_a_while(plan: Plan[None], budget_s: float) -> Generator[Schedule, Execution, bool]:
-    """The plan; False if it was left before its end since the time was over."""
-    until, done = time.monotonic() + budget_s, 0
-    try:
-        schedule = next(plan, None)
-        while schedule is not None:
-            execution = yield schedule
-            done += 1
-            if done >= _FEWEST and time.monotonic() > until:
-                return False
-            try:
-                schedule = plan.send(execution)
-            except StopIteration:
-                return True
-        return True
-    finally:
-        plan.close()

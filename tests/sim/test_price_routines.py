@@ -76,7 +76,11 @@ def test_what_is_not_driven_in_the_time_is_counted_like_the_rest(tmp_path: Path)
 def test_that_nothing_is_pulsed_is_said_of_what_was_rehearsed_alone(
     budget_s: float, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings, routine, told = settings_of(tmp_path), ReadNoise(repeats=8, times=tuple(range(1, 10))), io.StringIO()
+    settings, routine, told = (
+        settings_of(tmp_path),
+        ReadNoise(repeats=8, times=tuple(range(1, 10))),
+        io.StringIO(),
+    )
     with sketched(settings, TAKES) as (limited, _):
         target = Target.whole(limited.arrays["main"])
         ahead = Ahead((foresee("read-noise", routine, limited, target, budget_s),), TAKES, ())
