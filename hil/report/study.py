@@ -131,9 +131,10 @@ def _figures(page: Markup, found: Outcome) -> None:
             ("reach_samples", "Training samples", ""),
         ):
             page.figure(
-                along(cells, layout, figure, label, unit),
+                along(cells, layout, figure, label, unit, "not reached"),
                 f"{label} until the first evaluation with {goal} or more, evaluations included. {means} "
-                "Runs that never reached it are left out.",
+                "An open mark above the dotted line: no run of the case reached it. Where some did, those "
+                "that did not are left out.",
                 f"No run reached {goal}.",
             )
     page.add("<h2>Update noise</h2>")

@@ -26,6 +26,10 @@ _IN_ROW, _GAP, _FULL, _EDGE = 3, 0.62, 6.4, 0.05
 _FEW = 8
 _STYLES = ("-", "--", ":")
 _MARKS = ("o", "s", "^", "D")
+_OPEN: dict[str, Any] = {"markersize": 3.5, "markerfacecolor": "white", "markeredgewidth": 0.8}
+_ROW = 0.07
+"""Of a panel's height: a row of open marks; where they would hide each other each line has one of its own."""
+_MOST_ROWS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,24 +106,30 @@ def learning(cells: Sequence[CellResult], layout: Layout) -> Figure | None:
 
 
 def along(
-    cells: Sequence[CellResult], layout: Layout, figure: str, label: str, unit: str = ""
+    cells: Sequence[CellResult], layout: Layout, figure: str, label: str, unit: str = "", never: str = ""
 ) -> Figure | None:
     """A figure of the runs along x, means with one standard deviation; each run is a small point.
 
-    Accuracy is linear, in %; anything else logarithmic.
+    Accuracy is linear, in %; anything else logarithmic. With ``never`` cases whose finished runs all lack the
+    figure have an open mark at the upper edge, which the legend calls so; else they are left out. None if no
+    run has the figure.
     """
     known = [cell for cell in cells if cell.by_seed(figure)]
-    split = layout.split(known)[:MOST_PANELS]
-    if not split or layout.x is None:
+    shown = [cell for cell in cells if cell.finished] if never else known
+    split = layout.split(shown)[:MOST_PANELS]
+    if not known or layout.x is None:
         return None
     sheet_, panels = _sheet(split, _room(layout.x))
     scale = 100.0 if figure == "accuracy" else 1.0
     values = np.array([value for cell in known for value in cell.by_seed(figure).values()])
-    for axes, (_, here) in zip(panels, split, strict=True):
-        lines = layout.by_line(here)
+    by_line = [layout.by_line(here) for _, here in split]
+    rows = min(_MOST_ROWS, max(map(len, by_line))) if _numeric(layout.x) else 1
+    for axes, (_, here), lines in zip(panels, split, by_line, strict=True):
         for place, (number, name, some) in enumerate(lines):
             apart = 0.0 if _numeric(layout.x) else 0.5 * ((place + 0.5) / len(lines) - 0.5)
-            _line(axes, layout.x, some, figure, scale, number, name, apart)
+            _line(axes, layout.x, some, figure, scale, number, name, apart, 1 - _ROW * (place % rows + 0.5))
+        if any(cell not in known for cell in here):
+            axes.plot([], [], "o", color="#777777", label=never, **_OPEN)
         _x_axis(axes, layout.x)
         if figure != "accuracy" and (values > 0).all():
             ends = [cell.mean(figure) + sign * cell.spread(figure) for cell in known for sign in (-1, 1)]
@@ -127,8 +137,11 @@ def along(
             if not unit and values.max() < 1000:
                 axes.yaxis.set_major_formatter("{x:g}")
     _share(panels, layout.x.short, label)
+    if len(known) < len(shown):
+        for axes in panels:
+            _open_above(axes, _ROW * rows)
     _make_room(sheet_, panels)
-    _legend(sheet_, panels)
+    _legend(sheet_, panels, last=never)
     return sheet_
 
 
@@ -141,7 +154,9 @@ def _line(
     number: int,
     name: str,
     apart: float,
+    top: float,
 ) -> None:
+    """One case after the other; those without the figure are marked at ``top``, a part of the panel."""
     where = np.array([_position(x, cell.cell.at(x.name)) for cell in cells]) + apart
     mean = scale * np.array([cell.mean(figure) for cell in cells])
     spread = scale * np.nan_to_num(np.array([cell.spread(figure) for cell in cells]))
@@ -151,9 +166,23 @@ def _line(
         every = scale * np.array(list(cell.by_seed(figure).values()))
         if len(every) > 1:
             axes.plot(np.full(len(every), place), every, "_", color=colour, markersize=6)
+    has = np.isfinite(mean)
     axes.errorbar(
-        where, mean, spread, color=colour, label=name, marker=mark, linestyle=style, capsize=2, markersize=3.5
-    )
+        where[has], mean[has], spread[has],
+        color=colour, label=name, marker=mark, linestyle=style, capsize=2, markersize=3.5,
+    )  # fmt: skip
+    at_top = np.full(np.count_nonzero(~has), top)
+    axes.plot(where[~has], at_top, mark, color=colour, transform=axes.get_xaxis_transform(), **_OPEN)
+
+
+def _open_above(axes: Axes, part: float) -> None:
+    """Leave a part of a panel, above its scale, to marks that have no value."""
+    low, high = axes.get_ylim()
+    scaled = axes.yaxis.get_transform()
+    bottom, top = scaled.transform(np.array([low, high]))
+    above = scaled.inverted().transform(np.array([bottom + (top - bottom) / (1 - part)]))
+    axes.set_ylim(low, float(above[0]))
+    axes.axhline(high, color="#bbbbbb", linestyle=":", linewidth=0.7)
 
 
 def _sheet(split: Sequence[tuple[str, object]], room: float = 0.0) -> tuple[Figure, list[Axes]]:
@@ -194,12 +223,14 @@ def _make_room(figure: Figure, panels: Sequence[Axes]) -> None:
         axes.set_position((box.x0 + short, box.y0, box.width - short, box.height))
 
 
-def _legend(figure: Figure, panels: Sequence[Axes]) -> None:
+def _legend(figure: Figure, panels: Sequence[Axes], last: str = "") -> None:
     """One for all panels, above them."""
     named: dict[str, Any] = {}
     for axes in panels:
         handles, labels = axes.get_legend_handles_labels()
         named |= dict(zip(labels, handles, strict=True))
+    if last in named:
+        named[last] = named.pop(last)
     named.pop("", None)
     if named:
         figure.legend(

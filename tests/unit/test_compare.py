@@ -313,6 +313,31 @@ def test_no_label_of_a_figure_is_cut_off_however_long_its_numbers(seconds, panel
     assert not any(one.overlaps(other) for one, other in combinations(places, 2))
 
 
+@pytest.mark.parametrize("some", [True, False])
+def test_a_case_that_never_reached_the_accuracy_is_marked_as_such(some):
+    axes = (Axis("case", ("a", "b")), Axis("panel", ("p", "q")), Axis("nl_up", ("0", "2.4")))
+    cells = [
+        CellResult(Cell(axes, (case, panel, x), ()), (result(1, **({"reach_seconds": 7.0} if took else {})),))
+        for case, panel, x in product(*(axis.labels for axis in axes))
+        for took in [panel == "p" or not some]
+    ]
+    with styled():
+        figure = along(cells, Layout.along(axes, None), "reach_seconds", "Bench time", "s", "not reached")
+    assert figure is not None
+    marks = [
+        sum(len(line.get_xdata()) for line in each.lines if line.get_markerfacecolor() == "white")
+        for each in figure.axes
+    ]
+    assert marks == ([0, 4] if some else [0, 0])
+    (legend,) = figure.legends
+    told = [text.get_text() for text in legend.get_texts()]
+    assert told == (["a", "b", "not reached"] if some else ["a", "b"])
+    never = along(
+        cells[2:4] if some else [], Layout.along(axes, None), "reach_seconds", "", "s", "not reached"
+    )
+    assert never is None
+
+
 def test_seeds_and_cases_can_be_chosen():
     assert seeds_of("1,3-5") == (1, 3, 4, 5)
     for text, told in (("1,a", "'a' is no seed"), ("5-2", "'5-2' is no seed"), ("1,1-2", "twice")):
