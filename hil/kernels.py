@@ -110,7 +110,7 @@ def neighbours(n: int) -> int:
     """How many rows of n numbers one loop takes: some thousand numbers, so that it is worth it and its arrays
     stay in the first cache, and whole SIMD lanes unrolled, for what is left over runs one by one.
     """
-    most = max(1, 1024 // n)
+    most = max(1, 1280 // n)
     whole = 64
     while whole > 1 and (whole // 2) * n % 64 == 0:
         whole //= 2
@@ -168,12 +168,11 @@ def _copy(out: Any, values: Any) -> None:
 
 @lean
 def largest(volts: NDArray[np.float32]) -> float:
-    """Largest magnitude in volts [n, lines], 0 of none; NaN when any is NaN."""
+    """Largest magnitude in volts [n, lines], C-contiguous, 0 of none; NaN when any is NaN."""
     highest = np.int32(0)  # of magnitudes above 0 the bits rise with the value; those of NaN are above all
-    for s in range(volts.shape[0]):
-        row = volts[s].view(np.int32)
-        for j in range(row.size):
-            highest = max(highest, np.int32(row[j] & np.int32(0x7FFFFFFF)))
+    flat = volts.reshape(-1).view(np.int32)
+    for j in range(flat.size):
+        highest = max(highest, np.int32(flat[j] & np.int32(0x7FFFFFFF)))
     return np.float64(np.int32(highest).view(np.float32))
 
 

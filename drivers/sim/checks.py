@@ -16,6 +16,8 @@ from hil.limits import largest_admitted
 from hil.schedule import Floats, Index, Multiply, Nudge, Op, Program, Read, Region, Wait
 
 _REMEMBERED = 1024
+_SHORT = 64
+"""Vectors shorter than this are looked at as one: SIMD lanes would not be full."""
 
 
 class Checks:
@@ -82,6 +84,8 @@ class Checks:
         self._passed[id(region)] = region
 
     def _check_volts(self, volts: Floats, region: Region) -> None:
+        if volts.shape[1] < _SHORT and volts.flags.c_contiguous:
+            volts = volts.reshape(1, -1)
         if not _within(volts, largest_admitted(self._range_v, volts.dtype.char)):
             self._refuse(float(np.abs(volts).max()), region)
 

@@ -33,8 +33,6 @@ from hil.schedule import (
 )
 
 Array = NDArray[np.float32]
-_WITHIN = np.False_
-"""One flag that stands for all readings where nothing bounds them; half a million need not be written."""
 
 
 class Done(NamedTuple):
@@ -105,7 +103,7 @@ class Physics:
             amperes += np.float32(offset_a)
         if math.isinf(full):
             if bits == 0 or amperes.size == 0:
-                return np.broadcast_to(_WITHIN, amperes.shape)
+                return _none_clipped(amperes)
             full = float(np.abs(amperes).max()) or 1.0
         return kernels.adc(amperes, bits, full)
 
@@ -286,6 +284,11 @@ def _nudged(op: Nudge, amperes: Array, siemens: Array, joules: float, physics: P
     clipped = physics.sense(amperes)
     seconds = amperes.size * (op.integration_s + physics.settle_s)
     return Done(NudgeAnswer(amperes, clipped, siemens), seconds, joules, reads=amperes.size)
+
+
+def _none_clipped(amperes: Array) -> NDArray[np.bool_]:
+    """Flags of readings that nothing bounds: one stands for all, as half a million need not be written."""
+    return np.ndarray(amperes.shape, np.bool_, b"\0", strides=(0,) * amperes.ndim)
 
 
 def _total(power_w: NDArray[np.float64]) -> float:

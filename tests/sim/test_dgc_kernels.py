@@ -89,8 +89,8 @@ def test_lines_put_anew_are_those_of_the_nudge_and_none_where_there_is_none() ->
 def test_loops_take_some_thousand_numbers_and_full_lanes_where_they_can(n: int) -> None:
     rows = neighbours(n)
     assert rows >= 1
-    assert rows == 1 or rows * n <= 1024
-    assert rows * n % 64 == 0 or rows == max(1, 1024 // n)
+    assert rows == 1 or rows * n <= 1280
+    assert rows * n % 64 == 0 or rows == max(1, 1280 // n)
     values = np.arange(2 * n, dtype=F32).reshape(n, 2)
     np.testing.assert_array_equal(repeated(values, 3), np.tile(values.T, 3))
 
