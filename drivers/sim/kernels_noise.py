@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hil.chance import bits, cosine, sine, squared_radius, turn
-from hil.jit import kernel
+from hil.jit import lean
 
 Array = NDArray[np.float32]
 
 
-@kernel
+@lean
 def draw(
     radii: Array, turns: Array, raw: NDArray[np.uint32], low: Any, high: Any, start: Any, scale: Any
 ) -> None:  # fmt: skip
@@ -33,7 +33,7 @@ def draw(
         turns[i] = turn(raw[i])
 
 
-@kernel
+@lean
 def add_noise(
     out: Array, var: Array, radii: Array, turns: Array, raw: NDArray[np.uint32], low: Any, high: Any,
     start: Any, scale: Any,
@@ -47,19 +47,19 @@ def add_noise(
     _add_sines(out[half:], var[half:], radii, turns)
 
 
-@kernel
+@lean
 def _add_cosines(out: Array, var: Array, radii: Array, turns: Array) -> None:
     for i in range(out.size):
         out[i] += np.float32(math.sqrt(radii[i] * max(var[i], np.float32(0)))) * cosine(turns[i])
 
 
-@kernel
+@lean
 def _add_sines(out: Array, var: Array, radii: Array, turns: Array) -> None:
     for i in range(out.size):
         out[i] += np.float32(math.sqrt(radii[i] * max(var[i], np.float32(0)))) * sine(turns[i])
 
 
-@kernel
+@lean
 def changed_by_cosines(
     out: Array, base: Array, var: Array, line: Array, more: Array, by: Any, radii: Array, turns: Array
 ) -> None:  # fmt: skip
@@ -72,7 +72,7 @@ def changed_by_cosines(
         out[i] = (base[i] + by * line[i]) + spread * cosine(turns[i])
 
 
-@kernel
+@lean
 def changed_by_sines(
     out: Array, base: Array, var: Array, line: Array, more: Array, by: Any, radii: Array, turns: Array
 ) -> None:  # fmt: skip

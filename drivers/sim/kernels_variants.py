@@ -11,7 +11,7 @@ from drivers.sim.kernels_multiply import region_sums, total
 from drivers.sim.kernels_noise import add_noise, changed_by_cosines, changed_by_sines, draw
 from drivers.sim.state import Devices, TableDevices
 from hil.chance import words
-from hil.jit import kernel, reduction
+from hil.jit import kernel, lean, reduction
 from hil.kernels import alike, fill_by, neighbours, repeated, room
 from hil.schedule import Index
 
@@ -71,15 +71,29 @@ def _variants(
     k = lines.size
     n, others = base.shape
     noisy = base_var.size > 0
-    flat = room(others, k * n)
-    watts = k * base_power.sum()
-    low, high = words(key)
-    scale = np.float32(sigma * sigma)
+    out = room(others, k * n)
     at_once = neighbours(n)
     held, held_var = repeated(base, at_once), repeated(base_var, at_once if noisy else 0)
     work, raw = room(6, at_once * n), room(1, at_once * n)[0].view(np.uint32)
-    line = np.empty(others, np.float32)
-    flat_volts = line_volts.reshape(-1)
+    more_watts = _replace_lines(
+        out, g, rows, cols, volts, lines, line_volts.reshape(-1), transpose, held, held_var, work, raw,
+        room(1, others)[0], noisy, sigma, key,
+    )  # fmt: skip
+    return out.reshape(others, k, n), k * base_power.sum() + more_watts
+
+
+@lean
+def _replace_lines(
+    out: Array, g: Array, rows: Index, cols: Index, volts: Array, lines: Index, new: Array, transpose: bool,
+    held: Array, held_var: Array, work: Array, raw: NDArray[np.uint32], line: Array, noisy: bool,
+    sigma: float, key: int,
+) -> float:  # fmt: skip
+    """Write out [others, k n]; returns the watts above those without a variant."""
+    n, others, k = volts.shape[0], line.size, lines.size
+    at_once = work.shape[1] // n
+    low, high = words(key)
+    scale = np.float32(sigma * sigma)
+    watts = 0.0
     q = 0
     while q < k:
         x = lines[q]
@@ -92,27 +106,27 @@ def _variants(
         for s in range(n):
             v[s] = volts[s, x]
         fill_by(v, n)
-        _changes(dv, more, flat_volts[first : first + size], v)
+        _changes(dv, more, new[first : first + size], v)
         watts += np.float64(total(more)) * np.float64(total(line))
         for j in range(0, others if noisy else 0, 2):
-            one = flat[j, first : first + size]
+            one = out[j, first : first + size]
             start = np.uint32((j // 2) * k * n + first)
             if j + 1 == others:
                 _replaced(one, held[j], dv, line[j])
                 _replaced(var, held_var[j], more, line[j] * line[j])
                 add_noise(one, var, radii, turns, raw, low, high, start, scale)
                 continue
-            two = flat[j + 1, first : first + size]
+            two = out[j + 1, first : first + size]
             draw(radii, turns, raw[:size], low, high, start, scale)
             changed_by_cosines(one, held[j], held_var[j], dv, more, line[j], radii, turns)
             changed_by_sines(two, held[j + 1], held_var[j + 1], dv, more, line[j + 1], radii, turns)
         for j in range(0 if noisy else others):
-            _replaced(flat[j, first : first + size], held[j], dv, line[j])
+            _replaced(out[j, first : first + size], held[j], dv, line[j])
         q += m
-    return flat.reshape(others, k, n), watts
+    return watts
 
 
-@kernel
+@lean
 def _changes(dv: Array, more: Array, new: Array, v: Array) -> None:
     """Write the change of volts and that of their squares."""
     for i in range(dv.size):
@@ -121,7 +135,7 @@ def _changes(dv: Array, more: Array, new: Array, v: Array) -> None:
         more[i] = dv[i] * (dv[i] + np.float32(2) * v[i])
 
 
-@kernel
+@lean
 def _replaced(out: Array, base: Array, line: Array, by: Any) -> None:
     """Write base + by line."""
     for j in range(out.size):
@@ -133,32 +147,43 @@ def _nudged(
     g: Array, rows: Index, cols: Index, volts: Array, points: Index, change: Array,
     base: Array, base_var: Array, base_power: NDArray[np.float64], sigma: float, key: int,
 ) -> tuple[Array, float]:  # fmt: skip
-    n = volts.shape[0]
+    n, r = volts.shape
     k = points.shape[0]
-    noisy = base_var.size > 0
-    out = np.empty((k, n), np.float32)
-    watts = k * base_power.sum()
+    out, driven = room(k, n), room(r, n)
+    driven[:] = volts.T
+    size = neighbours(n) * n
+    more_watts = _nudge_points(
+        out.reshape(-1), g, rows, cols, driven.reshape(-1), points, change, base, base_var,
+        room(7, size), room(1, size)[0].view(np.uint32), sigma, key,
+    )  # fmt: skip
+    return out, k * base_power.sum() + more_watts
+
+
+@lean
+def _nudge_points(
+    out: Array, g: Array, rows: Index, cols: Index, driven: Array, points: Index, change: Array,
+    base: Array, base_var: Array, work: Array, raw: NDArray[np.uint32], sigma: float, key: int,
+) -> float:  # fmt: skip
+    """Write out [k n], of ``driven`` [r n] volts; returns the watts above those without a nudge."""
+    n, k, at = base.shape[0], points.shape[0], points[:, 1]
+    at_once = work.shape[1] // n
     low, high = words(key)
     scale = np.float32(sigma * sigma)
-    at_once = neighbours(n)
-    driven = room(1, volts.size)[0]
-    driven.reshape(volts.shape[1], n)[:] = volts.T
-    work, raw = room(7, at_once * n), room(1, at_once * n)[0].view(np.uint32)
-    flat, at = out.reshape(-1), points[:, 1]
+    watts = 0.0
     q = 0
     while q < k:
         j, m = at[q], alike(at, q, at_once)
         first, size = q * n, m * n
-        part, radii, turns = flat[first : first + size], work[5], work[6]
+        part, lines = out[first : first + size], points[q : q + m, 0]
         held, v, by = work[0, :size], work[1, :size], work[2, :size]
         var, more = work[3, :size], work[4, :size]
         for s in range(n):
             held[s] = base[s, j]
         fill_by(held, n)
-        if _rising(points[q : q + m, 0]):
-            v = driven[points[q, 0] * n :][:size]
+        if _rising(lines):
+            v = driven[lines[0] * n :][:size]
         else:
-            _gather(v, driven, points[q : q + m, 0], n)
+            _gather(v, driven, lines, n)
         to = np.uint64(0)
         for p in range(q, q + m):
             i, dg = points[p, 0], change[p]
@@ -168,17 +193,17 @@ def _nudged(
                 to += np.uint64(1)
         _plus_product(part, held, v, by)
         watts += np.float64(_work(v, by))
-        if noisy:
+        if base_var.size > 0:
             for s in range(n):
                 held[s] = base_var[s, j]
             fill_by(held, n)
             _plus_square(var, held, v, more)
-            add_noise(part, var, radii, turns, raw, low, high, np.uint32(first), scale)
+            add_noise(part, var, work[5], work[6], raw, low, high, np.uint32(first), scale)
         q += m
-    return out, watts
+    return watts
 
 
-@kernel
+@lean
 def _rising(lines: Index) -> bool:
     """Whether each line is the one after the last."""
     others = 0
@@ -187,7 +212,7 @@ def _rising(lines: Index) -> bool:
     return others == 0
 
 
-@kernel
+@lean
 def _gather(out: Array, driven: Array, lines: Index, n: int) -> None:
     """Write the n volts of each line."""
     to = np.uint64(0)
@@ -198,13 +223,13 @@ def _gather(out: Array, driven: Array, lines: Index, n: int) -> None:
             to += np.uint64(1)
 
 
-@kernel
+@lean
 def _plus_product(out: Array, base: Array, a: Array, b: Array) -> None:
     for i in range(out.size):
         out[i] = base[i] + a[i] * b[i]
 
 
-@kernel
+@lean
 def _plus_square(out: Array, base: Array, v: Array, by: Array) -> None:
     for i in range(out.size):
         out[i] = base[i] + by[i] * (v[i] * v[i])

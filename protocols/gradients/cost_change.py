@@ -19,12 +19,12 @@ from hil.network.network import Labels
 from hil.network.tile import F32
 from hil.plan import Plan
 from hil.schedule import Answer, Index, Multiply, MultiplyAnswer, NudgeAnswer, Variants
+from protocols.gradients.cost_kernels import softmax_cost_changes
 from protocols.gradients.nudge_kernels import (
     add_changes,
     add_sums,
     leave_out,
     nudged_sums,
-    softmax_cost_changes,
 )
 from protocols.gradients.upward import Moved, Tops, by_channels, changed, circuits, to_top
 

@@ -8,7 +8,8 @@ from scipy import stats
 
 from drivers.sim.kernels import multiply_nudged, multiply_variants
 from hil.kernels import largest, neighbours, repeated
-from protocols.gradients.nudge_kernels import add_changes, own_change, softmax_cost_changes, with_lines
+from protocols.gradients.cost_kernels import softmax_cost_changes
+from protocols.gradients.nudge_kernels import add_changes, own_change, with_lines
 from protocols.gradients.upward import Moved
 from tests.sim.test_kernels_multiply import some_devices, whitened
 
