@@ -15,6 +15,7 @@ from calibration.twin.bench import describe
 from calibration.twin.chosen import Chosen, choose
 from calibration.twin.exponential import fit_exponential, maps_of
 from calibration.twin.goodness import Goodness, Staircases, goodness
+from calibration.twin.jumps import MANY, abrupt, fit_jumps
 from calibration.twin.reading import Reading, reading
 from calibration.twin.table import MOST_KINDS, fit_table
 from calibration.twin.walk import Exponential
@@ -133,10 +134,16 @@ def _fitted(
             raise StoreError(too_many)
         findings.append(f"{too_many} for them")
         return found
-    table = fit_table(moved, reader)
+    jumping = abrupt(moved, reader)
+    table = fit_jumps(moved, reader) if jumping else fit_table(moved, reader)
     good, ends = goodness(table, moved, reader), (table.low, table.high)
     tables = _Fitted("table twin", table.maps(moves), (0.0, 0.0), good, ends, moved, findings)
     findings.append(f"tables leave {100 * tables.misfit:.2g} %")
+    if jumping and (cycles := len(moved.up)) < MANY:
+        findings.append(
+            f"abrupt devices, each known from its own {cycles} cycles alone: {MANY} tell them better "
+            f"(--routine update-curve --set cycles={MANY})"
+        )
     return found if found is not None and tables.misfit > _BETTER * found.misfit else tables
 
 

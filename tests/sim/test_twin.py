@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from benchmarks.calibration_recovery import FAULTS, SPREAD, devices_truth
-from benchmarks.twin import readings
+from benchmarks.twin import levels, readings, staircases_of
 from calibration.devices import Devices
 from calibration.disturb import Disturb
 from calibration.drift import Drift
@@ -17,6 +17,7 @@ from calibration.read_noise import ReadNoise
 from calibration.staircase import Noise
 from calibration.twin.chosen import choose
 from calibration.twin.goodness import Staircases, indistinguishable
+from calibration.twin.jumps import abrupt, fit_jumps
 from calibration.twin.records import fit
 from calibration.twin.shrink import shrunk
 from calibration.twin.table import fit_table
@@ -233,6 +234,37 @@ def test_a_device_that_jumps_is_fitted_from_its_first_pulse_on():
     rng = np.random.default_rng(1)
     np.testing.assert_allclose(table.pulsed(np.full(2, low), 1, rng), up[1], rtol=0.02)
     np.testing.assert_allclose(table.pulsed(np.full(2, high), -4, rng), down[4], rtol=0.02)
+
+
+def test_abrupt_devices_are_each_known_by_their_own_distribution():
+    """One jumps to 0.3 or to 0.9 of its range, the other anywhere between; both come back at once."""
+    rng = np.random.default_rng(4)
+    cycles, low, span = 200, 1e-6, 1e-6
+    reached = np.stack([rng.choice([0.3, 0.9], cycles), rng.uniform(0.3, 0.9, cycles)], axis=1)
+    start = np.zeros((cycles, 2))
+    up = low + span * np.stack([start, reached, np.ones_like(start)], axis=1)
+    down = low + span * np.stack([np.ones_like(start), start, start], axis=1)
+    reader = Reader(Noise(1e-3, 0))
+    measured = Staircases(*(way * (1 + 1e-3 * rng.standard_normal(way.shape)) for way in (up, down)), (1, 1))
+    assert abrupt(measured, reader)
+    landed = (fit_jumps(measured, reader).pulsed(np.full((2000, 2), low), 1, rng) - low) / span
+    in_between = np.mean((landed > 0.4) & (landed < 0.8), axis=0)
+    np.testing.assert_allclose(in_between, [0, 0.66], atol=0.1)
+    assert not abrupt(measured._replace(strides=(2, 2)), reader)
+
+
+def test_the_twin_of_abrupt_devices_goes_by_their_own_tables_and_says_how_many_cycles_tell_them(tmp_path):
+    bench = driver.open(driver.settings(device="TaOx_41", read={"noise": 0.01}), {"main": (8, 8)}, 3)
+    curve = record(bench, "update-curve", UpdateCurve(cycles=20), tmp_path)
+    fitted = fit([curve], Asked(), NOW)
+    assert "abrupt devices, each known from its own 20 cycles alone" in "\n".join(fitted.findings)
+    (tmp_path / "twin.npz").write_bytes(pack(fitted.maps))
+    described = {**fitted.bench, "device": {**fitted.bench["device"], "maps": "twin.npz"}}
+    (tmp_path / "twin.yaml").write_text(yaml.safe_dump(described))
+    opened = setup.open_bench(setup.load_bench(tmp_path / "twin.yaml")[0], seed=7)
+    walked = UpdateCurve(cycles=48, crossing=1.0)
+    read = [levels(*staircases_of(each, walked)) for each in (bench, opened)]
+    assert indistinguishable(*read).mean() > 0.7
 
 
 def test_shrinking_takes_off_the_scatter_of_the_measurement():
