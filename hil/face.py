@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, Never, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from hil import session, setup
 from hil.bench import Bench
 from hil.config.bench import BenchSettings
-from hil.errors import BenchError, ScheduleError
+from hil.config.experiment import Experiment
+from hil.config.said import file_given, list_given
+from hil.errors import BenchError, ConfigError, ScheduleError
 from hil.limits import LimitedBench
 from hil.plan import Plan, run
 from hil.schedule import Read, ReadAnswer, Region
@@ -30,7 +32,7 @@ def load_bench(path: PathLike | None = None, overrides: Sequence[str] = ()) -> B
     ConfigError
         One line for each problem, with file, line and key.
     """
-    return setup.load_bench(_path(path), overrides)[0]
+    return setup.load_bench(file_given("bench", path), list_given("overrides", overrides, "name=test"))[0]
 
 
 def open_bench(
@@ -48,7 +50,7 @@ def open_bench(
     overrides
         ``key.path=value`` on top of a file; settings take none.
     arrays
-        Name to (rows, cols), for a simulated bench whose file names no arrays.
+        Name to (rows, cols), for a simulated bench whose file names no arrays; refused where it has its own.
     seed
         Of simulated chance.
 
@@ -57,8 +59,19 @@ def open_bench(
     ConfigError, BenchError
         When the file is wrong, or the bench is not there or not what the file says.
     """
+    if isinstance(bench, BenchSettings) and overrides:
+        raise ConfigError("overrides: settings that were loaded take none; give them to load_bench")
+    sizes = {} if arrays is None else _sizes(arrays)
     settings = bench if isinstance(bench, BenchSettings) else load_bench(bench, overrides)
-    return setup.open_bench(settings, dict(arrays or {}), seed)
+    opened = setup.open_bench(settings, sizes, seed)
+    own = {name: info.shape for name, info in opened.arrays.items()}
+    if sizes and own != sizes:
+        opened.close()
+        raise ConfigError(
+            f"arrays: asked for {_named(sizes)}; {settings.file or 'this bench'} has its own, {_named(own)}: "
+            "leave arrays= out, or change the file"
+        )
+    return opened
 
 
 def read(bench: Bench, region: str | Region) -> NDArray[np.floating]:
@@ -90,6 +103,7 @@ def train(
     runs: PathLike = session.RUNS,
     data_dir: PathLike | None = None,
     progress: bool | Journal | None = None,
+    **unknown: Never,
 ) -> Run:
     """Train as `hil train` does, and return the recorded run.
 
@@ -103,8 +117,21 @@ def train(
         When a file, an override or the data is wrong; nothing was output.
     LimitError, BenchError, StoreError
         What ended the run; it is recorded up to there, and the error's notes say where.
+    TypeError
+        There is no such argument: keys of the experiment are changed by ``overrides``.
     """
-    files = _path(experiment), _path(bench), tuple(overrides), tuple(bench_overrides), _path(data_dir)
+    for name, value in unknown.items():
+        asked = f"{Experiment.also_called.get(name, name)}={value}"
+        raise TypeError(
+            f"train takes no {name!r}; keys of the experiment are changed by overrides=[{asked!r}]"
+        )
+    files = (
+        file_given("experiment", experiment),
+        file_given("bench", bench),
+        list_given("overrides", overrides),
+        list_given("bench_overrides", bench_overrides, "limits.read=0.2 V"),
+        file_given("data_dir", data_dir),
+    )
     if progress is None or isinstance(progress, bool):
         from hil.cli.screen import display_for_python
 
@@ -126,5 +153,23 @@ def _read(op: Read) -> Plan[NDArray[np.floating]]:
     return answer.siemens
 
 
-def _path(path: PathLike | None) -> Path | None:
-    return None if path is None else Path(path)
+def _sizes(arrays: object) -> dict[str, tuple[int, int]]:
+    """Name to (rows, cols), as it was given. Raises ConfigError if it is of another form."""
+    given: Any = arrays
+    if not isinstance(arrays, Mapping) or not all(_is_size(size) for size in given.values()):
+        raise ConfigError(
+            f'arrays: asked for {given!r}; a name to (rows, cols) is needed: arrays={{"main": (64, 32)}}'
+        )
+    return {name: (int(rows), int(cols)) for name, (rows, cols) in given.items()}
+
+
+def _is_size(size: Any) -> bool:
+    """Whether it is two whole numbers above 0."""
+    if not isinstance(size, tuple | list):
+        return False
+    sides = cast(Sequence[object], size)
+    return len(sides) == 2 and all(isinstance(each, int | np.integer) and each > 0 for each in sides)
+
+
+def _named(sizes: Mapping[str, tuple[int, int]]) -> str:
+    return ", ".join(f"{name} {rows} x {cols}" for name, (rows, cols) in sizes.items())

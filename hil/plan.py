@@ -7,10 +7,11 @@ Plans compose with ``yield from``, are tested without any bench by sending answe
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
+from types import FunctionType
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from hil.bench import Bench, Execution
-from hil.errors import BenchError, BrokenOffError
+from hil.errors import BenchError, BrokenOffError, ScheduleError
 from hil.interrupt import unwrapped_interrupts
 from hil.schedule import Schedule, merge
 
@@ -55,7 +56,10 @@ def run(
     BenchError, LimitError, ScheduleError
         What the bench raised. A StopIteration out of a driver becomes a BenchError: it would otherwise end
         the plan as if it had succeeded.
+    ScheduleError
+        Before anything is asked of the bench: ``plan`` is no generator, or yields what is no schedule.
     """
+    _require_plan(plan)
     durable = bench.durable
     with unwrapped_interrupts():
         try:
@@ -111,7 +115,21 @@ def watched(
         plan.close()
 
 
+def _require_plan(plan: object) -> None:
+    if isinstance(plan, Generator):
+        return
+    named = f"the function {plan.__qualname__}" if isinstance(plan, FunctionType) else type(plan).__name__
+    raise ScheduleError(
+        f"run: asked for {named}; a plan is needed: a generator, as a function with yield gives when called: "
+        "def look(): execution = yield (read,); return execution.answers, then run(look(), bench)"
+    )
+
+
 def _execute(schedule: Schedule, bench: Bench, record: Recorder | None, *, durable: bool) -> Execution:
+    if not isinstance(schedule, tuple):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ScheduleError(
+            f"a plan yielded {schedule!r}; a schedule is a tuple of operations: yield (operation,)"
+        )
     try:
         if record is None:
             return bench.execute(schedule)

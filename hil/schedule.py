@@ -75,6 +75,14 @@ def _positive_time(name: str, seconds: float) -> None:
         raise ScheduleError(f"{name}: asked for {seconds!r} s; a finite time above 0 is needed")
 
 
+def _array(name: str, values: object) -> None:
+    """Lists are refused by name: what an operation checks of its arrays is their shape and type."""
+    if not isinstance(values, np.ndarray):
+        raise ScheduleError(
+            f"{name}: asked for {type(values).__name__}; a numpy array is needed: np.array(...)"
+        )
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Read:
     """Measure the crosspoints of a region one by one (or as the bench can).
@@ -105,6 +113,8 @@ class Variants:
     volts: Floats
 
     def __post_init__(self) -> None:
+        _array("variants: lines", self.lines)
+        _array("variants: volts", self.volts)
         if self.lines.ndim != 1 or self.volts.ndim != 2 or self.volts.shape[0] != self.lines.shape[0]:
             raise ScheduleError(
                 f"variants: lines {self.lines.shape} and volts {self.volts.shape} do not fit; [k] and "
@@ -139,6 +149,7 @@ class Multiply:
 
     def __post_init__(self) -> None:
         driven = self.region.cols if self.transpose else self.region.rows
+        _array("multiply: volts", self.volts)
         if self.volts.ndim != 2 or self.volts.shape[1] != driven.size:
             raise ScheduleError(
                 f"multiply on {self.region.array}: volts have shape {self.volts.shape}; [n, "
@@ -214,6 +225,7 @@ class Program:
 
     def __post_init__(self) -> None:
         counts = self.counts
+        _array("program: counts", counts)
         if counts.shape != self.region.shape:
             raise ScheduleError(
                 f"program on {self.region.array}: counts have shape {counts.shape}; "
@@ -264,6 +276,8 @@ class Nudge:
 
     def __post_init__(self) -> None:
         rows, cols = self.region.shape
+        _array("nudge: points", self.points)
+        _array("nudge: volts", self.volts)
         if self.points.ndim != 2 or self.points.shape[1] != 2:
             raise ScheduleError(
                 f"nudge on {self.region.array}: points have shape {self.points.shape}; [k, 2] is needed"

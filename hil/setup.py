@@ -68,7 +68,7 @@ def load_experiment(path: Path | None = None, overrides: Sequence[str] = ()) -> 
         raise ConfigError(f"{place}: experiment: this is a study; run it with hil compare {path}")
     model = experiment_model(plugins.load_all("gradients"), plugins.load_all("updates"))
     experiment = validate(model, _data_beside(document, path), overrides)
-    return experiment, Given(path, path.read_text(encoding="utf-8"), tuple(overrides))
+    return experiment, Given(path, path.read_text(encoding="utf-8"), tuple(map(str, overrides)))
 
 
 def load_bench(path: Path | None = None, overrides: Sequence[str] = ()) -> tuple[BenchSettings, Given]:
@@ -92,7 +92,7 @@ def load_bench(path: Path | None = None, overrides: Sequence[str] = ()) -> tuple
     except ConfigError as error:
         raise ConfigError("\n".join([*wrong, str(error)])) from error
     bench = validate(settings, document, problems=wrong)
-    return bench, Given(path, path.read_text(encoding="utf-8"), tuple(overrides))
+    return bench, Given(path, path.read_text(encoding="utf-8"), tuple(map(str, overrides)))
 
 
 def load_both(

@@ -126,9 +126,10 @@ def train(
     Either way the bench is left with its outputs at 0 V.
     """
     from hil.cli.train import Asked, run_training
+    from hil.config.said import Said
 
-    short = [f"seed={seed}"] if seed is not None else []
-    short += [f"name={_quoted(name)}"] if name is not None else []
+    short = [Said(f"seed={seed}", f"--seed {seed}")] if seed is not None else []
+    short += [Said(f"name={_quoted(name)}", f"--name {name}")] if name is not None else []
     asked = Asked(
         experiment, bench, (*(overrides or ()), *short), tuple(bench_overrides or ()), data_dir, runs, report
     )

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, cast, get_args, 
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, PrivateAttr, ValidationError
 from pydantic_core import CoreSchema, ErrorDetails
 
+from hil.config.said import words_of
 from hil.config.yaml import Document, KeyPath, describe, dotted, load_value
 from hil.errors import ConfigError
 
@@ -130,9 +131,9 @@ def overridden(
     wrong: list[str] = []
     data, origins = copy.deepcopy(document.data), dict(document.origins)
     for asked in overrides:
-        origin = f"{option} {asked}"
+        origin = words_of(asked, option)
         try:
-            path = document.path + _put_text(data, asked, origin, option)
+            path = document.path + _put_text(data, asked, origin)
         except ConfigError as error:
             wrong.append(str(error))
             continue
@@ -166,11 +167,11 @@ def did_you_mean(word: str, allowed: Iterable[str], elsewhere: Mapping[str, str]
     return f"did you mean {near[0]!r}? {every}" if near else every
 
 
-def _put_text(data: Any, asked: str, origin: str, option: str) -> KeyPath:
+def _put_text(data: Any, asked: str, origin: str) -> KeyPath:
     target, equals, text = asked.partition("=")
     keys = target.strip().split(".")
     if not equals or not all(keys) or not text.strip():
-        raise ConfigError(f"{origin}: not of the form key.path=value; write e.g. {option} name=test")
+        raise ConfigError(f"{origin}: not of the form key.path=value; write e.g. name=test")
     return _put(data, keys, load_value(text, origin).data, origin)
 
 

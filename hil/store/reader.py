@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from html import escape
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeAlias, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ from hil.store.folder import WriterLock, order, read_header
 from hil.store.journal import JournalFile, Table
 from hil.store.schema import COST_FIELDS, HEADER, JOURNAL
 from hil.units import counted
+
+_CostRows: TypeAlias = Literal["training", "evaluation"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +128,13 @@ class Run:
         """Costs from the start to the end of each row of :attr:`training`, all operations together."""
         return self.costs_at("training")
 
-    def costs_at(self, rows: Literal["training", "evaluation"], op: str | None = None) -> Table:
+    def costs_at(self, rows: _CostRows, op: str | None = None) -> Table:
         """Costs from the start to each row of training or evaluation, of one kind of operation or of all.
 
-        Fields: pulses, half_selects, reads, transactions, seconds, joules.
+        Fields: pulses, half_selects, reads, transactions, seconds, joules. KeyError for other rows.
         """
+        if rows not in (allowed := get_args(_CostRows)):
+            raise KeyError(f"no costs at {rows!r}; there are {' and '.join(allowed)}")
         fields = [(name, "f8" if name in ("seconds", "joules") else "i8") for name in COST_FIELDS]
         history = np.zeros(len(self._journal.rows(rows)), fields)
         for moment, number, kind, *values in self._journal.rows("cost"):

@@ -134,7 +134,7 @@ def test_the_command_says_it_once_on_stderr_and_leaves_with_code_2(
 @pytest.mark.parametrize(
     ("asked", "problem"),
     [
-        ("training.epochs", "not of the form key.path=value; write e.g. --set name=test"),
+        ("training.epochs", "not of the form key.path=value; write e.g. name=test"),
         ("training.epochs=-1", "training.epochs: asked for -1; must be greater than or equal to 0"),
         ("training.epoch=3", "training.epoch: unknown key 'epoch'; did you mean 'epochs'?"),
         ("trainig.epochs=3", "trainig: unknown key 'trainig'; did you mean 'training'?"),
@@ -214,7 +214,7 @@ def test_a_study_in_the_place_of_an_experiment_is_called_so(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("asked", "problem"),
     [
-        ("limits.read", "not of the form key.path=value; write e.g. --bench-set name=test"),
+        ("limits.read", "not of the form key.path=value; write e.g. name=test"),
         ("limits.read=1 ms", "limits.read: 1 ms is a time, a voltage is needed"),
         ("limits.read=1 mV", "limits.read: asked for 1 mV; main is read at 100 mV"),
         ("limit.read=1 mV", "limit: unknown key 'limit'; did you mean 'limits'?"),

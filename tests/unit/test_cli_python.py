@@ -82,3 +82,103 @@ def test_a_run_that_cannot_start_leaves_nothing_behind(tmp_path):
     with pytest.raises(hil.ConfigError, match=r"training\.epochs"):
         hil.train(overrides=["training.epochs=-1"], runs=tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
+
+
+BENCH = "driver: sim\narrays: {main: {rows: 2, cols: 2}}\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        (
+            {"overrides": ["training.epochs=-1"]},
+            r'^overrides=\["training.epochs=-1"\]: training.epochs: asked for -1; must be',
+        ),
+        ({"bench_overrides": ["nam=x"]}, r'^bench_overrides=\["nam=x"\]: nam: unknown key'),
+        (
+            {"overrides": "training.epochs=1"},
+            r"^overrides: asked for 'training.epochs=1'; a list of texts is needed: "
+            r'overrides=\["training.epochs=1"\]$',
+        ),
+        (
+            {"bench_overrides": {"read.noise": "0.1"}},
+            r'a list of texts is needed: bench_overrides=\["read.noise=0.1"\]$',
+        ),
+        ({"overrides": [3]}, r'^overrides: asked for \[3\]; .*overrides=\["training.epochs=1"\]$'),
+        ({"bench": 3}, "^bench: asked for int; the path of a file is needed"),
+    ],
+)
+def test_what_training_is_given_wrong_is_told_in_the_words_of_python(tmp_path, given, problem):
+    with pytest.raises(hil.ConfigError, match=problem):
+        hil.train(**given, runs=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    "made", [hil.load_bench, lambda: hil.open_bench(arrays={"main": (2, 2)})], ids=["loaded", "opened"]
+)
+def test_training_opens_its_bench_itself(made):
+    with pytest.raises(hil.ConfigError, match=r'the path of a file is needed.*bench="bench.yaml"'):
+        hil.train(bench=made())
+
+
+@pytest.mark.parametrize(
+    ("keyword", "meant"), [("epochs", "training.epochs=7"), ("seed", "seed=7"), ("lr", "training.rate=7")]
+)
+def test_a_key_of_the_experiment_as_an_argument_is_told_where_it_goes(keyword, meant):
+    with pytest.raises(TypeError, match=rf"train takes no '{keyword}'; .*overrides=\['{meant}'\]"):
+        hil.train(**{keyword: 7})
+
+
+@pytest.mark.parametrize("arrays", [{"main": 64}, [64, 32], {"main": (64,)}, {"main": (0, 4)}, (4, 4)])
+def test_sizes_of_another_form_are_refused_with_an_example(arrays):
+    with pytest.raises(hil.ConfigError, match=r'^arrays: asked for .*arrays=\{"main": \(64, 32\)\}$'):
+        hil.open_bench(arrays=arrays)
+
+
+def test_sizes_for_a_bench_that_has_its_own_are_refused_and_the_same_are_taken(tmp_path):
+    file = tmp_path / "bench.yaml"
+    file.write_text(BENCH)
+    with pytest.raises(hil.ConfigError, match=r"asked for x 3 x 3; .*bench.yaml has its own, main 2 x 2"):
+        hil.open_bench(file, arrays={"x": (3, 3)})
+    assert hil.open_bench(file, arrays={"main": (2, 2)}).arrays["main"].shape == (2, 2)
+
+
+def test_overrides_on_top_of_loaded_settings_are_refused_and_not_dropped():
+    with pytest.raises(hil.ConfigError, match="give them to load_bench"):
+        hil.open_bench(hil.load_bench(), ["name=two"])
+
+
+@pytest.mark.parametrize(
+    ("plan", "named"), [((hil.Wait(0),), "tuple"), (lambda: None, "the function"), (hil.Wait(0), "Wait")]
+)
+def test_what_is_no_plan_is_refused_with_a_plan_to_copy(plan, named):
+    with (
+        hil.open_bench(arrays={"main": (2, 2)}) as bench,
+        pytest.raises(hil.ScheduleError, match=rf"^run: asked for {named}.*; a plan is needed"),
+    ):
+        hil.run(plan, bench)
+
+
+def test_a_plan_that_yields_an_operation_alone_is_told_the_comma():
+    def alone():
+        yield hil.Wait(0)
+
+    with (
+        hil.open_bench(arrays={"main": (2, 2)}) as bench,
+        pytest.raises(hil.ScheduleError, match=r"a schedule is a tuple of operations: yield \(operation,\)"),
+    ):
+        hil.run(alone(), bench)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: hil.Program(SPOT, [[1]], hil.Pulse(1.0, 1e-6), hil.Pulse(-1.0, 1e-6)),
+        lambda: hil.Multiply(SPOT, [[0.1]], 1e-6),
+        lambda: hil.Nudge(SPOT, [[0, 0]], "gate", 0.05, np.zeros((1, 1)), 1e-6),
+    ],
+)
+def test_a_list_in_place_of_an_array_is_refused_by_name(make):
+    with pytest.raises(hil.ScheduleError, match=r"asked for list; a numpy array is needed: np.array"):
+        make()

@@ -147,6 +147,8 @@ def test_costs_add_up_by_operation_and_are_told_for_each_row(tmp_path: Path) -> 
     assert read.cost_history["pulses"].tolist() == [0, 6]
     assert read.costs_at("training", "Multiply")["reads"].tolist() == [3, 6]
     assert read.costs_at("evaluation")["pulses"].tolist() == [6]
+    with pytest.raises(KeyError, match="no costs at 'evaluations'; there are training and evaluation"):
+        read.costs_at("evaluations")  # pyright: ignore[reportArgumentType]
     assert read.cost == one + one + one + pulses + Cost(seconds=1.0) + one
 
 
