@@ -125,7 +125,8 @@ def chosen_size(
     every = next(iter(_chunks(tile, active(sample.inputs), nudging)), None)
     if every is None:
         return nudging.size
-    few = np.unique(np.linspace(0, len(every.outs) - 1, _PILOT).astype(np.int64))
+    k, last = min(_PILOT, every.outs.size), every.outs.size - 1
+    few = np.arange(k) * last // max(k - 1, 1)
     pilot = _Points(every.block, every.points[few], every.sign, every.inputs[few], every.outs[few])
     one = yield from _measured(network, number, sample, pilot, nudging)
     two = yield from _measured(network, number, sample, pilot, nudging)
@@ -163,9 +164,12 @@ def _chunks(tile: Tile, rows: Index, nudging: Nudging) -> Iterator[_Points]:
             if start < 0 or nudging.devices not in (name, "both"):
                 continue
             for some, outs in _groups(inside, block.n_out, nudging):
-                out, row = np.repeat(outs, some.size), np.tile(some, outs.size)
-                points = np.stack([row, start + out], axis=1)
-                found = _Points(number, points, sign, row + block.first_in, out + block.first_out)
+                points = np.empty((outs.size, some.size, 2), np.int64)
+                points[:, :, 0], points[:, :, 1] = some, (start + outs)[:, np.newaxis]
+                inputs = np.tile(some + block.first_in, outs.size)
+                found = _Points(
+                    number, points.reshape(-1, 2), sign, inputs, np.repeat(outs + block.first_out, some.size)
+                )
                 if nudging.kind == "pulse":
                     found = _working(tile, block, found)
                 if found.outs.size:
