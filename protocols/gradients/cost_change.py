@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hil.errors import BenchError
 from hil.network import Block, Layer, Network, Tile
 from hil.network.activations import activate
-from hil.network.kernels import peaks, softmax, with_bias
+from hil.network.kernels import peaks, with_bias
 from hil.network.network import Labels
 from hil.network.tile import F32
 from hil.plan import Plan
@@ -240,11 +240,10 @@ def _by_lines(layer: Layer, tile: Tile, z: F32, outs: Index, changes: F32) -> Pl
 def _cost(network: Network, z: F32, moved: Moved, labels: Labels) -> tuple[NDArray[np.float64], float]:
     """Changes of the summed cost [k] as the last layer's sums z [n, out] move; and the cost without."""
     last, loss = network.layers[-1], network.loss
-    gain, offset = circuits(last)
-    cost = loss.output(z, last.output(z), labels)[0]
+    output = last.output(z)
+    cost = loss.output(z, output, labels)[0]
     if loss.name == "cross-entropy" and last.activation == "softmax":
-        summed = softmax_cost_changes(*moved, softmax(gain * z + offset), gain, labels)
-        return summed, float(cost.sum())
+        return softmax_cost_changes(*moved, output, circuits(last)[0], labels), float(cost.sum())
     k = moved.amperes.shape[1]
     nudged = (z + moved.changes().transpose(1, 2, 0)).reshape(-1, z.shape[1])
     costs = loss.output(nudged, last.output(nudged), np.tile(labels, k))[0]

@@ -97,7 +97,7 @@ def softmax_cost_changes(
         held,
         share,
         gain,
-        room(3, at_once * n),
+        room(4, at_once * n),
         n,
     )
     return out
@@ -109,24 +109,26 @@ def _cost_changes(
     work: F32, n: int,
 ) -> None:  # fmt: skip
     """Write out [k], of ``amperes`` [columns, k n] and what repeats itself in some neighbours."""
-    columns, k, at_once = amperes.shape[0], out.size, work.shape[1] // n
+    k, at_once = out.size, work.shape[1] // n
     for first in range(0, k, at_once):
         rows = min(at_once, k - first)
-        part = slice(first * n, (first + rows) * n)
-        grown, true, d = work[0, : rows * n], work[1, : rows * n], work[2, : rows * n]
+        grown, true = work[0, : rows * n], work[1, : rows * n]
+        d, e = work[2, : rows * n], work[3, : rows * n]
         grown[:] = 0
         true[:] = 0
-        for j in range(gain.size):
-            other = amperes[min(minus + j, columns - 1), part]
-            if plus >= 0 and minus >= 0:
-                _between(d, amperes[plus + j, part], other, held[j], share, gain[j])
-            else:
-                _scaled(d, other if plus < 0 else amperes[plus + j, part], held[j], share, gain[j])
-            if _all_within(d, np.float32(0.34)):
-                _add_small_odds(grown, odds[j], d)
+        for j in range(0, gain.size, 2):
+            _output_change(d, amperes, first * n, plus, minus, j, held, share, gain[j])
+            if j + 1 == gain.size:
+                _add_odds(grown, odds[j], d)
+                _add_product(true, own[j], d)
+                continue
+            _output_change(e, amperes, first * n, plus, minus, j + 1, held, share, gain[j + 1])
+            if _all_within(d, e, np.float32(0.34)):
+                _add_small_odds(grown, odds[j], d, odds[j + 1], e)
             else:
                 _add_odds(grown, odds[j], d)
-            _add_product(true, own[j], d)
+                _add_odds(grown, odds[j + 1], e)
+            _add_products(true, own[j], d, own[j + 1], e)
         for i in range(grown.size):
             grown[i] = _log1p(grown[i]) - true[i]
         i = np.uint64(0)
@@ -136,6 +138,19 @@ def _cost_changes(
                 total += np.float64(grown[i])
                 i += np.uint64(1)
             out[q] = total
+
+
+@lean
+def _output_change(
+    out: F32, amperes: F32, first: int, plus: int, minus: int, j: int, held: F32, share: F32, gain: Any
+) -> None:  # fmt: skip
+    """Write the change of what output j sees, of some currents of its columns from the first on."""
+    part = slice(first, first + out.size)
+    other = amperes[min(minus + j, amperes.shape[0] - 1), part]
+    if plus >= 0 and minus >= 0:
+        _between(out, amperes[plus + j, part], other, held[j], share, gain)
+    else:
+        _scaled(out, other if plus < 0 else amperes[plus + j, part], held[j], share, gain)
 
 
 @lean
@@ -151,11 +166,12 @@ def _scaled(out: F32, now: F32, held: F32, share: F32, gain: Any) -> None:
 
 
 @reduction
-def _all_within(values: F32, most: Any) -> bool:
+def _all_within(one: F32, two: F32, most: Any) -> bool:
     """Whether no magnitude is above a bound; NaN is."""
     outside = np.int32(0)
-    for i in range(values.size):
-        outside += np.int32(0) if abs(values[i]) <= most else np.int32(1)
+    for i in range(one.size):
+        within = (abs(one[i]) <= most) & (abs(two[i]) <= most)
+        outside += np.int32(0) if within else np.int32(1)
     return outside == 0
 
 
@@ -166,9 +182,15 @@ def _add_odds(out: F32, p: F32, d: F32) -> None:
 
 
 @lean
-def _add_small_odds(out: F32, p: F32, d: F32) -> None:
+def _add_small_odds(out: F32, p: F32, d: F32, q: F32, e: F32) -> None:
     for i in range(out.size):
-        out[i] += p[i] * _small_expm1(d[i])
+        out[i] += p[i] * _small_expm1(d[i]) + q[i] * _small_expm1(e[i])
+
+
+@lean
+def _add_products(out: F32, a: F32, b: F32, c: F32, d: F32) -> None:
+    for i in range(out.size):
+        out[i] += a[i] * b[i] + c[i] * d[i]
 
 
 @lean
