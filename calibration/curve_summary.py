@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.barrier import held_off
-from calibration.intervals import Floats, of_mean, of_ratio, spread_between, undetermined, widened
+from calibration.barrier import Held, held_off
+from calibration.intervals import SIGMAS, Floats, of_mean, of_ratio, spread_between, undetermined, widened
 from calibration.labels import label_of_tanh, rate
-from calibration.staircase import FIGURES, HELD_UNSURE, Interval, fit, intervals
+from calibration.staircase import FIGURES, PLATEAU, Ends, Interval, fit, intervals
 from hil.bench import DeviceSheet
 from hil.calibrate.contracts import Estimate, Result
 from hil.units import counted, format_quantity
@@ -23,13 +23,19 @@ _MOVES = 0.05
 _STEEPER = 0.05
 _BINS = 20
 _QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
+_SETTLED = 3.0
+_NOTHING = Held(np.zeros(0), np.zeros(0), 0.0, 0.0)
 
 
 def summarise(curves: Curves, shape: tuple[int, int], sheet: DeviceSheet) -> Result:
     """Estimates of the array, maps of every device [rows, cols], curves for figures and twins."""
     moves = _moves(curves, sheet)
     moving = curves._replace(up=curves.up[:, :, moves], down=curves.down[:, :, moves])
-    fitted = intervals(*fit(moving.up, moving.down, moving.strides, moving.noise)) if moves.any() else {}
+    fitted: dict[str, Interval] = {}
+    held = Ends(_NOTHING, _NOTHING)
+    if moves.any():
+        whole, parts, held = fit(moving.up, moving.down, moving.strides, moving.noise)
+        fitted = intervals(whole, parts, held)
     found: dict[str, Interval] = {}
     for name in FIGURES:  # devices that do not move have no figures, and do not enter those of the others
         ends = np.full((3, moves.size), np.nan)
@@ -37,7 +43,8 @@ def summarise(curves: Curves, shape: tuple[int, int], sheet: DeviceSheet) -> Res
             ends[:, moves] = np.stack(fitted[name])
         found[name] = Interval(*ends)
     cycles = len(curves.up)
-    estimates = _typical(found, curves.noise.unsure) | _spread(found, cycles)
+    estimates = _typical(found, held, curves.noise.unsure)
+    estimates |= _spread(found, held, cycles, _settled(found, curves))
     moves = moves.reshape(shape)
     maps = _maps(found, shape) | {"moves": moves} | _curves(curves, found)
     return Result(estimates, maps, _findings(moves, estimates, maps))
@@ -52,16 +59,16 @@ def _moves(curves: Curves, sheet: DeviceSheet) -> NDArray[np.bool_]:
         return readable & (high - low > needed)
 
 
-def _typical(found: dict[str, Interval], unsure: float) -> dict[str, Estimate]:
+def _typical(found: dict[str, Interval], held: Ends, unsure: float) -> dict[str, Estimate]:
     low, high = found["low"].value, found["high"].value
     span = high - low
-    held = [HELD_UNSURE * _mean(found[f"held_{end}"].value) for end in ("low", "high")]
+    common = [SIGMAS * end.common for end in held]
     estimates = {
-        "g_min": widened(of_mean("S", "low end of the range, mean over devices", low), held[0]),
-        "g_max": widened(of_mean("S", "high end of the range, mean over devices", high), held[1]),
+        "g_min": widened(of_mean("S", "low end of the range, mean over devices", low), common[0]),
+        "g_max": widened(of_mean("S", "high end of the range, mean over devices", high), common[1]),
     }
     ratio, g_min = of_ratio("", "ratio of the mean ends of the range", high, low), estimates["g_min"].value
-    estimates["on_off"] = widened(ratio, ratio.value * held[0] / g_min)
+    estimates["on_off"] = widened(ratio, ratio.value * common[0] / g_min)
     for way, sign, what in (("up", 1, "potentiation"), ("down", -1, "depression")):
         step, bend = found[f"{way}.step"].value, found[f"{way}.bend"].value
         tanh = of_ratio("", "", bend, step)
@@ -73,7 +80,7 @@ def _typical(found: dict[str, Interval], unsure: float) -> dict[str, Estimate]:
             estimates[f"nl_{way}"] = undetermined("", about, tanh.why)
         levels = _levels(tanh, of_mean("", "", step / span), f"pulses of {what}, end to end")
         if np.isfinite(levels.value):  # as unsure as the range is by what is held off its ends
-            levels = widened(levels, levels.value * sum(held) / _mean(span))
+            levels = widened(levels, levels.value * float(np.hypot(common[0], common[1])) / _mean(span))
         estimates[f"levels_{way}"] = levels
         variance = of_ratio("", "", found[f"{way}.variance"].value, span**2)
         variance = widened(variance, unsure * _mean(found[f"{way}.read"].value) / _mean(span**2))
@@ -114,8 +121,26 @@ def _levels(tanh: Estimate, step: Estimate, about: str) -> Estimate:
     return Estimate(1 / middle, 1 / (middle + above), 1 / least if least > 0 else np.inf, "", about)
 
 
-def _spread(found: dict[str, Interval], cycles: int) -> dict[str, Estimate]:
-    """Device to device, relative to the mean where it is a size."""
+def _settled(found: dict[str, Interval], curves: Curves) -> dict[str, NDArray[np.bool_]]:
+    """Devices [devices] that are at the low and at the high end when the plateaus begin, late ones too:
+    the noise of steps makes them arrive early or late.
+    """
+    inside: dict[str, NDArray[np.bool_]] = {}
+    ways = (("low", "down", curves.down, 1), ("high", "up", curves.up, 0))
+    for end, way, staircase, place in ways:
+        there = (1 - PLATEAU) * (staircase.shape[1] - 1) * curves.strides[place]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            pulses = 1 / found[f"{way}.rate"].value
+            last = found[f"{way}.step"].value - found[f"{way}.bend"].value
+            late = np.sqrt(np.maximum(pulses * found[f"{way}.variance"].value, 0.0)) / last
+            inside[end] = (last > 0) & (pulses + _SETTLED * late < there)
+    return inside
+
+
+def _spread(
+    found: dict[str, Interval], held: Ends, cycles: int, settled: dict[str, NDArray[np.bool_]]
+) -> dict[str, Estimate]:
+    """Device to device, relative to the mean where it is a size; of ends over devices that have settled."""
     estimates: dict[str, Estimate] = {}
     for name, key, about in (
         ("d2d_g_min", "low", "relative spread of the low end from device to device"),
@@ -128,37 +153,33 @@ def _spread(found: dict[str, Interval], cycles: int) -> dict[str, Estimate]:
         ),
     ):
         one, pulled = found[key], 0.0
+        if key in settled:
+            one = Interval(*(np.where(settled[key], each, np.nan) for each in one))
         if key.endswith("step"):
             span, bend = found["high"].value - found["low"].value, found[key.replace("step", "bend")].value
             typical = _mean(bend) / _mean(one.value)
             one = Interval(*(rate(typical * each, each, span) for each in one))
-            pulled = _pulled(found, "low", "down") + _pulled(found, "high", "up")
+            pulled = _pulled(found, held.low, "down") + _pulled(found, held.high, "up")
         mean = _mean(one.value)
-        held = found.get(f"held_{key}")
-        unsure = 0.0 if held is None else HELD_UNSURE * _mean(held.value) / mean
-        value, low, high = (each / mean for each in one)
-        estimates[name] = _let_go(spread_between(about, value, low, high, cycles, unsure), pulled)
+        spread = spread_between(about, one.value / mean, one.low / mean, one.high / mean, cycles)
+        value, low, high = ((1 + pulled) * each for each in (spread.value, spread.low, spread.high))
+        estimates[name] = replace(spread, value=value, low=low, high=high)
     return estimates
 
 
-def _pulled(found: dict[str, Interval], end: str, way: str) -> float:
-    """Relative excess of a device's range for a relative excess of its step.
+def _pulled(found: dict[str, Interval], held: Held, way: str) -> float:
+    """Relative excess of a device's range for a relative excess of its step: a spread of steps in units of
+    ranges is too small by it.
 
-    What noise holds a device off an end is taken as of the typical device; less holds one of larger steps.
+    Noise holds a device of larger steps off its ends by less, of which only a part is seen of single devices.
     """
     step, bend, variance = (_mean(found[f"{way}.{part}"].value) for part in ("step", "bend", "variance"))
-    span, held = _mean(found["high"].value - found["low"].value), _mean(found[f"held_{end}"].value)
-    if not (variance > 0 and step > bend and held > 0):
+    span = _mean(found["high"].value - found["low"].value)
+    if not (variance > 0 and step > bend and held.distance.any()):
         return 0.0
     drift, fall = (step - bend) / np.sqrt(variance), 2 * bend / span
-    less = held_off((1 + _STEEPER) * drift, fall) / held_off(drift, fall)
-    return held / span * (1 - less) / _STEEPER
-
-
-def _let_go(spread: Estimate, pulled: float) -> Estimate:
-    """A spread of steps in units of ranges that look too large where steps are large, without that."""
-    value, low, high = ((1 + pulled) * each for each in (spread.value, spread.low, spread.high))
-    return widened(replace(spread, value=value, low=low, high=high), HELD_UNSURE * pulled * value)
+    less = 1 - held_off((1 + _STEEPER) * drift, fall) / held_off(drift, fall)
+    return held.lag * _mean(held.distance) / span * less / _STEEPER
 
 
 def _maps(found: dict[str, Interval], shape: tuple[int, int]) -> dict[str, NDArray[Any]]:

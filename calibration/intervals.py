@@ -17,6 +17,8 @@ from hil.calibrate.contracts import Estimate
 Floats = NDArray[np.float64]
 
 LEVEL = 0.95
+SIGMAS = 1.96
+"""Half-width of such an interval in standard deviations, where these are known."""
 _special: Any = special  # scipy comes without types
 
 
@@ -130,13 +132,12 @@ def of_ratio(unit: str, about: str, tops: ArrayLike, bottoms: ArrayLike) -> Esti
     return Estimate(float(value), float(low), float(high), unit, about)
 
 
-def spread_between(
-    about: str, values: ArrayLike, low: ArrayLike, high: ArrayLike, repeats: int, unsure: float = 0.0
-) -> Estimate:
+def spread_between(about: str, values: ArrayLike, low: ArrayLike, high: ArrayLike, repeats: int) -> Estimate:
     """Standard deviation from device to device of what was measured with known intervals, each of
-    ``repeats`` values: what the measurement itself scatters is taken off. Interval by jackknife over devices;
-    where most of what is seen is the measurement's own, it reaches from 0 to all that is seen. ``unsure``: a
-    standard deviation that may or may not be part of what is seen.
+    ``repeats`` values: what the measurement itself scatters is taken off.
+
+    Interval by jackknife over devices; in the logarithm of the variance that is seen, whose error is in
+    proportion to it.
     """
     value = np.asarray(values, np.float64).ravel()
     error = (np.asarray(high, np.float64).ravel() - np.asarray(low, np.float64).ravel()) / (
@@ -148,13 +149,12 @@ def spread_between(
     if n < 4:
         return undetermined("", about, few(n, 4))
     mean = (value.sum() - value) / (n - 1)
-    variance = value.var(ddof=1) - noise.mean()
+    seen = float(value.var(ddof=1))
+    own = float(noise.mean())
     square = cast("Floats", (value**2).sum() - value**2)
     without = (square - (n - 1) * mean**2) / (n - 2) - (noise.sum() - noise) / (n - 1)
-    _, low_v, high_v = jackknife(np.asarray(variance), without)
-    seen = float(value.var(ddof=1))
-    if noise.mean() > 0.5 * seen:
-        low_v, high_v = np.zeros(()), np.maximum(seen, high_v)
-    low_v, high_v = low_v - unsure**2, high_v + unsure**2
-    sigma = [float(np.sqrt(np.maximum(0.0, float(v)))) for v in (variance, low_v, high_v)]
-    return Estimate(sigma[0], sigma[1], sigma[2], "", about)
+    _, low_v, high_v = jackknife(np.asarray(seen - own), without)
+    # Intervals of measurements that scatter by far more than these differ tell nothing: 700 ends a double.
+    factor = float(np.exp(min(0.5 * (high_v - low_v) / seen, 700.0))) if seen > 0 else 1.0
+    ends = (float(np.sqrt(max(0.0, v - own))) for v in (seen, seen / factor, seen * factor))
+    return Estimate.of(tuple(ends), "", about)

@@ -12,6 +12,7 @@ from calibration.intervals import t_factor
 Floats = NDArray[np.float64]
 
 _ROUNDS = 50
+_LEAST = 1e-6
 
 
 class NoiseFit(NamedTuple):
@@ -39,7 +40,8 @@ def fit_noise(means: Floats, variances: Floats, freedom: int) -> NoiseFit:
         return NoiseFit(unknown, unknown)
     if not variance.any():
         return NoiseFit(np.zeros(3), np.zeros(3))
-    scale, usual = float(square.mean()), float(variance.mean())
+    # Those of most devices: a shorted one conducts 10,000 times as much, and would leave no digits for them.
+    scale, usual = (float(np.median(each[each > 0])) for each in (square, variance))
     x = np.stack([square / scale, np.ones_like(square)], axis=1)
     beta, hessian = _solve(x, variance / usual)
     half = t_factor(square.size * freedom) * np.sqrt(np.diag(np.linalg.pinv(hessian)) * 2 / freedom)
@@ -53,7 +55,7 @@ def _solve(x: Floats, y: Floats) -> tuple[Floats, Floats]:
     beta: Floats = np.array([1.0, 0.0])
     hessian: Floats = np.eye(2)
     for _ in range(_ROUNDS):
-        weight = 1 / np.maximum(x @ beta, 1e-6) ** 2
+        weight = 1 / np.maximum(x @ beta, _LEAST) ** 2
         hessian = (x * weight[:, np.newaxis]).T @ x
         moment = (x * weight[:, np.newaxis]).T @ y
         new: Floats = np.linalg.pinv(hessian) @ moment

@@ -7,32 +7,31 @@ one before it stands in for it (instrumental variable), which no read noise bias
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.barrier import held_off
-from calibration.intervals import jackknife, ratio_within
+from calibration.barrier import Held, Walk, held
+from calibration.intervals import jackknife, ratio_within, t_factor
 from calibration.labels import rate
 
 Floats = NDArray[np.float64]
 
 _PARTS = ("step", "bend", "rate", "variance", "read", "tanh")
 FIGURES = (
-    *("low", "high", "held_low", "held_high"),
+    *("low", "high"),
     *(f"{way}.{part}" for way in ("up", "down") for part in _PARTS),
 )
 """Names of all that `intervals` gives."""
 
-_PLATEAU = 0.25
+PLATEAU = 1 / 12
 """Last part of a staircase that is taken to be at the end of the range."""
 _MARGIN_SIGMA = 3.0
 _MOST_FALL = 2.0
 """A pulse that went further would carry a device from any place to beyond the other end."""
-HELD_UNSURE = 0.3
-"""How well the distance that noise holds a device off its ends is known: it is that of the typical device."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +53,10 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """What staircases tell: ends of the range, siemens, and both ways. ``held_low`` and ``held_high``: how
-    far from them the noise of steps held the readings, which is in them already.
-    """
+    """What staircases tell: ends of the range, siemens, and both ways."""
 
     low: Floats
     high: Floats
-    held_low: Floats
-    held_high: Floats
     up: Way
     down: Way
 
@@ -119,7 +114,14 @@ class _Line(NamedTuple):
     read: Floats  # variance that it had added
 
 
-def fit(up: Floats, down: Floats, strides: tuple[int, int], noise: Noise) -> tuple[Fit, Fit]:
+class Ends(NamedTuple):
+    """How far noise held the readings off the low and the high end, which is in the ends already."""
+
+    low: Held
+    high: Held
+
+
+def fit(up: Floats, down: Floats, strides: tuple[int, int], noise: Noise) -> tuple[Fit, Fit, Ends]:
     """Fit every device.
 
     Parameters
@@ -134,30 +136,34 @@ def fit(up: Floats, down: Floats, strides: tuple[int, int], noise: Noise) -> tup
     Returns
     -------
     tuple
-        The fit of all cycles [devices], and the fits without one cycle each [cycles, devices].
+        The fit of all cycles [devices], the fits without one cycle each [cycles, devices], and how far from
+        the ends readings were held.
     """
-    ends = _plateau(down), _plateau(up)  # [cycles, devices]
-    low, high = (end.mean(axis=0) for end in ends)
-    lows, highs = (_leave_one(end) for end in ends)
+    plateaus = _plateau(down), _plateau(up)  # [cycles, devices]
+    low, high = (end.mean(axis=0) for end in plateaus)
+    lows, highs = (_leave_one(end) for end in plateaus)
     sums: list[_Sums] = []
     for way, sign in ((up, 1), (down, -1)):
         first = _sums(way, low, high, sign, noise, np.zeros_like(low))
         variance = np.maximum(np.nan_to_num(_line(first.all()).variance), 0.0)
         sums.append(_sums(way, low, high, sign, noise, variance))
     centre = 0.5 * (low + high)
-    whole = _physics(sums[0].all(), sums[1].all(), low, high, centre, strides)
-    parts = _physics(sums[0].without_one(), sums[1].without_one(), lows, highs, centre, strides)
-    return whole, parts
+    whole = [_pulse(_line(each.all()), stride) for each, stride in zip(sums, strides, strict=True)]
+    parts = [_pulse(_line(each.without_one()), stride) for each, stride in zip(sums, strides, strict=True)]
+    held_low, off_low = _held(whole[1], parts[1], low, lows, centre, high - low, noise.unsure, -1)
+    held_high, off_high = _held(whole[0], parts[0], high, highs, centre, high - low, noise.unsure, 1)
+    one = _physics(whole, low - held_low.distance, high + held_high.distance, centre)
+    many = _physics(parts, lows - off_low, highs + off_high, centre)
+    return one, many, Ends(held_low, held_high)
 
 
-def intervals(whole: Fit, parts: Fit) -> dict[str, Interval]:
+def intervals(whole: Fit, parts: Fit, ends: Ends) -> dict[str, Interval]:
     """Figures of a fit with 95 % intervals over cycles [devices]: low, high, up.step, ..., up.tanh."""
     found: dict[str, Interval] = {}
-    for name, held in (("low", whole.held_low), ("high", whole.held_high)):
-        value, low, high = jackknife(getattr(whole, name), getattr(parts, name))
-        below, above = (np.hypot(half, HELD_UNSURE * held) for half in (value - low, high - value))
-        found[name] = Interval(value, value - below, value + above)
-        found[f"held_{name}"] = Interval(held, (1 - HELD_UNSURE) * held, (1 + HELD_UNSURE) * held)
+    for name, value, off in (("low", whole.low, ends.low), ("high", whole.high, ends.high)):
+        _, low, high = jackknife(value, getattr(parts, name))
+        half = np.hypot(0.5 * (high - low), t_factor(len(parts.low)) * off.hidden)
+        found[name] = Interval(value, value - half, value + half)
     span = found["high"].value - found["low"].value
     for name, one, many in (("up", whole.up, parts.up), ("down", whole.down, parts.down)):
         for item in fields(Way):
@@ -192,7 +198,7 @@ def _lowered(x: Floats) -> Floats:
 
 def _plateau(way: Floats) -> Floats:
     """Mean of the last points of each cycle [cycles, devices]."""
-    last = max(1, int(_PLATEAU * way.shape[1]))
+    last = max(1, int(PLATEAU * way.shape[1]))
     return way[:, -last:].mean(axis=1)
 
 
@@ -246,40 +252,36 @@ def _line(s: _Sums) -> _Line:
     )
 
 
-def _physics(
-    up: _Sums, down: _Sums, low: Floats, high: Floats, centre: Floats, strides: tuple[int, int]
-) -> Fit:
-    lines = _line(up), _line(down)
-    held_low, held_high = _held_off(lines[1], low - centre, -1), _held_off(lines[0], high - centre, 1)
-    low, high = low - held_low, high + held_high
+def _pulse(line: _Line, stride: int) -> _Line:
+    """Of one pulse, by what is fitted to ``stride`` of them."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        fall = -np.expm1(np.log1p(-np.minimum(line.fall, 1 - 1e-9)) / stride)
+        scale = np.where(np.abs(line.fall) > 1e-9, fall / line.fall, 1 / stride)
+    return _Line(scale * line.change, fall, line.variance / stride, line.read / stride)
+
+
+def _physics(pulses: Sequence[_Line], low: Floats, high: Floats, centre: Floats) -> Fit:
     ways: list[Way] = []
-    for line, stride, sign in zip(lines, strides, (1, -1), strict=True):
-        with np.errstate(invalid="ignore", divide="ignore"):
-            one = -np.expm1(np.log1p(-np.minimum(line.fall, 1 - 1e-9)) / stride)
-            scale = np.where(np.abs(line.fall) > 1e-9, one / line.fall, 1 / stride)
-            middle = 0.5 * (low + high) - centre
-            step = sign * scale * (line.change - line.fall * middle)
-            bend = 0.5 * one * (high - low)
-            noise = line.variance / stride, line.read / stride
-            ways.append(Way(step, bend, rate(bend, step, high - low), *noise))
-    return Fit(low, high, held_low, held_high, ways[0], ways[1])
+    for pulse, sign in zip(pulses, (1, -1), strict=True):
+        step = sign * (pulse.change - pulse.fall * (0.5 * (low + high) - centre))
+        bend = 0.5 * pulse.fall * (high - low)
+        ways.append(Way(step, bend, rate(bend, step, high - low), pulse.variance, pulse.read))
+    return Fit(low, high, ways[0], ways[1])
 
 
-def _held_off(line: _Line, end: Floats, sign: int) -> Floats:
-    """How far, on average, the noise of the steps keeps a device from the end of its range, siemens.
+def _held(
+    whole: _Line, parts: _Line, end: Floats, ends: Floats, centre: Floats, span: Floats, unsure: float,
+    sign: int,
+) -> tuple[Held, Floats]:  # fmt: skip
+    """How far, on average, the noise of the steps keeps devices from where plateaus are, siemens.
 
-    Pulses drive it there, the noise of steps takes it back, and beyond the end it cannot go. Drift and fall
-    there are those of the array as a whole: of one device they are too noisy where it matters.
+    Pulses drive a device to the end, the noise of steps takes it back, and beyond the end it cannot go.
     """
-    c = np.sqrt(np.maximum(line.variance, 0.0))
-    drift = sign * (line.change - line.fall * end)
-    known = np.isfinite(c) & np.isfinite(drift)
-    total, noise, fall = (
-        np.where(known, each, 0.0).sum(axis=-1, keepdims=True) for each in (drift, c, line.fall)
-    )
-    number = np.maximum(known.sum(axis=-1, keepdims=True), 1)
-    distance = [
-        held_off(float(d / n), float(f)) if n > 0 else 0.0
-        for d, n, f in zip(total.flat, noise.flat, (fall / number).flat, strict=True)
-    ]
-    return np.nan_to_num(c) * np.reshape(distance, total.shape)
+
+    def walk(line: _Line, at: Floats) -> Walk:
+        return Walk(sign * (line.change - line.fall * (at - centre)), line.variance, line.fall)
+
+    first, firsts = held(walk(whole, end), walk(parts, ends), span, unsure * whole.read)
+    # The end itself is further than the plateau, and drift there is another.
+    at, ats = end + sign * first.distance, ends + sign * firsts
+    return held(walk(whole, at), walk(parts, ats), span, unsure * whole.read)

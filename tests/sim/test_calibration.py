@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.special import ndtr
 
 from benchmarks.calibration_recovery import FAMILIES, Tally, measure, open_array, trial
 from calibration.barrier import held_off
@@ -37,7 +38,7 @@ def test_what_was_put_into_an_array_is_recovered(family):
     assert tally.false_alarms <= 0.01 * tally.working
     for name in tally.stated:
         if name.startswith("device "):  # about 490 intervals each, correlated within an array
-            assert 0.90 <= tally.coverage(name) <= 0.99, (name, tally.coverage(name))
+            assert 0.88 <= tally.coverage(name) <= 0.99, (name, tally.coverage(name))
     stated = {name for name in tally.stated if not name.startswith("device ")}
     covered = sum(tally.covered[name] for name in stated)
     assert covered >= 0.8 * sum(tally.stated[name] for name in stated), dict(tally.covered)
@@ -242,7 +243,27 @@ def test_a_walk_at_a_barrier_keeps_the_distance_that_is_computed(drift, fall):
         at = np.maximum(0.0, (1 - fall) * at - drift + rng.standard_normal(4000))
         if step >= 200:
             total.append(at.mean())
-    assert held_off(drift, fall) == pytest.approx(np.mean(total), rel=0.04)
+    assert held_off(drift, fall) == pytest.approx(np.mean(total), rel=0.02)
+
+
+@pytest.mark.parametrize("drift", [0.2, 0.64, 2.0])
+def test_without_a_fall_the_distance_from_a_barrier_is_spitzers(drift):
+    n = np.arange(1, 4000)
+    mean, sigma = -drift * n, np.sqrt(n)
+    positive = sigma * np.exp(-0.5 * (mean / sigma) ** 2) / np.sqrt(2 * np.pi) + mean * ndtr(mean / sigma)
+    assert held_off(drift, 0.0) == pytest.approx((positive / n).sum(), rel=1e-4)
+
+
+def test_what_noise_holds_off_the_ends_is_neither_bias_nor_spread_nor_doubt_of_the_range():
+    found = []
+    for seed in range(3):  # a pulse of EpiRAM scatters by more than it moves, and by g_min
+        bench, _ = open_array("EpiRAM_AgSiGe", 32, 40 + seed)
+        found.append(measure(bench, UpdateCurve()).estimates)
+    g_min, spread = ([each[name] for each in found] for name in ("g_min", "d2d_g_min"))
+    assert np.mean([each.value for each in g_min]) == pytest.approx(245.93e-9, rel=0.012)
+    assert all(each.high - each.low < 0.05 * each.value for each in g_min)
+    assert np.mean([each.value for each in spread]) == pytest.approx(0.1, rel=0.2)
+    assert all(0 < each.low < 0.1 < each.high < 0.15 for each in spread)
 
 
 def test_noise_and_floor_are_told_apart():
@@ -254,6 +275,30 @@ def test_noise_and_floor_are_told_apart():
     for (value, low, high), truth in ((relative, 0.02), (floor, 1e-9)):
         assert low < truth < high
         assert value == pytest.approx(truth, rel=0.1)
+
+
+def test_shorted_devices_do_not_widen_the_interval_of_the_noise():
+    rng = np.random.default_rng(5)
+    current = np.concatenate([rng.uniform(4e-8, 2e-6, 300), np.full(4, 1e-2)])
+    errors = []
+    for _ in range(200):
+        seen = (0.01 * current) ** 2 * rng.chisquare(31, 304) / 31
+        value, low, high = fit_noise(current, seen, 31).relative
+        errors.append((value - 0.01) / ((high - low) / 3.92))
+    assert np.std(errors) == pytest.approx(1.0, abs=0.15)
+
+
+def test_a_spread_below_the_scatter_of_its_measurement_has_an_interval_that_holds():
+    rng = np.random.default_rng(6)
+    covered, told = 0, 0
+    for _ in range(200):
+        seen = rng.normal(1, 0.1, 500) + rng.normal(0, 0.5, (8, 500))  # 0.18 for the mean of 8
+        half = 2.365 * seen.std(axis=0, ddof=1) / np.sqrt(8)
+        e = spread_between("", seen.mean(axis=0), seen.mean(axis=0) - half, seen.mean(axis=0) + half, 8)
+        covered += e.low <= 0.1 <= e.high
+        told += e.low > 0
+    assert covered / 200 == pytest.approx(0.95, abs=0.05)
+    assert told > 150
 
 
 def test_intervals_cover_at_their_level():
