@@ -10,25 +10,24 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.crossbar import Wires, readings
+from calibration.crossbar import Network, Wires, network
 from calibration.noise_fit import fit_noise
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Counts = NDArray[np.int64]
 
-_ROUNDS = 30
-_STEPS = 60
-_CLOSE = 1e-6
-_CLOSE_FOR_SLOPES = 1e-5
-_LOOSE = 1e-4
-_MOST = 2.0
+_ROUNDS = 40
+_MOST = 1.5
+_CALMED = 0.3
 _SETTLED = 0.02
-_NEAR = 0.5
-_HALVED = 6
+_STEADY = 1e-4
+_HALVED = 12
 _OWN = 0.5
 _TRUSTED = 0.3
-_SMALL = 1e-2
+_UNTOLD = 1e-4
+_EXACT = 1e-4
+_TURNS = 60
 _FLAT = 1e-9
 _TOUCHED = 1e-3
 
@@ -70,88 +69,129 @@ def fit_wires(seen: Floats, pulsed: Flags, usable: Flags) -> WireFit:
         No wires explain these readings.
     """
     segments = np.cumsum(pulsed, axis=0, dtype=np.int64)
-    watched = usable & (seen > 0).all(axis=0)
-    level = np.where(watched, seen, 0.0)
-    weight = np.minimum(1.0, level / np.median(level[:, watched])) ** 2 if watched.any() else level
-    wires, load = Wires(0.0, 0.0), _steady(np.maximum(seen, 0.0), segments)
-    before = _centred(_log(seen), segments)
-    felt = columns = np.zeros((4, *seen.shape))
-    far, step = True, np.zeros(4)
+    sound = usable & (seen > 0).all(axis=0)
+    if not sound.any():
+        raise FloatingPointError("no device was read well before and after")
+    level: Floats = np.where(sound, seen, 0.0)
+    typical = float(np.median(level[:, sound]))
+    weight, before = np.minimum(1.0, level / typical) ** 2, _centred(_log(seen), segments)
+    size = np.maximum(seen, typical)
+    point = _Point.at(Wires(0.0, 0.0), _steady(np.maximum(seen, 0.0), segments))
+    first = _log(point.load)
+    common = np.stack([_centred(part, segments) for part in _common(seen.shape)])
+    pace, last = np.full(seen.shape, _MOST), np.zeros(seen.shape)
     for _ in range(_ROUNDS):
-        wires, siemens, load = _stepped(seen, wires, step, segments, load)
-        if far:  # afterwards what is felt per ohm hardly changes
-            felt = _felt(seen, wires, segments, siemens, load)
-            columns = np.stack([_centred(part, segments) for part in (*felt, *_common(seen.shape))])
-        left = _centred(_log(siemens), segments)
-        watched &= (siemens > _OWN * seen).all(axis=0)
+        near, turns = _solved(point, seen, size, first, segments)
+        pace = np.where(near * last < 0, _CALMED * pace, pace)  # what swings is led in
+        near, last = np.clip(near, -pace, pace), near
+        siemens = np.maximum(seen, 0.0) * point.own()
+        felt = turns - point.relative(point.net.by_wires, turns)
+        left = _centred(_log(siemens) - point.relative(0.0, near[np.newaxis])[0], segments)
+        columns = np.concatenate([[_centred(part, segments) for part in felt], common])
+        watched = sound & (siemens > _OWN * seen).all(axis=0)
         step, covariance, rest = _solve(columns, left, np.where(watched, weight, 0.0))
         error = np.sqrt(covariance.diagonal())
         told = np.isfinite(error)
         step = np.where(told, step, 0.0)
-        far = bool(np.any(np.abs(step[told]) > _NEAR * error[told]))
-        if np.all(np.abs(step[told]) <= _SETTLED * error[told]):
+        still = float(np.abs(near[:, watched]).max(initial=0.0)) <= _STEADY
+        if still and np.all(np.abs(step[told]) <= _SETTLED * error[told]):
             changes = watched & (_count(segments) > 1)
             freedom = int(changes.any(axis=0).sum()) - len(columns)
-            ohms = np.asarray(wires)
+            ohms = np.asarray(point.wires)
             return WireFit(ohms, covariance, freedom, siemens, felt, before[changes], left[changes])
         weight = _weights(seen, rest, watched)
-    raise FloatingPointError(f"the fit did not settle; it came to {wires}")
+        point = point.moved(step, near, turns)
+    raise FloatingPointError(f"the fit did not settle; it came to {point.wires}")
 
 
-def _stepped(
-    seen: Floats, wires: Wires, step: Floats, segments: Counts, load: Floats
-) -> tuple[Wires, Floats, Floats]:
-    """The wires a step further, or as far towards it as what the best device loses changes little enough to
-    trust the slopes, and as there are such networks; and what is behind them.
-    """
-    rows, cols = load.shape[1:]
-    lost = float(np.abs(step) @ (cols, rows, 1, 1) * load.max())
-    share = min(1.0, _TRUSTED / lost) if lost > 0 else 1.0
-    for halved in range(_HALVED):
-        further = Wires(*(np.asarray(wires) + share * 0.5**halved * step))
-        try:
-            return further, *_behind(seen, further, segments, load)
-        except FloatingPointError:
-            if not step.any():
-                raise
-    raise FloatingPointError(f"no wires near {wires} explain these readings")
+@dataclass(frozen=True, slots=True, eq=False)
+class _Point:
+    """Wires, conductances [states, rows, cols] between two pulses of a device, and what they read."""
+
+    wires: Wires
+    load: Floats
+    net: Network
+
+    @classmethod
+    def at(cls, wires: Wires, load: Floats) -> _Point:
+        return cls(wires, load, network(load, wires))
+
+    def own(self) -> Floats:
+        """What devices conduct for what they read."""
+        return np.divide(
+            self.load, self.net.readings, out=np.ones_like(self.load), where=self.net.readings > 0
+        )
+
+    def relative(self, more: Floats | float, grown: Floats) -> Floats:
+        """Relative changes of readings [n, ...] by ``more``, and by what loads grow by, relatively."""
+        change = more + self.net.changed(self.load * grown)
+        return np.divide(change, self.net.readings, out=np.zeros_like(change), where=self.net.readings > 0)
+
+    def moved(self, step: Floats, near: Floats, turns: Floats) -> _Point:
+        """A step further, or as far towards it as what the best device loses changes little enough to trust
+        the slopes, and as there are such networks.
+        """
+        rows, cols = self.load.shape[1:]
+        lost = float(np.abs(step) @ (cols, rows, 1, 1) * np.median(self.load))
+        share = min(1.0, _TRUSTED / lost) if lost > 0 else 1.0
+        for halved in range(_HALVED):
+            part = share * 0.5**halved
+            grown = near + part * np.tensordot(step, turns, axes=1)
+            load = self.load * np.exp(np.clip(grown, -_MOST, _MOST))
+            try:
+                return _Point.at(Wires(*(np.asarray(self.wires) + part * step)), load)
+            except FloatingPointError:
+                continue
+        raise FloatingPointError(f"no wires near {self.wires} explain these readings")
 
 
-def _behind(
-    seen: Floats, wires: Wires, segments: Counts, load: Floats, close: float = _CLOSE
+def _solved(
+    point: _Point, seen: Floats, size: Floats, first: Floats, segments: Counts
 ) -> tuple[Floats, Floats]:
-    """Conductances that read like this behind the wires, state by state; and as loads to each other: steady
-    between two pulses, so that the noise of a shorted device's reading does not look like a change of others.
+    """What loads grow by, relatively, so as to read as seen [states, rows, cols], and for an ohm of each wire
+    so as to read the same [4, states, rows, cols].
+
+    Least squares by conjugate gradients, of readings in units of ``size``. What readings hardly tell, as
+    those of devices beside a shorted one, stays near what it was first, to a factor of e.
     """
-    lean, before = 1.0, np.inf
-    for number in range(_STEPS):
-        found: Floats = np.stack([readings(each, wires) for each in load])
-        ratio = np.divide(load, found, out=np.ones_like(load), where=found > 0)
-        siemens: Floats = np.maximum(seen, 0.0) * ratio
-        # Newton's step of a device alone behind its wires; what reads more than it is has current of others.
-        change = _steady(np.clip(ratio, 1.0, _MOST) ** 2 * (seen - found), segments)
-        moved = float(np.abs(change).max())
-        lean = 0.5 * lean if moved > before else lean
-        load, before = np.maximum(load + lean * change, 0.0), moved
-        enough = close if number < _STEPS // 2 else _LOOSE
-        if moved <= enough * float(load.max()):
-            return siemens, load
-    raise FloatingPointError(f"no conductances read like this behind {wires}")
+    parts = np.concatenate([(seen - point.net.readings)[np.newaxis], -point.net.by_wires]) / size
+    load, net = point.load, point.net
+    kept = _UNTOLD * np.concatenate([(first - _log(load))[np.newaxis], np.zeros((4, *load.shape))])
+
+    def times(x: Floats) -> Floats:
+        through = load * net.weighed(net.changed(load * x) / size**2)
+        return np.stack([_steady(each, segments) for each in through]) + _UNTOLD * x
+
+    right = np.stack([_steady(each, segments) for each in load * net.weighed(parts / size)]) + kept
+    usual = _steady((load * net.own() / size) ** 2, segments) + _UNTOLD
+    x = np.zeros_like(right)
+    left, way = right, right / usual
+    sizes = _inner(left, way)
+    enough = _EXACT**2 * sizes
+    for _ in range(_TURNS):
+        if np.all(sizes <= enough):
+            break
+        along = times(way)
+        far = _ratio(sizes, _inner(way, along))
+        x, left = x + far * way, left - far * along
+        turned = left / usual
+        before, sizes = sizes, _inner(left, turned)
+        way = turned + _ratio(sizes, before) * way
+    return x[0], x[1:]
+
+
+def _inner(one: Floats, other: Floats) -> Floats:
+    return (one * other).sum(axis=(1, 2, 3))
+
+
+def _ratio(top: Floats, bottom: Floats) -> Floats:
+    """[n, 1, 1, 1]; 0 where there is nothing to divide by."""
+    found = np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0)
+    return found[:, np.newaxis, np.newaxis, np.newaxis]
 
 
 def _log(siemens: Floats) -> Floats:
     return np.log(np.where(siemens > 0, siemens, 1.0))
-
-
-def _felt(seen: Floats, wires: Wires, segments: Counts, siemens: Floats, load: Floats) -> Floats:
-    """Change of the logarithm of what readings stand for, per ohm of each wire [4, states, rows, cols]."""
-    small = _SMALL / float(load.sum(axis=(1, 2)).max())  # loses a hundredth at most
-    found: list[Floats] = []
-    for place in range(4):
-        more = Wires(*(np.asarray(wires) + small * np.eye(4)[place]))
-        there, _ = _behind(seen, more, segments, load, _CLOSE_FOR_SLOPES)
-        found.append((_log(there) - _log(siemens)) / small)
-    return np.stack(found)
 
 
 def _common(shape: tuple[int, ...]) -> Floats:

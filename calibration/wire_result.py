@@ -61,12 +61,12 @@ def behind_wires(states: States, usable: Flags, shorted: Flags, g_max_s: float) 
             estimates[name] = Estimate(
                 float(value), float(value - width), float(value + width), "ohm", ABOUT[name]
             )
-    told = np.isfinite(half)
-    covariance = np.where(np.outer(told, told), fit.covariance, 0.0)
+    finite = np.isfinite(half)
+    covariance = np.where(np.outer(finite, finite), fit.covariance, 0.0)
     found, wires = fit.siemens[0], Wires(*fit.ohms)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        loss: Floats = np.where(usable, 1 - readings(found, wires) / found, np.nan)
-    slope = np.where(usable, fit.felt[:, 0] * (1 - loss), np.nan)
+    told = usable & (found > 0)
+    kept: Floats = np.where(told, states.seen[0] / np.where(told, found, 1.0), np.nan)
+    loss, slope = 1 - kept, fit.felt[:, 0] * kept
     width = factor * np.sqrt(np.einsum("pij,pq,qij->ij", slope, covariance, slope))
     worst = np.unravel_index(int(np.nanargmax(loss)), loss.shape)
     estimates["loss"] = _around("loss", float(loss[worst]), float(width[worst]))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.calibration_recovery import Altered, Tally, measure, wires_trial
-from calibration.crossbar import Wires, readings
+from calibration.crossbar import Wires, network, readings
 from calibration.line_resistance import LineResistance
 from drivers.sim import driver
 from drivers.sim.lines import transfer
@@ -58,6 +58,35 @@ def test_what_crosspoints_read_agrees_with_the_simulator_open_and_shorted_ones_t
     row, col, source, sense = wires
     expected = transfer(g, row, col, r_source_ohm=source, r_sense_ohm=sense).T
     np.testing.assert_allclose(readings(g, Wires(*wires)), expected, rtol=1e-6, atol=1e-9 * g.max())
+
+
+def test_what_changes_readings_agrees_with_differences():
+    rng = np.random.default_rng(3)
+    g = np.exp(rng.uniform(np.log(1e-6), np.log(1e-4), (7, 5)))
+    g[2, 3], g[4, 1] = 1e-2, 0.0
+    at, net = np.array([3.0, 2.0, 5.0, 7.0]), network(g, Wires(3.0, 2.0, 5.0, 7.0))
+    for place, own in enumerate(np.eye(4)):
+        more, less = (readings(g, Wires(*(at + sign * 1e-3 * own))) for sign in (1, -1))
+        np.testing.assert_allclose(net.by_wires[place], (more - less) / 2e-3, rtol=1e-5, atol=1e-13)
+    by = 1e-4 * g * rng.normal(size=g.shape)
+    change = 0.5 * (readings(g + by, Wires(*at)) - readings(g - by, Wires(*at)))
+    np.testing.assert_allclose(net.changed(by[np.newaxis])[0], change, rtol=1e-5, atol=1e-16)
+    weights = rng.normal(size=g.shape)
+    assert (weights * change).sum() == pytest.approx(
+        (net.weighed(weights[np.newaxis])[0] * by).sum(), rel=1e-5
+    )
+
+
+def test_wires_are_told_beside_a_dozen_shorted_devices():
+    seed = 4
+    row, col = np.random.default_rng(seed).uniform(3, 5, 2)
+    faults = {"stuck": 0.02, "open": 0.01, "shorted": 0.013}
+    bench = open_((32, 32), seed, "EpiRAM_AgSiGe", noise=0.01, faults=faults, lines={"row": row, "col": col})
+    assert (bench.conductances("main") > 5e-3).sum() >= 10
+    result = measure(bench, LineResistance())
+    holds(result, (row, col, 0.0, 0.0), 1.0)
+    for name in ("row", "col"):
+        assert result.estimates[name].high - result.estimates[name].low < 1.5, name
 
 
 def test_resistances_of_no_passive_network_are_refused():
