@@ -51,6 +51,7 @@ class Tally:
     missed: int = 0
     working: int = 0
     false_alarms: int = 0
+    undecided: int = 0
 
     def state(self, name: str, low, high, truth, value) -> None:
         """Intervals of one figure, of the array or [devices]; what is not determined is no statement."""

@@ -88,12 +88,13 @@ def pulse_trial(family: str, size: int, seed: int, tally: Tally) -> None:
     devices = bench._arrays["main"].devices
     faulty = devices.lo == devices.hi
     for way in nominal:
-        answers = result.maps[f"answers_{way}"]
+        answers, undecided = (result.maps[f"{name}_{way}"] == 1 for name in ("answers", "undecided"))
         at = np.ix_(result.maps["rows"], result.maps["cols"])
         tally.faulty += int(faulty[at].sum())
-        tally.missed += int((faulty[at] & (answers == 1)).sum())
+        tally.missed += int((faulty[at] & answers).sum())
         tally.working += int((~faulty[at]).sum())
-        tally.false_alarms += int((~faulty[at] & (answers != 1)).sum())
+        tally.false_alarms += int((~faulty[at] & ~answers & ~undecided).sum())
+        tally.undecided += int(undecided.sum())
 
 
 def _needed(bench, way: str, pulse, result, response) -> dict[str, float]:
@@ -146,7 +147,7 @@ def main() -> None:
             try_one(family, asked.size, seed, tally)
         print(f"\n{asked.routine}, {family}: {asked.trials} arrays, {time.perf_counter() - begun:.0f} s")
         print(f"  dead devices: {tally.faulty}, taken for live: {tally.missed}; live ones taken for dead: "
-              f"{tally.false_alarms} of {tally.working}")  # fmt: skip
+              f"{tally.false_alarms} of {tally.working}; undecided: {tally.undecided}")  # fmt: skip
         for name in [name for name, stated in tally.stated.items() if stated]:
             error = tally.relative_error.get(name)
             mean = "" if not error else f"   mean error {100 * np.mean(error):+.2f} %"

@@ -176,6 +176,8 @@ class Found:
         way, wanted, law, pulse = self.way, self.wanted, self.fitted.whole, self.pulse()
         answers, volts = self.fitted.answers, abs(self.nominal.amplitude_v)
         said = f"{way}: {int(answers.sum())} of {counted(answers.size, 'device answers', 'devices answer')}"
+        if self.fitted.undecided.any():
+            said += f", {int(self.fitted.undecided.sum())} undecided"
         if law is None:
             most = format_quantity(wanted.most * volts, "V", 3)
             return [f"{said} up to {most}, too few or too faintly for a law; more passes tell more"]
@@ -199,8 +201,9 @@ class Found:
     def maps(self, shape: tuple[int, int], places: NDArray[np.int64], seen: Steps) -> dict[str, NDArray[Any]]:
         """Of devices [rows, cols], NaN where nothing was searched; and the steps, [n, devices]."""
         way, law = self.way, self.fitted.whole
-        amplitude, answers = np.full(shape, np.nan), np.full(shape, np.nan)
+        amplitude, answers, undecided = (np.full(shape, np.nan) for _ in range(3))
         answers.ravel()[places] = self.fitted.answers
+        undecided.ravel()[places] = self.fitted.undecided
         if law is not None:
             chosen = self.fitted.answers
             each = np.full(places.size, np.nan)
@@ -210,7 +213,7 @@ class Found:
             ]
             amplitude.ravel()[places] = each
         return {
-            f"answers_{way}": answers, f"amplitude_{way}": amplitude,
+            f"answers_{way}": answers, f"undecided_{way}": undecided, f"amplitude_{way}": amplitude,
             f"volts_{way}": abs(self.nominal.amplitude_v) * seen.volts,
             f"seconds_{way}": self.nominal.width_s * seen.widths, f"step_{way}": seen.steps,
         }  # fmt: skip

@@ -20,19 +20,26 @@ _optimize: Any = optimize  # scipy comes without types
 _P_LEAST, _P_MOST = 0.25, 8.0
 _Q_LEAST, _Q_MOST = 0.0, 3.0
 _BEYOND_NOISE = 5.0
-"""A device answers if what is fitted to it is so many standard errors: of 16 stuck ones, 5e-6 look so."""
+"""What does not move fits a law by so many standard errors of its readings once in 3 million."""
+_BEYOND_SCATTER = 3.0
+"""A device answers if its steps also stand out of their own scatter by that much: else it moves, but not by
+what it is given."""
+_SCATTERS = 4.0
+"""Of 36 steps of a dead device, none in a million times has so much more variance than its readings."""
 _CLEAR = 10.0
 """There is a law if half of those that answer do so by that many: else weak ones would be missing in it."""
 
 
 class Steps(NamedTuple):
-    """Single pulses to devices [n, devices]: amplitudes in units of the nominal one, widths likewise, and the
-    steps that were measured, in units of the range, at the middle of it.
+    """Single pulses to devices [n, devices]: amplitudes in units of the nominal one, widths likewise, the
+    steps that were measured, in units of the range, at the middle of it; and the standard deviation that the
+    noise of readings alone gives each of these, NaN where single readings do not tell it.
     """
 
     volts: Floats
     widths: Floats
     steps: Floats
+    noise: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +81,15 @@ class Law:
 
 class Fitted(NamedTuple):
     """The law of all devices, that without each of them, between what values its threshold and its p may be
-    [2, 2]; which devices answer at all, bool [devices], and the nominal step of each [devices].
+    [2, 2]; which devices answer, and of which it is undecided whether they do, bool [devices]; and the
+    nominal step of each [devices].
     """
 
     whole: Law | None
     without: list[Law]
     ranges: Floats
     answers: NDArray[np.bool_]
+    undecided: NDArray[np.bool_]
     sizes: Floats
 
     def interval(self, of: Callable[[Law], float]) -> Floats:
@@ -100,18 +109,18 @@ class Fitted(NamedTuple):
 def fit_law(seen: Steps) -> Fitted:
     """Least squares: threshold and powers are those of all devices, sizes of steps those of each.
 
-    Devices that answer nothing beyond noise are left out first. Without any that answer clearly there is no
-    law.
+    Devices that do not answer are left out first. Without any that answer clearly there is no law.
     """
     nothing = np.full((2, 2), np.nan)
     if not seen.steps.size:
-        return Fitted(None, [], nothing, np.zeros(0, np.bool_), np.zeros(0))
+        none = np.zeros(0, np.bool_)
+        return Fitted(None, [], nothing, none, none, np.zeros(0))
     everything = _fit(seen)
     sizes, errors = _sizes(seen, everything)
-    answers = np.asarray(sizes > _BEYOND_NOISE * errors)
+    answers, undecided = _called(seen, everything)
     number = int(answers.sum())
     if number == 0 or np.median(sizes[answers] / np.maximum(errors[answers], 1e-300)) < _CLEAR:
-        return Fitted(None, [], nothing, answers, sizes)
+        return Fitted(None, [], nothing, answers, undecided, sizes)
     chosen = _some(seen, np.flatnonzero(answers))
     shape = _fit(chosen, everything)
     without: list[Law] = []
@@ -119,7 +128,27 @@ def fit_law(seen: Steps) -> Fitted:
         others = _some(chosen, np.delete(np.arange(number), left_out))
         without.append(_law(others, _fit(others, shape)))
     ranges = np.array([_range(chosen, shape, part) for part in (0, 1)])
-    return Fitted(_law(chosen, shape), without, ranges, answers, _sizes(seen, shape)[0])
+    return Fitted(_law(chosen, shape), without, ranges, answers, undecided, _sizes(seen, shape)[0])
+
+
+def _called(seen: Steps, shape: Floats) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which devices answer, and of which it is undecided [devices].
+
+    A dead device's steps are the noise of its readings. The steps of a live one scatter by themselves, often
+    by more than they are, which is no reason to call it dead; nor is it that its pulses were so weak, since
+    one of them seemed enough, that half of the usual step would not show.
+    """
+    sizes, errors = _sizes(seen, shape)
+    model = _shapes(seen, shape)
+    square = np.maximum((model**2).sum(axis=0), 1e-300)
+    still = np.sqrt(((model * seen.noise) ** 2).sum(axis=0)) / square
+    read_once = np.isnan(still)
+    still = np.where(read_once, errors, still)
+    moves = sizes > _BEYOND_NOISE * still
+    answers = moves & (sizes > _BEYOND_SCATTER * errors)
+    scatters = ~read_once & ((seen.steps**2).mean(axis=0) > _SCATTERS * (seen.noise**2).mean(axis=0))
+    usual = float(np.median(sizes[answers])) if answers.any() else np.inf
+    return answers, ~answers & (moves | scatters | (sizes + _BEYOND_NOISE * still > 0.5 * usual))
 
 
 def _some(seen: Steps, devices: NDArray[Any]) -> Steps:

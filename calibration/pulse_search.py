@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, final
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,17 @@ WAYS: tuple[Way, Way] = ("up", "down")
 
 _OPEN_BELOW, _SHORTED_ABOVE = 0.1, 3.0  # of g_min and of g_max, as in the routine devices
 _TRIES = 4
+
+
+class _Round(NamedTuple):
+    """Conductances [rows, cols] before and after pulses that were searched with, and the variance that the
+    noise of readings gives their difference; NaN where each was read once.
+    """
+
+    before: Floats
+    pulses: list[Program]
+    after: Floats
+    noise: Floats
 
 
 @final
@@ -196,7 +207,7 @@ class PulseSearch(Common):
             nominal = self._nominal(some, way)
             most = 1.0 if self.most_amplitude is None else self.most_amplitude / abs(nominal.amplitude_v)
             put_out = [
-                self._own(op, way).width_s for _, pulses, _ in rounds for op in pulses if self._is(op, way)
+                self._own(op, way).width_s for each in rounds for op in each.pulses if self._is(op, way)
             ]
             widest = max(put_out, default=0.0) / nominal.width_s
             small, large = (
@@ -213,9 +224,8 @@ class PulseSearch(Common):
         maps |= {"rows": some.region.rows, "cols": some.region.cols}
         return Result(estimates, maps, findings)
 
-    def _rounds(self, steps: Sequence[Step]) -> list[tuple[Floats, list[Program], Floats]]:
-        """Of each round: conductances before, the pulses that were searched with, conductances after."""
-        found: list[tuple[Floats, list[Program], Floats]] = []
+    def _rounds(self, steps: Sequence[Step]) -> list[_Round]:
+        found: list[_Round] = []
         g: list[Floats] = []
         pulses: list[Program] = []
         for step in steps:
@@ -225,36 +235,36 @@ class PulseSearch(Common):
             elif isinstance(step.answer, ReadAnswer):
                 g.append(step.answer.siemens.astype(np.float64))
             if len(g) == 2 * self.repeats:
-                before, after = np.mean(g[: self.repeats], axis=0), np.mean(g[self.repeats :], axis=0)
-                found.append((before, pulses, after))
+                both = np.stack([g[: self.repeats], g[self.repeats :]])
+                nothing = np.full(both.shape[2:], np.nan)
+                noise = both.var(axis=1, ddof=1).sum(axis=0) / self.repeats if self.repeats > 1 else nothing
+                before, after = both.mean(axis=1)
+                found.append(_Round(before, pulses, after, noise))
                 g, pulses = [], []
         return found
 
-    def _seen(
-        self, rounds: Sequence[tuple[Floats, list[Program], Floats]], some: Target, way: Way
-    ) -> tuple[NDArray[np.int64], Steps]:
+    def _seen(self, rounds: Sequence[_Round], some: Target, way: Way) -> tuple[NDArray[np.int64], Steps]:
         """Places of the devices that were measured in all rounds, and their steps [n, devices]."""
         sheet, nominal, sign = some.info.device, self._nominal(some, way), 1 if way == "up" else -1
         side = 0 if way == "up" else 1
         middle = np.array(0.5 * (sheet.g_min_s + sheet.g_max_s))
         usual = sheet.curve.steps(middle)[side]
-        mine = [each for each in rounds if any(self._is(op, way) for op in each[1])][-self._kept :]
-        x, r, change = np.full((3, len(mine), *some.shape), np.nan)
-        for number, (before, pulses, after) in enumerate(mine):
+        mine = [each for each in rounds if any(self._is(op, way) for op in each.pulses)][-self._kept :]
+        x, r, change, factor = np.full((4, len(mine), *some.shape), np.nan)
+        for number, (before, pulses, after, _) in enumerate(mine):
             for op in pulses:
                 pulse, given = self._own(op, way), op.counts != 0
                 x[number, given] = pulse.amplitude_v / nominal.amplitude_v
                 r[number, given] = pulse.width_s / nominal.width_s
             here = sheet.curve.steps(0.5 * (before + after))[side]
-            change[number] = sign * (after - before) * usual / np.where(here > 0, here, np.nan)
-        parts = [
-            each.reshape(len(mine), some.shape[0] * some.shape[1])
-            for each in (x, r, change / (sheet.g_max_s - sheet.g_min_s))
-        ]
-        known = np.flatnonzero(np.isfinite(parts).all(axis=(0, 1)))
+            factor[number] = usual / np.where(here > 0, here, np.nan) / (sheet.g_max_s - sheet.g_min_s)
+            change[number] = sign * (after - before) * factor[number]
         if not mine:
-            known = known[:0]
-        return known, Steps(*(part[:, known] for part in parts))
+            return np.zeros(0, np.int64), Steps(*np.zeros((4, 0, 0)))
+        noise = factor * np.sqrt(np.mean([each.noise for each in mine], axis=0))
+        x, r, change, noise = (each.reshape(len(mine), -1) for each in (x, r, change, noise))
+        known = np.flatnonzero(np.isfinite([x, r, change]).all(axis=(0, 1)))
+        return known, Steps(*(each[:, known] for each in (x, r, change, noise)))
 
     def draw(self, record: Record) -> Figure:
         """Steps against amplitude both ways, with the law, the wanted step and the window."""

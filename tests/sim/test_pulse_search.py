@@ -217,7 +217,9 @@ def test_a_law_is_found_from_its_own_steps_and_no_law_in_noise():
     law = Law(0.45, 1.7, 0.6, 0.01)
     sizes = 0.01 * rng.lognormal(-0.005, 0.1, 12)
     clean = sizes * (np.maximum(volts - 0.45, 0) / 0.55) ** 1.7 * widths**0.6
-    found = fit_law(Steps(volts, widths, clean + 1e-5 * rng.normal(size=clean.shape)))
+    found = fit_law(
+        Steps(volts, widths, clean + 1e-5 * rng.normal(size=clean.shape), np.full(clean.shape, 1e-5))
+    )
     assert found.answers.all()
     for name in ("threshold", "p", "q"):
         assert getattr(found.whole, name) == pytest.approx(getattr(law, name), rel=0.01), name
@@ -226,6 +228,26 @@ def test_a_law_is_found_from_its_own_steps_and_no_law_in_noise():
     assert found.whole.typical == pytest.approx(sizes.mean(), rel=0.01)
     assert found.whole.amplitude(law.typical) == pytest.approx(1.0, abs=0.03)
     assert found.whole.width(found.whole.typical, 1.0) == pytest.approx(1.0)
-    noise = fit_law(Steps(volts, widths, 1e-3 * rng.normal(size=clean.shape)))
+    noise = fit_law(Steps(volts, widths, 1e-3 * rng.normal(size=clean.shape), np.full(clean.shape, 1e-3)))
     assert noise.whole is None
-    assert not noise.answers.any()
+    assert not (noise.answers | noise.undecided).any()
+
+
+def test_devices_that_scatter_as_much_as_they_move_are_not_called_dead():
+    tally = Tally()
+    for seed in range(3):
+        pulse_trial("PCMO", 16, seed, tally)
+    assert tally.missed == 0
+    assert tally.false_alarms <= 0.01 * tally.working
+    assert tally.undecided <= 0.1 * tally.working
+
+
+def test_what_jumps_without_following_its_pulses_is_undecided():
+    rng = np.random.default_rng(2)
+    volts, widths = np.tile(np.linspace(0.3, 1.2, 9)[:, np.newaxis], (4, 12)), np.ones((36, 12))
+    sizes, own = 0.02 * np.ones(12), 0.01 * rng.normal(size=(36, 12))
+    sizes[:4], own[:, :2] = 0.0, 0.0  # two of four dead
+    steps = sizes * np.maximum(volts - 0.3, 0) / 0.7 + own + 1e-4 * rng.normal(size=own.shape)
+    found = fit_law(Steps(volts, widths, steps, np.full(own.shape, 1e-4)))
+    np.testing.assert_array_equal(found.answers, sizes > 0)
+    np.testing.assert_array_equal(found.undecided, [False] * 2 + [True] * 2 + [False] * 8)
