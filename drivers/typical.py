@@ -2,19 +2,55 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from drivers.sim.models import sheet
 from drivers.sim.presets import preset
 from drivers.sim.settings import ExponentialDevice, ReadSettings, TableDevice
-from hil.bench import DeviceSheet
+from hil.bench import Compliance, DeviceSheet
+from hil.config.bench import ProgramSettings
 from hil.units import format_quantity, parse_quantity
 
 
-def typical(device: ExponentialDevice | TableDevice, voltage_v: float, integration_s: float) -> DeviceSheet:
-    """The data sheet of the device that a bench file describes, read so."""
-    return sheet(device, ReadSettings(voltage=voltage_v, integration=integration_s))
+class _Reading(Protocol):
+    @property
+    def voltage(self) -> float: ...
+    @property
+    def integration(self) -> float: ...
 
 
-def doubts(device: ExponentialDevice | TableDevice) -> tuple[str, ...]:
+class _Described(Protocol):
+    """Settings that describe a typical device."""
+
+    @property
+    def device(self) -> ExponentialDevice | TableDevice: ...
+    @property
+    def read(self) -> _Reading: ...
+    @property
+    def program(self) -> ProgramSettings: ...
+
+
+class Typical:
+    """What the settings of a bench of instruments derive from, before `hil.config.bench.BenchSettings`."""
+
+    @property
+    def compliance(self: _Described) -> Compliance | None:
+        """What the set-up bounds."""
+        return self.program.bound
+
+    @property
+    def typical(self: _Described) -> DeviceSheet:
+        """Data sheet of the typical device."""
+        reading = ReadSettings(voltage=self.read.voltage, integration=self.read.integration)
+        return sheet(self.device, reading)
+
+    @property
+    def doubts(self: _Described) -> tuple[str, ...]:
+        """Pulses of the typical device that are hard to believe."""
+        return _doubts(self.device)
+
+
+def _doubts(device: ExponentialDevice | TableDevice) -> tuple[str, ...]:
     """Say so where both pulses have one polarity and the preset's have not; begins with the key.
 
     Devices that are raised and lowered by one polarity exist, phase change and Y-Flash among them, so it is

@@ -19,9 +19,10 @@ from drivers.arc2.orders import Drive, Shot, slices
 from drivers.arc2.ranges import NS, Ranges
 from drivers.checks import Checks
 from drivers.crosspoint.ledger import Ledger
+from drivers.instruments.failure import require_safe, tell_unsafe
 from drivers.wiring import WiredArray
 from hil.bench import ArrayInfo, Cost, Execution
-from hil.errors import BenchError, ScheduleError
+from hil.errors import ScheduleError
 from hil.instruments import check_same
 from hil.region import Floats, Index, Region
 from hil.schedule import (
@@ -121,10 +122,7 @@ class Arc2Bench:
             for op in schedule:
                 done.append(self._perform(op))
         except BaseException as error:
-            problems = self.board.make_safe()
-            if problems:
-                told = "; ".join(problems)
-                error.add_note(f"NOT VERIFIED SAFE, switch off by hand what may be on: {told}")
+            tell_unsafe(error, self.board.make_safe())
             raise
         return Execution(tuple(answer for answer, _ in done), tuple(cost for _, cost in done))
 
@@ -145,9 +143,7 @@ class Arc2Bench:
         self.board.require_alone()
         self.board.attach()
         check_same(ROLE, self._identity[ROLE], self.board.identify())
-        problems = self.board.make_safe()
-        if problems:
-            raise BenchError("; ".join(problems))
+        require_safe(self.board.make_safe())
 
     def close(self) -> None:
         """Make safe and let go of the board."""

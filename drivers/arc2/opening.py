@@ -14,6 +14,7 @@ from drivers.arc2.instrument import Arc2
 from drivers.arc2.ranges import NS, Ranges
 from drivers.arc2.settings import Arc2BenchSettings
 from drivers.crosspoint.ledger import Ledger
+from drivers.instruments.failure import require_safe
 from drivers.sim.bench import SimBench
 from drivers.sim.settings import DisturbSettings, SimSettings
 from drivers.sim.virtual.arc2 import Lines, VirtualArc2
@@ -21,7 +22,7 @@ from drivers.sim.virtual.arc2_calls import VirtualArc2Error
 from drivers.sim.virtual.arc2_settings import VirtualArc2Settings
 from drivers.wiring import WiredArray, channel_list
 from hil.bench import ArrayInfo
-from hil.errors import BenchError, ConfigError, LimitError
+from hil.errors import ConfigError, LimitError
 
 
 def open_arc2_bench(settings: Arc2BenchSettings, seed: int) -> Arc2Bench:
@@ -63,9 +64,7 @@ def bench_on(
     board = board_of(settings, library)
     try:
         board.attach()
-        problems = board.make_safe()
-        if problems:
-            raise BenchError("; ".join(problems))
+        require_safe(board.make_safe())
     except BaseException:
         board.close()
         raise

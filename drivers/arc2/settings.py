@@ -13,9 +13,8 @@ from drivers.arc2.ranges import CLUSTER, clusters
 from drivers.crosspoint.settings import CrosspointProgramSettings
 from drivers.sim.settings import ArrayName, Device
 from drivers.sim.virtual.arc2_settings import VirtualArc2Settings
-from drivers.typical import doubts, typical
+from drivers.typical import Typical
 from drivers.wiring import Wiring, channel_list, check_apart
-from hil.bench import Compliance, DeviceSheet
 from hil.config.bench import BenchSettings, Life, Resource
 from hil.config.validate import Config, MisfitError
 from hil.units import PositiveAmperes, PositiveSeconds, PositiveVolts, Seconds
@@ -56,7 +55,7 @@ class Arc2ReadSettings(Config):
     )
 
 
-class Arc2BenchSettings(BenchSettings):
+class Arc2BenchSettings(Typical, BenchSettings):
     """A bench with an ArC TWO."""
 
     driver: Literal["arc2"] = Field(default="arc2", description="this driver")  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -105,24 +104,9 @@ class Arc2BenchSettings(BenchSettings):
         return self.model_copy(update={"program": self.program.unworn})
 
     @property
-    def compliance(self) -> Compliance | None:
-        """What the set-up bounds."""
-        return self.program.bound
-
-    @property
     def life(self) -> Life | None:
         """The dose of the ledger."""
         return self.program.life(self, self.arrays)
-
-    @property
-    def typical(self) -> DeviceSheet:
-        """Data sheet of the typical device."""
-        return typical(self.device, self.read.voltage, self.read.integration)
-
-    @property
-    def doubts(self) -> tuple[str, ...]:
-        """Pulses of the typical device that are hard to believe."""
-        return doubts(self.device)
 
     @property
     def resources(self) -> tuple[Resource, ...]:

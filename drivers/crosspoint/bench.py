@@ -16,6 +16,7 @@ from drivers.checks import Checks
 from drivers.crosspoint.known import Known, sums
 from drivers.crosspoint.ledger import Ledger
 from drivers.crosspoint.probe import Probe
+from drivers.instruments.failure import require_safe, tell_unsafe
 from drivers.wiring import WiredArray
 from hil.bench import ArrayInfo, Cost, Execution
 from hil.errors import BenchError, LimitError, ScheduleError
@@ -131,10 +132,10 @@ class CrosspointBench:
                 done.append(self._perform(op))
         except (LimitError, ScheduleError) as error:
             refused = BenchError(f"an instrument refused what the bench had admitted: {error}")
-            self._failed(refused)
+            tell_unsafe(refused, self._make_safe())
             raise refused from error
         except BaseException as error:
-            self._failed(error)
+            tell_unsafe(error, self._make_safe())
             raise
         return Execution(tuple(answer for answer, _ in done), tuple(cost for _, cost in done))
 
@@ -155,9 +156,7 @@ class CrosspointBench:
         for role, instrument in self.probe.instruments.items():
             instrument.attach()
             check_same(role, self._identity[role], instrument.identify())
-        problems = self._make_safe()
-        if problems:
-            raise BenchError("; ".join(dict.fromkeys(problems)))
+        require_safe(self._make_safe())
 
     def close(self) -> None:
         """Make safe and let go of the instruments."""
@@ -168,13 +167,6 @@ class CrosspointBench:
         for known in self._known.values():
             known.stale[...] = True  # it may have been interrupted between a pulse and its note
         return self.probe.make_safe()
-
-    def _failed(self, error: BaseException) -> None:
-        """Make all safe; the error says it where that could not be verified."""
-        problems = self._make_safe()
-        if problems:
-            told = "; ".join(dict.fromkeys(problems))
-            error.add_note(f"NOT VERIFIED SAFE, switch off by hand what may be on: {told}")
 
     def _perform(self, op: Op) -> tuple[Answer, Cost]:
         began, before = self._clock(), self.probe.tally()

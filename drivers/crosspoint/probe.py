@@ -11,10 +11,11 @@ import numpy as np
 
 from drivers.crosspoint.safe import Occupied, safe_at_once
 from drivers.crosspoint.settings import BusSettings, CrosspointReadSettings
+from drivers.instruments.failure import require_safe
 from drivers.instruments.tsp_scan import TspScan
 from drivers.transport.session import Session
 from hil.bench import Cost
-from hil.errors import BenchError, ComplianceError, ScheduleError
+from hil.errors import ComplianceError, ScheduleError
 from hil.instruments import Crosspoint, Instrument, Pulser, Smu, Sourcing, SwitchMatrix
 from hil.region import Floats
 from hil.schedule import Pulse
@@ -179,9 +180,7 @@ class Probe:
     def _make_cold(self) -> None:
         """Somebody else may have left an output on or a relay closed: the first relay switches cold too."""
         if not self._cold:
-            problems = self.make_safe()
-            if problems:
-                raise BenchError("; ".join(dict.fromkeys(problems)))
+            require_safe(self.make_safe())
             self._cold = True
 
     def _crosspoints(self, bus: int, row: int, col: int) -> tuple[Crosspoint, Crosspoint]:

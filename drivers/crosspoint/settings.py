@@ -14,9 +14,8 @@ from drivers.crosspoint.roles import ROLES, InstrumentSettings, Role
 from drivers.sim.settings import ArrayName, Device
 from drivers.sim.virtual.crosspoint_settings import VirtualCrosspointSettings
 from drivers.transport.links import same_line
-from drivers.typical import doubts, typical
+from drivers.typical import Typical
 from drivers.wiring import Wiring, channel_list, check_apart
-from hil.bench import Compliance, DeviceSheet
 from hil.config.bench import BenchSettings, Life, ProgramSettings, Resource
 from hil.config.validate import Config, MisfitError
 from hil.units import PositiveAmperes, PositiveSeconds, PositiveVolts, Seconds
@@ -114,7 +113,7 @@ class CrosspointProgramSettings(ProgramSettings):
         return self
 
 
-class CrosspointBenchSettings(BenchSettings):
+class CrosspointBenchSettings(Typical, BenchSettings):
     """A bench with a source-measure unit, a pulse generator and a switch matrix."""
 
     driver: Literal["crosspoint"] = Field(default="crosspoint", description="this driver")  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -186,24 +185,9 @@ class CrosspointBenchSettings(BenchSettings):
                 )
 
     @property
-    def compliance(self) -> Compliance | None:
-        """What the set-up bounds."""
-        return self.program.bound
-
-    @property
     def life(self) -> Life | None:
         """The dose of the ledger."""
         return self.program.life(self, self.arrays)
-
-    @property
-    def typical(self) -> DeviceSheet:
-        """Data sheet of the typical device."""
-        return typical(self.device, self.read.voltage, self.read.integration)
-
-    @property
-    def doubts(self) -> tuple[str, ...]:
-        """Pulses of the typical device that are hard to believe."""
-        return doubts(self.device)
 
     @property
     def resources(self) -> tuple[Resource, ...]:

@@ -53,6 +53,19 @@ def made_safe(
     return told
 
 
+def tell_unsafe(error: BaseException, problems: Sequence[str]) -> None:
+    """Add to what ended a schedule what of the bench could not be verified to be safe, if anything."""
+    if problems:
+        told = "; ".join(dict.fromkeys(problems))
+        error.add_note(f"NOT VERIFIED SAFE, switch off by hand what may be on: {told}")
+
+
+def require_safe(problems: Sequence[str]) -> None:
+    """Raise BenchError with what could not be verified to be safe, if anything."""
+    if problems:
+        raise BenchError("; ".join(dict.fromkeys(problems)))
+
+
 def safely(
     session: Session, off: str, identified: Callable[[Session], None], verified: Callable[[], tuple[str, ...]]
 ) -> tuple[str, ...]:

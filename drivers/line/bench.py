@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from drivers.array_controller import ArrayController
 from drivers.checks import Checks
+from drivers.instruments.failure import require_safe
 from drivers.line import lowering
 from drivers.line.answers import BoardLimits
 from drivers.line.lowering import Reading, Ticks, Wires
@@ -162,9 +163,7 @@ class LineBench:
         """
         self.controller.recover()
         check_same("controller", self._identity["controller"], self.controller.identify())
-        problems = self.controller.make_safe()
-        if problems:
-            raise BenchError("; ".join(problems))
+        require_safe(self.controller.make_safe())
         self.controller.attach()
         _load_limits(self.controller, self._settings)
 

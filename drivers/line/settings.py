@@ -12,9 +12,8 @@ from drivers.sim.settings import ArrayName, Device
 from drivers.sim.virtual.controller_settings import VirtualControllerSettings
 from drivers.transport.links import same_line
 from drivers.transport.settings import TransportSettings
-from drivers.typical import doubts, typical
+from drivers.typical import Typical
 from drivers.wiring import Wiring, check_apart
-from hil.bench import Compliance, DeviceSheet
 from hil.config.bench import BenchSettings, Life, ProgramSettings, Resource
 from hil.config.validate import Config
 from hil.units import PositiveSeconds, PositiveVolts, Seconds
@@ -54,7 +53,7 @@ class LineProgramSettings(ProgramSettings):
     )
 
 
-class LineBenchSettings(BenchSettings):
+class LineBenchSettings(Typical, BenchSettings):
     """A bench with an array controller."""
 
     driver: Literal["line"] = Field(default="line", description="this driver")  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -74,24 +73,9 @@ class LineBenchSettings(BenchSettings):
         return self
 
     @property
-    def compliance(self) -> Compliance | None:
-        """What the set-up bounds."""
-        return self.program.bound
-
-    @property
     def life(self) -> Life | None:
         """The dose of the board's own counters, which only the board tells."""
         return None if self.program.dose is None else Life("program.dose", self.program.dose, None)
-
-    @property
-    def typical(self) -> DeviceSheet:
-        """Data sheet of the typical device."""
-        return typical(self.device, self.read.voltage, self.read.integration)
-
-    @property
-    def doubts(self) -> tuple[str, ...]:
-        """Pulses of the typical device that are hard to believe."""
-        return doubts(self.device)
 
     @property
     def resources(self) -> tuple[Resource, ...]:
