@@ -7,9 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from hil.cli import app
 from hil.cli.failure import EXIT_CODES, exit_code
 from hil.errors import (
     BenchError,
@@ -36,20 +34,9 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 
 @pytest.fixture
-def cli(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.delenv("HIL_DEBUG", raising=False)
+def cli(called):
     Path("small.yaml").write_text(SMALL)
-
-    def call(*words, code=0):
-        result = CliRunner().invoke(app, words)
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        assert result.exit_code == code, result.output
-        return result
-
-    return call
+    return called
 
 
 def test_training_says_what_runs_and_what_came_of_it_and_leaves_a_run_and_a_report(cli):

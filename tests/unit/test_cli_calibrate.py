@@ -9,14 +9,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from drivers.sim.bench import SimBench
 from hil.calibrate.choose import routines
 from hil.calibrate.conduct import About, calibrate
 from hil.calibrate.contracts import Result, Target
 from hil.calibrate.file import read_record, record_paths, write_record
-from hil.cli import app
 from hil.face import open_bench
 from hil.limits import LimitedBench
 from hil.schedule import Program
@@ -32,19 +30,9 @@ SMALL = ("--size", "6x8", "--set", "update-curve.cycles=3", "--set", "read-noise
 
 
 @pytest.fixture
-def cli(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
+def cli(called):
     Path("bench.yaml").write_text(BENCH)
-
-    def call(*words, code=0):
-        result = CliRunner().invoke(app, words)
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        assert result.exit_code == code, result.output
-        return result
-
-    return call
+    return called
 
 
 def test_all_routines_are_measured_recorded_listed_shown_and_drawn(cli):

@@ -1,15 +1,14 @@
 """`hil calibrate --all`: one routine that is refused does not keep the others, and each outcome is told."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from drivers.sim.bench import SimBench
 from hil.calibrate.file import read_record, record_paths
-from hil.cli import app
 
 BENCH = """\
 driver: sim
@@ -23,19 +22,9 @@ FEW = ("--set", "read-noise.repeats=8", "--set", "update-curve.cycles=3")
 
 
 @pytest.fixture
-def cli(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "300")
+def cli(called):
     Path("bench.yaml").write_text(BENCH)
-
-    def call(*words, code=0):
-        result = CliRunner().invoke(app, ("calibrate", "bench.yaml", *words))
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        assert result.exit_code == code, result.output
-        return result
-
-    return call
+    return partial(called, "calibrate", "bench.yaml")
 
 
 def outcomes(result):

@@ -5,12 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from calibration.devices import Devices
 from hil.calibrate.conduct import WHOLE
 from hil.calibrate.file import read_record, record_paths, write_record
-from hil.cli import app
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 
@@ -22,17 +20,9 @@ device: {preset: HZO_FeFET, faults: {stuck: [[1, 1]], open: [[2, 3]]}}
 
 
 @pytest.fixture
-def cli(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
+def cli(called):
     Path("bench.yaml").write_text(BENCH)
-
-    def call(*words, code=0):
-        result = CliRunner().invoke(app, words)
-        assert result.exit_code == code, result.output
-        return result
-
-    return call
+    return called
 
 
 def test_one_ctrl_c_ends_the_analysis_which_can_be_done_again(cli, monkeypatch):

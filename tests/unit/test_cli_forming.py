@@ -4,13 +4,12 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from hil.calibrate.file import read_record, record_paths
-from hil.cli import app
 
 BENCH = """\
 driver: sim
@@ -22,17 +21,9 @@ FORM = ("--routine", "forming", "--size", "4x4", "--set", "compliance=100uA", "-
 
 
 @pytest.fixture
-def cli(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
+def cli(called):
     Path("bench.yaml").write_text(BENCH)
-
-    def call(*words, code=0):
-        result = CliRunner().invoke(app, ("calibrate", "bench.yaml", *words))
-        assert result.exit_code == code, result.output
-        return result
-
-    return call
+    return partial(called, "calibrate", "bench.yaml")
 
 
 def test_unasked_it_is_refused_and_yes_runs_it(cli):

@@ -5,10 +5,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from typer.testing import CliRunner
 
 from hil.calibrate.file import record_paths
-from hil.cli import app
 
 BENCH = """\
 driver: sim
@@ -30,30 +28,15 @@ training: {epochs: 1}
 
 
 @pytest.fixture
-def cli(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def call(*words, code=0):
-        result = CliRunner().invoke(app, [str(word) for word in words])
-        if result.exception is not None and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        assert result.exit_code == code, result.output
-        return result
-
-    return call
-
-
-@pytest.fixture
-def measured(cli):
+def measured(called):
     Path("bench.yaml").write_text(BENCH)
     routines = ("--routine", "devices", "--routine", "update-curve", "--set", "update-curve.cycles=5")
-    cli("calibrate", "bench.yaml", *routines)
+    called("calibrate", "bench.yaml", *routines)
     return Path("calibrations")
 
 
-def test_the_files_of_a_twin_are_a_bench_for_every_command(cli, measured):
-    shown = cli("twin", measured, "-o", "twin.yaml").stdout
+def test_the_files_of_a_twin_are_a_bench_for_every_command(called, measured):
+    shown = called("twin", measured, "-o", "twin.yaml").stdout
     for said in (
         "g_max",
         "misfit",
@@ -67,36 +50,36 @@ def test_the_files_of_a_twin_are_a_bench_for_every_command(cli, measured):
     assert written["limits"] == {"program": "5 V", "dose": 5000}
     Path("table.csv").write_text("a,b,label\n" + "1,0,0\n0,1,1\n" * 20)
     Path("tiny.yaml").write_text(EXPERIMENT)
-    trained = cli("train", "tiny.yaml", "--bench", "twin.yaml", "--no-report", "--json").stdout
+    trained = called("train", "tiny.yaml", "--bench", "twin.yaml", "--no-report", "--json").stdout
     assert json.loads(trained)["summary"]["accuracy"] > 0.9
-    cli("calibrate", "twin.yaml", "--routine", "read-noise", "--out", "again")
-    cli("check", "twin.yaml")
+    called("calibrate", "twin.yaml", "--routine", "read-noise", "--out", "again")
+    called("check", "twin.yaml")
 
 
-def test_json_is_one_document(cli, measured):
-    told = json.loads(cli("twin", measured, "--json").stdout)
+def test_json_is_one_document(called, measured):
+    told = json.loads(called("twin", measured, "--json").stdout)
     assert told["bench"] == "twin.yaml"
     assert told["estimates"]["g_max"]["low"] < told["estimates"]["g_max"]["value"]
     assert told["goodness"]["alike"]["value"] > 0.8
     assert "update-curve" in told["source"]
 
 
-def test_nothing_is_written_over_unless_it_is_asked_for(cli, measured):
+def test_nothing_is_written_over_unless_it_is_asked_for(called, measured):
     Path("twin.npz").write_text("precious")
-    assert "twin.npz: already there; --force writes over" in cli("twin", measured, code=2).stderr
+    assert "twin.npz: already there; --force writes over" in called("twin", measured, code=2).stderr
     assert Path("twin.npz").read_text() == "precious"
     assert not Path("twin.yaml").exists()
-    cli("twin", measured, "--force")
+    called("twin", measured, "--force")
 
 
-def test_a_table_of_a_lab_makes_a_bench_too(cli):
+def test_a_table_of_a_lab_makes_a_bench_too(called):
     up = [1 + 4 * n / 20 for n in range(21)]
     course = (up + up[-2:0:-1]) * 4
     Path("pulses.csv").write_text("pulse,G (uS)\n" + "".join(f"{n},{g}\n" for n, g in enumerate(course)))
-    told = json.loads(cli("twin", "--from-csv", "pulses.csv", "--size", "6x5", "--json").stdout)
+    told = json.loads(called("twin", "--from-csv", "pulses.csv", "--size", "6x5", "--json").stdout)
     assert told["estimates"]["levels_up"]["value"] == pytest.approx(20, rel=0.02)
     assert Path(told["figure"]).read_bytes().startswith(b"\x89PNG")
-    listed = json.loads(cli("calibrate", "twin.yaml", "--routine", "devices", "--json").stdout)["records"]
+    listed = json.loads(called("calibrate", "twin.yaml", "--routine", "devices", "--json").stdout)["records"]
     assert listed[0]["estimates"]["yield"]["value"] == 1
     for words, said in (
         (("--from-csv", "no.csv"), "no.csv: cannot be read"),
@@ -106,15 +89,15 @@ def test_a_table_of_a_lab_makes_a_bench_too(cli):
         (("--from-csv", "pulses.csv", "--size", "3"), "--size 3: not of the form ROWSxCOLS"),
         (("--from-csv", "pulses.csv", "--read-voltage", "1 s"), "--read-voltage: "),
     ):
-        assert said in cli("twin", *words, "-o", "other.yaml", code=2).stderr
+        assert said in called("twin", *words, "-o", "other.yaml", code=2).stderr
 
 
-def test_what_cannot_be_fitted_is_refused_in_one_message(cli, measured):
+def test_what_cannot_be_fitted_is_refused_in_one_message(called, measured):
     (damaged, curve) = record_paths(measured)
     damaged.write_bytes(damaged.read_bytes()[:-1000])
-    told = cli("twin", measured, "-o", "a.yaml").stdout
+    told = called("twin", measured, "-o", "a.yaml").stdout
     assert f"passed over: {damaged}: not a calibration record, or damaged" in told
-    assert "damaged" in cli("twin", damaged, curve, "-o", "b.yaml", code=5).stderr
+    assert "damaged" in called("twin", damaged, curve, "-o", "b.yaml", code=5).stderr
     curve.unlink()
     damaged.unlink()
     for words, code, said in (
@@ -124,5 +107,5 @@ def test_what_cannot_be_fitted_is_refused_in_one_message(cli, measured):
         ((measured, "-o", "twin.txt"), 2, "asked for '.txt'; .yaml is needed"),
         ((measured, "-o", "no/twin.yaml"), 2, "there is no folder no"),
     ):
-        assert said in cli("twin", *words, code=code).stderr
+        assert said in called("twin", *words, code=code).stderr
     assert not list(Path().glob("twin.*"))
