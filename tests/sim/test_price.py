@@ -12,13 +12,13 @@ from typer.testing import CliRunner
 
 from calibration.devices import Devices
 from calibration.read_noise import ReadNoise
+from drivers.sim.bench import SimBench
 from hil import session, setup
 from hil.calibrate.conduct import About, calibrate
 from hil.calibrate.contracts import Target
 from hil.cli import app
 from hil.config.bench import BenchSettings
 from hil.errors import ConfigError
-from hil.limits import LimitedBench
 from hil.price.exchange import ASSUMED_S, Exchange, exchange_of, exchange_s
 from hil.price.price import Asked, price
 from hil.price.rehearse import Extent
@@ -95,8 +95,8 @@ def test_the_price_of_a_simulated_run_is_what_it_then_takes(
 def test_a_driver_that_names_no_instruments_is_not_rehearsed_on_devices_that_last(
     small: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(LimitedBench, "durable", True)
-    with pytest.raises(ConfigError, match="a rehearsal would pulse them"):
+    monkeypatch.setattr(SimBench, "durable", True)
+    with pytest.raises(ConfigError, match="nobody be asked before they are pulsed"):
         price(small, free)
 
 
