@@ -39,7 +39,7 @@ def open_bench(
     bench: PathLike | BenchSettings | None = None,
     overrides: Sequence[str] = (),
     arrays: Mapping[str, tuple[int, int]] | None = None,
-    seed: int = 0,
+    seed: int = 1,
 ) -> LimitedBench:
     """Open a bench within its limits, changing no output.
 
@@ -52,7 +52,7 @@ def open_bench(
     arrays
         Name to (rows, cols), for a simulated bench whose file names no arrays; refused where it has its own.
     seed
-        Of simulated chance.
+        Of simulated chance. A simulated chip is its seed; an experiment that names none has the same.
 
     Raises
     ------

@@ -122,13 +122,14 @@ def load_both(
 def open_bench(
     settings: BenchSettings | None = None,
     sizes: dict[str, tuple[int, int]] | None = None,
-    seed: int = 0,
+    seed: int = 1,
     *,
     calibrated: bool = False,
 ) -> OpenedBench:
     """Open a bench within its limits, locked against other processes; no output changes. ``sizes`` and
-    ``seed`` are for benches that are simulated. ``calibrated``: correct it by the records that its file
-    names; otherwise arrays and answers are as they are, as a calibration needs them.
+    ``seed`` are for benches that are simulated; the default is that of an experiment that names none.
+    ``calibrated``: correct it by the records that its file names; otherwise arrays and answers are as they
+    are, as a calibration needs them.
 
     Raises
     ------

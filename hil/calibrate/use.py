@@ -91,7 +91,7 @@ def known_by_records(
         none = f"no record of {settings.name} with array {arrays} in {folder}; hil calibrate --out {folder}"
         search.refused += search.unusable or ([] if search.refused else [f"{none} makes them"])
     if search.refused:
-        raise ConfigError(f"{settings.where('calibrations')}: {'; '.join(search.refused)}")
+        raise ConfigError(f"{settings.where('calibrations')}: {'; '.join(_once(search.refused))}")
     uncalibrated = (f"uncalibrated: {each}" for each in missing)
     return Calibrations(known, tuple(search.used), (*search.expired, *search.partly, *uncalibrated))
 
@@ -204,6 +204,15 @@ class _Search:
                 f"calibration {record.routine} of {record.array}, {created}, expired {expires} and is used "
                 "all the same (calibrations.expired: mark)"
             )
+
+
+def _once(messages: Sequence[str]) -> list[str]:
+    """Messages "WHAT: WHY", a reason that several have said once, behind all that it is said of."""
+    of: dict[str, list[str]] = {}
+    for message in messages:
+        what, _, why = message.partition(": ")
+        of.setdefault(why, []).append(what)
+    return [f"{', '.join(each)}: {why}" if why else ", ".join(each) for why, each in of.items()]
 
 
 def _left_out(record: Record) -> str | None:

@@ -50,7 +50,7 @@ def calibrate(
         str | None,
         typer.Option(metavar="ROWSxCOLS", help="Of a simulated bench whose file names no arrays."),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of simulated chance.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of simulated chance; a simulated chip is its seed.")] = 1,
     notes: Annotated[
         list[str] | None,
         typer.Option("--note", metavar="NAME=TEXT", help="A condition to record: temperature=295 K."),
