@@ -23,7 +23,7 @@ from hil.config.bench import BenchSettings
 from hil.errors import ConfigError, HilError
 from hil.interrupt import unwrapped_interrupts
 from hil.limits import LimitedBench
-from hil.price.exchange import ASSUMED_S, Exchange, recorded_exchange
+from hil.price.exchange import exchange_of
 from hil.price.routines import Ahead, Foreseen, foresee, sketched, warnings_of
 from hil.price.sketch import Sketch
 from hil.units import counted, duration, format_quantity
@@ -82,10 +82,7 @@ class _NotRehearsedError(Exception):
 
 def _instruments(wanted: Wanted) -> Ahead:
     settings, now = wanted.settings, datetime.now(UTC)
-    told = (
-        recorded_exchange(settings, each, now) for each in (wanted.out, Path(settings.file).parent / FOLDER)
-    )
-    exchange = next(filter(None, told), Exchange(ASSUMED_S, "assumed; `hil check` shows a round trip"))
+    exchange = exchange_of(settings, (wanted.out, Path(settings.file).parent / FOLDER), now)
     with ExitStack() as opened:
         try:
             bench, sketch = opened.enter_context(sketched(settings, exchange))

@@ -52,7 +52,10 @@ class Exchanges:
             return Exchange(self.told, "as told by --exchange")
         now = datetime.now(UTC)
         if self.records is None:
-            return exchange_of(settings, Path(settings.file).parent / FOLDER, now)
+            folders = (Path(settings.file).parent / FOLDER,)
+            return exchange_of(
+                settings, folders, now, "--exchange says another, `hil check` shows a round trip"
+            )
         found = recorded_exchange(settings, self.records, now)
         if found is None:
             raise ConfigError(
@@ -211,6 +214,8 @@ def told_in_full(found: Price) -> RenderableType:
 def _rehearsed(found: Price) -> str:
     first = min(run.seed for run in found.runs)
     seeds = f"{counted(len(found.runs), 'seed')} from {first}"
+    if len(found.runs) > 1:
+        seeds += " (the range in brackets is theirs, and tells nothing of how far this is from your devices)"
     if found.whole:
         return f"{seeds}, whole runs"
     fewest = min(found.runs, key=lambda run: run.steps)

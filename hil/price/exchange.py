@@ -25,10 +25,19 @@ class Exchange(NamedTuple):
     source: str
 
 
-def exchange_of(settings: BenchSettings, folder: Path, now: datetime) -> Exchange:
-    """From the valid records of a bench in a folder, else what is assumed."""
-    assumed = Exchange(ASSUMED_S, "assumed; --exchange says another, `hil check` shows a round trip")
-    return recorded_exchange(settings, folder, now) or assumed
+def exchange_of(
+    settings: BenchSettings,
+    folders: Sequence[Path],
+    now: datetime,
+    otherwise: str = "`hil check` shows a round trip",
+) -> Exchange:
+    """From the valid records of a bench in the first of some folders that has any, else what is assumed;
+    ``otherwise`` says what may be done about that. The folder that the bench file names comes first.
+    """
+    named = settings.calibrations
+    places = [*([settings.beside(named.folder)] if named is not None else []), *folders]
+    told = (recorded_exchange(settings, each, now) for each in places)
+    return next(filter(None, told), Exchange(ASSUMED_S, f"assumed; {otherwise}"))
 
 
 def recorded_exchange(settings: BenchSettings, folder: Path, now: datetime) -> Exchange | None:

@@ -191,7 +191,10 @@ def _devices(settings: BenchSettings, twin: BenchSettings | None) -> str:
         return f"the twin {twin.file}"
     if not settings.resources:
         return "the simulated bench itself"
-    return "the data sheet of the bench file (device); --twin takes a measured one"
+    return (
+        "the data sheet of the bench file, and begin as device.initial has them, not where yours stand: "
+        "--twin takes measured ones as their records left them"
+    )
 
 
 def _records(settings: BenchSettings, twin: BenchSettings | None) -> str:

@@ -229,7 +229,7 @@ def test_records_tell_how_long_an_exchange_takes(crosspoint: Asked, tmp_path: Pa
     """A calibration on a bench whose exchanges take 7 ms, beside one whose array is read in parallel."""
     assert crosspoint.bench is not None
     settings, given = setup.load_bench(crosspoint.bench)
-    assert exchange_of(settings, tmp_path / "records", now()).seconds == ASSUMED_S
+    assert exchange_of(settings, [tmp_path / "records"], now()).seconds == ASSUMED_S
     from drivers.crosspoint.rehearsal import rehearsal
 
     bench = rehearsal.open(settings, None, 7e-3, 1)  # pyright: ignore[reportArgumentType]
@@ -238,11 +238,13 @@ def test_records_tell_how_long_an_exchange_takes(crosspoint: Asked, tmp_path: Pa
     target = Target.whole(bench.arrays["main"])
     record = calibrate("read-noise", routine, bench, target, about, tmp_path / "records").record
     assert exchange_s([record]) == pytest.approx(7e-3, rel=0.02)
-    found = exchange_of(settings, tmp_path / "records", now())
+    found = exchange_of(settings, [tmp_path / "records"], now())
+    names_them = setup.load_bench(crosspoint.bench, ("calibrations=records",))[0]
+    assert exchange_of(names_them, [tmp_path / "elsewhere"], now()) == found
     assert found.seconds == exchange_s([record])
     assert "1 record" in found.source
     elsewhere = settings.model_copy(update={"name": "another"})
-    assert exchange_of(elsewhere, tmp_path / "records", now()).seconds == ASSUMED_S
+    assert exchange_of(elsewhere, [tmp_path / "records"], now()).seconds == ASSUMED_S
 
 
 def test_records_that_are_named_and_of_no_use_are_refused(crosspoint: Asked, tmp_path: Path) -> None:
