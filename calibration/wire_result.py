@@ -163,7 +163,11 @@ def _findings(estimates: dict[str, Estimate], fit: WireFit) -> list[str]:
         if each.low > 0:
             found.append(f"{format_quantity(each.value, 'ohm', 3)} {ABOUT[name]}: leads, switches or drivers")
     loss = estimates["loss"]
-    found.append(f"readings of the array as found lose up to {100 * max(0.0, loss.high):.2g} % in wires")
+    most = f"{100 * max(0.0, loss.high):.2g} %"
+    if loss.low > 0:
+        found.append(f"readings of the array as found lose up to {most} in wires")
+    else:
+        found.append(f"no reading of the array as found is seen to lose to wires: {most} at most")
     seen, left = (100 * float(np.sqrt(np.mean(each**2))) for each in (fit.seen, fit.left))
     found.append(
         f"devices that were not pulsed changed by {seen:.2g} % as read, by {left:.2g} % behind these wires"

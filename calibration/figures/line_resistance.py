@@ -24,8 +24,9 @@ def draw(record: Record) -> Figure:
     maps, estimates = record.result.maps, record.result.estimates
     figure = sheet(2.5)
     if "loss" in maps:
-        loss = 100 * maps["loss"]
-        norm = Normalize(min(0.0, float(np.nanmin(loss))), max(float(np.nanmax(loss)), 1e-9))
+        seen = (maps["loss_low"] > 0) | (maps["loss_high"] < 0)  # what may be nothing is drawn as nothing
+        loss = 100 * np.where(np.isfinite(maps["loss"]) & ~seen, 0.0, maps["loss"])
+        norm = Normalize(min(0.0, float(np.nanmin(loss))), max(float(np.nanmax(loss)), 1.0))
         device_map(figure, (0.55, 0.35, 1.35, 1.6), loss, norm, "lost in wires (%)", "a")
     elif "ohms" in maps:
         factor, letter = prefix(float(np.nanmax(maps["ohms"])))

@@ -141,6 +141,11 @@ def test_what_readings_lose_and_what_devices_are_is_mapped():
 def test_perfect_wires_are_said_to_be_too_good_to_be_measured():
     result = measure(open_(noise=0.01), ROUTINE)
     assert sum("too good to be measured" in each for each in result.findings) == 2
+    assert result.estimates["loss"].low < 0
+    assert (
+        sum("no reading of the array as found is seen to lose to wires" in each for each in result.findings)
+        == 1
+    )
     holds(result, (0, 0, 0, 0), 1.5)
 
 
