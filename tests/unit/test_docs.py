@@ -5,7 +5,7 @@ train`` is trained too, and learns; ``yaml study`` is a whole study, checked; ``
 refused with the message in the ``text`` block after it; ``python run`` is run, ``python run trained`` beside
 a run in ``runs``; ``python file=NAME`` and ``toml file=pyproject.toml`` are a package that the page's blocks
 find installed. The README's plain fences are marked by what is in them. What trains the built-in experiment
-does so on few samples.
+does so on few samples, with as many devices as it takes.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 import typer
+import yaml
 
 from hil import builtin, session, setup
 from hil.cli import app
@@ -42,12 +43,7 @@ HOW_TO = {
     "docs/simulator.md",
     "docs/studies.md",
 }
-SMALL = """
-data: {name: mnist-5k, train: 100, test: 50, pixels: 14}
-network: {layers: [{outputs: 8}, {outputs: 10, activation: softmax}]}
-gradient: progressive-bp
-update: bidirectional
-"""
+FEW = {"data": {"name": "mnist-5k", "train": 100, "test": 50}, "training": {"epochs": 1}}
 FOLDERS = ("hil", "drivers", "protocols", "calibration", "tests", "benchmarks", "docs", "examples", "tools")
 
 
@@ -162,7 +158,8 @@ def test_a_marked_block_does_what_its_fence_says(
             assert accuracy > 0.5, "it does not learn"
         case ("python", "run") | ("python", "run", "trained"):
             small = workplace / "small.yaml"
-            small.write_text(SMALL, encoding="utf-8")
+            built_in: dict[str, Any] = yaml.safe_load(builtin.EXPERIMENT.read_text(encoding="utf-8"))
+            small.write_text(yaml.safe_dump({**built_in, **FEW}), encoding="utf-8")
             monkeypatch.setattr(builtin, "EXPERIMENT", small)
             if "trained" in block.words:
                 session.execute(session.prepare(), workplace / "runs")
