@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -17,13 +18,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hil import plugins
+from hil import plugins, setup
 from hil.calibrate.contracts import Estimate
 from hil.calibrate.file import read_record, record_paths
 from hil.calibrate.journal import is_written, journals, read_journal
 from hil.calibrate.record import Record
 from hil.calibrate.twin import Asked, Described, FitsData, FitsRecords, Twin
 from hil.cli.calibrated import said
+from hil.cli.fitting import command_that_fits
 from hil.cli.show import print_json, two_columns
 from hil.errors import ConfigError, StoreError
 from hil.store.blobs import pack
@@ -184,6 +186,9 @@ def tell(twin: Twin, files: _Files, damaged: Sequence[str], *, json: bool) -> No
     written = {"bench": files.bench, "maps": files.maps}
     written |= {"figure": files.figure} if twin.draw is not None else {}
     findings = [*twin.findings, *damaged]
+    with setup.open_bench(setup.load_bench(files.bench)[0]) as bench:
+        train = command_that_fits(files.bench, bench.arrays)
+        devices = sum(info.rows * info.cols for info in bench.arrays.values())
     if json:
         print_json({
             **{name: str(path) for name, path in written.items()},
@@ -191,6 +196,7 @@ def tell(twin: Twin, files: _Files, damaged: Sequence[str], *, json: bool) -> No
             "estimates": {name: asdict(each) for name, each in twin.estimates.items()},
             "goodness": {name: asdict(each) for name, each in twin.goodness.items()},
             "findings": findings,
+            "train": train,
         })  # fmt: skip
         return
     console = Console(highlight=False)
@@ -201,6 +207,10 @@ def tell(twin: Twin, files: _Files, damaged: Sequence[str], *, json: bool) -> No
     for each in findings:
         console.print(Text(each))
     console.print(two_columns([(name, str(path)) for name, path in written.items()]))
+    what = "an experiment" if train is None else "digits with them, or an experiment of your own"
+    console.print(Text(f"it has {devices:,} devices; train {what}:"))
+    own = f"hil train EXPERIMENT.yaml --bench {shlex.quote(str(files.bench))}"
+    console.print(Text(own if train is None else train), soft_wrap=True)
 
 
 def _table(estimates: Mapping[str, Estimate]) -> Table:

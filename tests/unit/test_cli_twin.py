@@ -1,12 +1,15 @@
 """`hil twin` as it is called: files that other commands take, and refusals that name the file."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
 import yaml
 
 from hil.calibrate.file import record_paths
+from hil.cli.fitting import command_that_fits
+from hil.face import open_bench
 
 BENCH = """\
 driver: sim
@@ -23,7 +26,7 @@ data: {name: csv, path: table.csv, test_fraction: 0.25}
 network: {layers: [{outputs: 2, activation: softmax, w_max: 2}]}
 gradient: backprop
 update: bidirectional
-training: {epochs: 1}
+training: {epochs: 4}
 """
 
 
@@ -54,6 +57,29 @@ def test_the_files_of_a_twin_are_a_bench_for_every_command(called, measured):
     assert json.loads(trained)["summary"]["accuracy"] > 0.9
     called("calibrate", "twin.yaml", "--routine", "read-noise", "--out", "again")
     called("check", "twin.yaml")
+
+
+def test_the_last_line_is_a_command_that_trains_on_the_twin(called, measured):
+    last = called("twin", measured, "-o", "my twin.yaml").stdout.splitlines()[-1]
+    hil, *words = shlex.split(last)
+    assert (hil, words[0], words[words.index("--bench") + 1]) == ("hil", "train", "my twin.yaml")
+    few = ("--set", "data.train=20", "--set", "data.test=20", "--no-report", "--json")
+    assert json.loads(called(*words, *few).stdout)["summary"]["samples"] >= 20
+
+
+@pytest.mark.parametrize(
+    ("shape", "told"),
+    [
+        ((900, 300), "hil train --bench b.yaml"),
+        ((220, 44), "{outputs: 16}"),
+        ((32, 32), "data.pixels=5"),
+        ((6, 6), None),
+    ],
+)
+def test_the_experiment_that_is_named_goes_by_the_room_there_is(shape, told):
+    with open_bench(arrays={"main": shape}) as bench:
+        found = command_that_fits(Path("b.yaml"), bench.arrays)
+    assert (told in found) if told else found is None
 
 
 def test_json_is_one_document(called, measured):
