@@ -88,7 +88,10 @@ def targets(arrays: Mapping[str, ArrayInfo], asked: Sequence[str] = ()) -> list[
         info = arrays.get(name if colon else next(iter(arrays)))
         sides = lines.split(",")
         if info is None:
-            raise ConfigError(f"--devices {text}: no array {name!r}; this bench has {', '.join(arrays)}")
+            ranges = "; ranges of lines are written 0-7" if ":" in name or name.isdecimal() else ""
+            raise ConfigError(
+                f"--devices {text}: no array {name!r}; this bench has {', '.join(arrays)}{ranges}"
+            )
         if len(sides) != 2:
             raise ConfigError(f"--devices {text}: not of the form [ARRAY:]ROWS,COLS; write e.g. 0-7,all")
         rows = _lines(text, sides[0], info.rows, "row")

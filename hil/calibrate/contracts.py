@@ -112,6 +112,15 @@ class Cautious(Protocol):
         ...
 
 
+@runtime_checkable
+class Drawing(Protocol):
+    """A routine whose records can be drawn."""
+
+    def draw(self, record: Record) -> Figure:
+        """The figure of a complete record, as the field draws it; imports matplotlib here and no sooner."""
+        ...
+
+
 class Routine(Protocol):
     """What an entry point of ``hil.calibrations`` names: a class whose fields are the routine's settings.
 
@@ -140,10 +149,6 @@ class Routine(Protocol):
 
     def analyse(self, steps: Sequence[Step], target: Target) -> Result:
         """Derive the result from everything that was measured; the same steps give the same result."""
-        ...
-
-    def draw(self, record: Record) -> Figure:
-        """The figure of a complete record, as the field draws it; imports matplotlib here and no sooner."""
         ...
 
 

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from hil.calibrate.analyse import analyse_record, to_be_analysed
 from hil.calibrate.conduct import WHOLE
-from hil.calibrate.contracts import Estimate
+from hil.calibrate.contracts import Drawing, Estimate
 from hil.calibrate.file import analysed_of, read_record, record_paths
 from hil.calibrate.journal import KILLED, is_written, journals, read_journal, rescue
 from hil.calibrate.record import Record
@@ -188,7 +188,7 @@ def plot(path: Path, output: Path | None) -> Path:
     StoreError
         The record cannot be read or is partial, or the figure cannot be written.
     ConfigError
-        The file's ending is none that can be drawn, or the routine is not installed.
+        The file's ending is none that can be drawn, or the routine is not installed or has no ``draw``.
     """
     path = newest(path)
     output = path.with_suffix(".png") if output is None else output
@@ -202,8 +202,11 @@ def plot(path: Path, output: Path | None) -> Path:
     from hil.calibrate.choose import recorded_routine
     from hil.figures.canvas import styled
 
+    routine = recorded_routine(record)
+    if not isinstance(routine, Drawing):
+        raise ConfigError(f"{path}: {record.routine} draws no figure: {type(routine).__name__} has no draw")
     with styled():
-        figure = recorded_routine(record).draw(record)
+        figure = routine.draw(record)
         try:
             figure.savefig(output, dpi=_DPI)  # pyright: ignore[reportUnknownMemberType]
         except OSError as error:

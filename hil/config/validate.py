@@ -293,6 +293,10 @@ def _explain(detail: ErrorDetails, place: _Place, root: type[BaseModel]) -> _Pro
         return _Problem((*path, key), context["tag"], did_you_mean(str(context["tag"]), tags))
     if kind in ("float_type", "float_parsing") and _DECIMAL_COMMA.fullmatch(str(value)):
         return _Problem(path, value, f"a decimal point is needed: {value.replace(',', '.')}")
+    if kind == "string_pattern_mismatch" and (simple := _SIMPLE_PATTERN.fullmatch(context["pattern"])):
+        *first, last = re.findall(".-.|.", simple["characters"])
+        rule = f"must be {simple['least']} to {simple['most']} of {', '.join(first)} and {last}"
+        return _Problem(path, value, rule)
     if kind in _RULES:
         return _Problem(path, value, _RULES[kind].format(**context))
     message = detail["msg"].removeprefix("Value error, ").replace("Input should", "must")
@@ -303,6 +307,7 @@ def _explain(detail: ErrorDetails, place: _Place, root: type[BaseModel]) -> _Pro
 
 
 _DECIMAL_COMMA = re.compile(r"[-+]?[0-9]*,[0-9]+([eE][-+]?[0-9]+)?")
+_SIMPLE_PATTERN = re.compile(r"\^\[(?P<characters>[^\]]+)\]\{(?P<least>\d+),(?P<most>\d+)\}\$")
 _RULES = {
     **dict.fromkeys(
         ("int_type", "int_parsing", "int_from_float"), "must be a whole number (no quotes, no point)"

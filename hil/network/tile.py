@@ -100,12 +100,15 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tile:
-    """One weight matrix [n_out, n_in] on one or several arrays.
+    """One weight matrix w[out, in] on one or several arrays. Its devices lie as on an array, so counts and
+    conductances are [n_in, n_out].
 
     Parameters
     ----------
     name
         Of the layer it serves.
+    n_in, n_out
+        Inputs, that of the bias included, and outputs.
     blocks
         Rectangles that together hold every plus and minus device once.
     scale_s

@@ -250,6 +250,7 @@ def test_lines_are_chosen_by_number_range_and_stride(bench):
         ("0-3,all", "rows 0-3; there are 0 to 2"),
         ("1", "not of the form"),
         ("x:0,0", "no array 'x'"),
+        ("0:7,0:3", "no array '0:7,0'.*; ranges of lines are written 0-7"),
         ("a,0", "no choice of rows"),
     ):
         with pytest.raises(ConfigError, match=said):

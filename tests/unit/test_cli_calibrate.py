@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from calibration.read_noise import ReadNoise
 from drivers.sim.bench import SimBench
 from hil.calibrate.choose import routines
 from hil.calibrate.conduct import About, calibrate
@@ -237,3 +238,10 @@ def test_ctrl_c_finishes_the_schedule_and_keeps_a_partial_record(tmp_path):
     (path,) = record_paths(tmp_path / "calibrations")
     assert read_record(path).partial == "stopped"
     assert "partial" in shown
+
+
+def test_a_routine_without_a_figure_is_measured_and_told_so_when_it_is_to_be_drawn(cli, monkeypatch):
+    cli("calibrate", "bench.yaml", "--routine", "read-noise", "--set", "repeats=8", "--size", "4x4")
+    monkeypatch.delattr(ReadNoise, "draw")
+    said = cli("calibration", "plot", code=2).stderr
+    assert "read-noise draws no figure: ReadNoise has no draw" in said
