@@ -125,4 +125,4 @@ class Disturb(Common):
         """Change of neighbours and of the control against shots, and maps of the change."""
         from calibration.figures.disturb import draw
 
-        return draw(record)
+        return draw(record, self._levels(record.steps))

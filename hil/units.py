@@ -101,6 +101,11 @@ def counted(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {plural(number, one, many)}"
 
 
+def raised(power: int) -> str:
+    """Write an exponent: ⁻³."""
+    return str(power).translate(str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"))
+
+
 def plural(number: int, one: str, many: str | None = None) -> str:
     """The word for so many things."""
     return one if number == 1 else f"{one}s" if many is None else many

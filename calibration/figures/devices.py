@@ -8,15 +8,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 
-from calibration.figures.parts import cumulative, device_map
+from calibration.figures.parts import (
+    beyond,
+    cumulative,
+    device_map,
+    legend_of_map,
+    mark,
+    off_scale,
+    signed,
+    within,
+)
+from calibration.intervals import Floats
 from hil.calibrate.record import Record
-from hil.figures.canvas import legend_above, logarithmic, panel, prefix, sheet
-from hil.figures.style import BLACK, BLUE, ORANGE, RED
+from hil.figures.canvas import empty, legend_above, logarithmic, panel, prefix, sheet, usual
+from hil.figures.style import BLACK, BLUE, ORANGE, PURPLE, RED
 
 _MARKS = {1: ("x", RED), 2: ("o", ORANGE), 3: ("s", BLACK)}
+_TOP, _HIGH = 0.5, 1.75
 
 
 def draw(record: Record, kinds: Sequence[str]) -> Figure:
@@ -24,43 +36,42 @@ def draw(record: Record, kinds: Sequence[str]) -> Figure:
     maps = record.result.maps
     fault, siemens = maps["fault"], maps["siemens"]
     works = fault == 0
-    known = siemens[works & np.isfinite(siemens)]
-    factor, letter = prefix(float(known.max())) if known.size else (1.0, "")
-    figure = sheet(2.75)
-    shown = np.where(works, siemens, np.nan) / factor
-    low, high = (float(known.min()) / factor, float(known.max()) / factor) if known.size else (0.1, 1.0)
-    norm = LogNorm(low, high) if 0 < 10 * low < high else Normalize(low, high)
-    axes = device_map(figure, (0.6, 0.35, 1.75, 1.75), shown, norm, f"G ({letter}S)", "a")
-    for code, (mark, colour) in _MARKS.items():
-        rows, cols = np.nonzero(fault == code)
-        if rows.size:
-            fill = colour if mark == "x" else "none"
-            axes.scatter(
-                cols, rows, s=9, marker=mark, c=fill if mark == "x" else None,
-                facecolors=None if mark == "x" else "none", edgecolors=None if mark == "x" else colour,
-                linewidths=0.8, label=f"{kinds[code]} ({rows.size})",
-            )  # fmt: skip
-    if not works.all():
-        axes.legend(
-            loc="lower left", bbox_to_anchor=(-0.05, 1.0), ncols=3, handletextpad=0.1, columnspacing=0.8,
-            borderpad=0.1,
-        )  # fmt: skip
-    axes = panel(figure, 3.65, 0.35, 1.3, 1.75, "b")
-    if 0 < 10 * low < high:
-        cumulative(axes, siemens[works], BLUE, "working devices")
-        logarithmic(axes, "x", known, "S")
-        axes.set_xlabel("G as found")
-    else:
-        cumulative(axes, siemens[works] / factor, BLUE, "working devices")
+    low, high, far = off_scale(np.where(works, siemens, np.nan))
+    factor, letter = prefix(high)
+    shown = np.where(works & ~far, siemens, np.nan) / factor
+    low, high = low / factor, high / factor
+    wide = 0 < 10 * low < high
+    figure = sheet(_TOP + _HIGH + 0.65)
+    norm = LogNorm(low, high) if wide else Normalize(low, high if high > low else low + 1e-3)
+    axes = device_map(figure, (0.6, _TOP, 1.75, _HIGH), shown, norm, f"G ({letter}S)", "a")
+    for code, (shape, colour) in _MARKS.items():
+        mark(axes, fault == code, shape, colour, kinds[code])
+    mark(axes, far, "D", PURPLE, "beyond the scale")
+    legend_of_map(axes)
+    axes = panel(figure, 3.65, _TOP, 1.3, _HIGH, "b")
+    known, out = shown[np.isfinite(shown)], int(far.sum())
+    if known.size:
+        cumulative(axes, known, BLUE, f"working{beyond(out)}")
+        if wide:
+            logarithmic(axes, "x", known)
         axes.set_xlabel(f"G as found ({letter}S)")
-    axes = panel(figure, 5.6, 0.35, 1.3, 1.75, "c")
-    moved = maps["moved_s"]
-    size = float(np.nanmax(np.abs(moved))) if np.isfinite(moved).any() else 1.0
-    factor, letter = prefix(size)
+        legend_above(axes)
+    else:
+        empty(axes, "no device works")
+    _moved(panel(figure, 5.6, _TOP, 1.3, _HIGH, "c"), np.where(works, maps["moved_s"], np.nan))
+    return signed(figure, record, "grey: not working" if not works.all() else "")
+
+
+def _moved(axes: Axes, moved: Floats) -> None:
+    """Distributions of the first change that was seen, up and down."""
+    known = np.abs(moved[np.isfinite(moved) & (moved != 0)])
+    if not known.size:
+        empty(axes, "no device was moved")
+        return
+    factor, letter = prefix(usual(known)[1])
     for sign, colour, label in ((1, BLUE, "up"), (-1, ORANGE, "down")):
-        part = np.abs(moved[works & (np.sign(moved) == sign)])
+        part, out = within(np.abs(moved[np.sign(moved) == sign]))
         if part.size:
-            cumulative(axes, part / factor, colour, f"{label} ({part.size})")
+            cumulative(axes, part / factor, colour, f"{label} ({part.size}{beyond(out)})")
     axes.set_xlabel(f"first change seen ({letter}S)")
     legend_above(axes)
-    return figure

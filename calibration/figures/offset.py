@@ -10,11 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
-from calibration.figures.parts import cross_out, device_map, outlying, reach_of
+from calibration.figures.parts import cross_out, device_map, outlying, reach_of, signed
 from hil.calibrate.contracts import Maps
 from hil.calibrate.record import Record
-from hil.figures.canvas import panel, prefix, sheet
+from hil.figures.canvas import legend_above, panel, prefix, sheet
 from hil.figures.style import BLUE, ORANGE
+
+_TOP, _HIGH = 0.5, 1.6
 
 
 def draw(record: Record) -> Figure:
@@ -22,29 +24,30 @@ def draw(record: Record) -> Figure:
     where those far from others of their column are marked and not on the scale.
     """
     maps = record.result.maps
-    figure = sheet(2.5)
+    figure = sheet(_TOP + _HIGH + 0.65)
     own = maps["offset_a"]
     far = outlying(own - maps["column_a"])
     shown = np.where(far, np.nan, own)
     reach = reach_of(shown)
     factor, letter = prefix(reach) if reach > 0 else (1.0, "")
-    _against_voltage(panel(figure, 0.6, 0.35, 1.6, 1.6, "a"), maps, factor, letter)
-    axes = panel(figure, 2.85, 0.35, 1.5, 1.6, "b")
+    _against_voltage(panel(figure, 0.6, _TOP, 1.6, _HIGH, "a"), maps, factor, letter)
+    axes = panel(figure, 2.85, _TOP, 1.5, _HIGH, "b")
     value, low, high = (maps[f"column_a{end}"] / factor for end in ("", "_low", "_high"))
     columns = record.target.region.cols
     axes.errorbar(
-        columns, value, [value - low, high - value], fmt="o", color=BLUE, markersize=3, linewidth=0.7
-    )
+        columns, value, [value - low, high - value], fmt="o", color=BLUE, markersize=3, linewidth=0.7,
+        label="from readings",
+    )  # fmt: skip
     if "zero_forward_a" in maps:
         axes.plot(columns, maps["zero_forward_a"] / factor, "x", color=ORANGE, label="all lines at 0 V")
-        axes.legend(loc="best")
+    legend_above(axes, 1)
     axes.set_xlabel("column")
     axes.set_ylabel(f"offset ({letter}A)")
     norm = Normalize(-reach / factor or -1.0, reach / factor or 1.0)
-    place = (4.95, 0.35, 1.35, 1.6)
+    place = (4.95, _TOP, 1.35, _HIGH)
     axes = device_map(figure, place, shown / factor, norm, f"offset ({letter}A)", "c", "RdBu_r")
     cross_out(axes, far)
-    return figure
+    return signed(figure, record, "bars: 95 % intervals; bands: over devices")
 
 
 def _against_voltage(axes: Axes, maps: Maps, factor: float, letter: str) -> None:
@@ -56,7 +59,7 @@ def _against_voltage(axes: Axes, maps: Maps, factor: float, letter: str) -> None
         bands = np.quantile(even, (0.1, 0.5, 0.9), axis=1)
         axes.fill_between(millivolts, bands[0], bands[2], color=BLUE, alpha=0.25, linewidth=0)
         axes.plot(millivolts, bands[1], "o-", color=BLUE, markersize=3, label="median, 10 to 90 %")
-        axes.legend(loc="best")
+        legend_above(axes)
     axes.axhline(0, color="#999999", linewidth=0.6, zorder=0)
     axes.set_xlim(0, 1.05 * float(millivolts[-1]))
     axes.set_xlabel("read voltage (mV)")

@@ -1,4 +1,4 @@
-"""Parts that figures of several routines share: cumulative distributions and maps of devices."""
+"""Parts that figures of several routines share: cumulative distributions, maps, marks, small print."""
 
 # pyright: reportUnknownMemberType=false
 # matplotlib leaves its keyword arguments without types.
@@ -15,21 +15,58 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
-from hil.figures.canvas import legend_above, log_ticks, panel
+from hil.calibrate.contracts import Estimate
+from hil.calibrate.record import Record
+from hil.figures.canvas import foot, legend_above, log_ticks, panel, usual
 from hil.figures.style import RED, UNKNOWN
 
 _FAR = 10.0
 """Standard deviations from the median beyond which a value is outlying: a shorted device, not a scatter."""
 
 
+def signed(figure: Figure, record: Record, note: str = "") -> Figure:
+    """The figure with small print at its foot: what bands and bars mean, which array it was, and when."""
+    rows, cols = record.target.shape
+    chip = record.conditions.get("chip")
+    named = record.bench if chip in (None, record.bench) else f"{record.bench}, chip {chip}"
+    where = f"{named}, {record.array} {rows} × {cols}"  # noqa: RUF001
+    foot(figure, note, f"{where}, {record.routine}, {record.created:%Y-%m-%d}")
+    return figure
+
+
 def cumulative(axes: Axes, values: NDArray[Any], colour: str, label: str) -> None:
     """Share of devices at or below each value, in per cent; what is unknown is left out."""
     known = np.sort(values[np.isfinite(values)].ravel())
     if known.size:
-        share = 100 * np.arange(1, known.size + 1) / known.size
-        axes.step(known, share, where="post", color=colour, label=label)
-    axes.set_ylim(0, 100)
+        share = 100 * np.arange(known.size + 1) / known.size
+        axes.step(np.append(known[0], known), share, where="post", color=colour, label=label)
+    axes.set_ylim(0, 102)
     axes.set_ylabel("devices (%)")
+
+
+def within(values: NDArray[Any]) -> tuple[NDArray[Any], int]:
+    """Values for a distribution whose axis a few far ones would ruin, and how many of those are left out."""
+    known = values[np.isfinite(values)]
+    if not known.size:
+        return known, 0
+    low, high = usual(known)
+    kept = known[(known >= low) & (known <= high)]
+    return kept, known.size - kept.size
+
+
+def beyond(count: int) -> str:
+    """What a label says of values that are left out; nothing where there are none."""
+    return f", {count} beyond" if count else ""
+
+
+def told(each: Estimate, digits: int = 3) -> str:
+    """An estimate with its interval for a legend, or that it was not determined."""
+    if not np.isfinite(each.value):
+        return "not determined"
+    value = f"{each.value:.{digits}g}"
+    if not np.isfinite([each.low, each.high]).all():
+        return f"{value} (not bounded)"
+    return f"{value} ({each.low:.{digits}g} to {each.high:.{digits}g})"
 
 
 def outlying(values: NDArray[Any]) -> NDArray[np.bool_]:
@@ -49,12 +86,43 @@ def reach_of(values: NDArray[Any]) -> float:
     return float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
 
 
-def cross_out(axes: Axes, which: NDArray[np.bool_]) -> None:
-    """Mark devices [rows, cols] of a map that are outlying, and say above it how many there are."""
+def cross_out(axes: Axes, which: NDArray[np.bool_], name: str = "outlying") -> None:
+    """Mark devices [rows, cols] of a map that are not on its scale, and say above it how many there are."""
     rows, cols = np.nonzero(which)
     if rows.size:
-        axes.scatter(cols, rows, s=9, marker="x", c=RED, linewidths=0.8, label=f"outlying ({rows.size})")
-        legend_above(axes)
+        axes.scatter(cols, rows, s=9, marker="x", c=RED, linewidths=0.8, label=f"{name} ({rows.size})")
+    legend_above(axes)
+
+
+def off_scale(values: NDArray[Any]) -> tuple[float, float, NDArray[np.bool_]]:
+    """Ends of a map's scale, 0 and 1 if nothing is known, and which devices [rows, cols] lie beyond it."""
+    known = np.isfinite(values)
+    if not known.any():
+        return 0.0, 1.0, np.zeros(values.shape, np.bool_)
+    low, high = usual(values)
+    return low, high, known & ((values < low) | (values > high))
+
+
+def mark(axes: Axes, which: NDArray[np.bool_], shape: str, colour: str, label: str) -> None:
+    """Mark devices [rows, cols] of a map with a cross ``x`` or an open shape, counted in the legend."""
+    rows, cols = np.nonzero(which)
+    if rows.size:
+        named = f"{label} ({rows.size})"
+        if shape == "x":
+            axes.scatter(cols, rows, s=9, marker=shape, c=colour, linewidths=0.8, label=named)
+        else:
+            drawn = axes.scatter(cols, rows, s=9, marker=shape, linewidths=0.8, label=named)
+            drawn.set_facecolor("none")
+            drawn.set_edgecolor(colour)
+
+
+def legend_of_map(axes: Axes) -> None:
+    """A legend of up to four marks over a map and its bar, in two columns."""
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(
+            loc="lower left", bbox_to_anchor=(-0.05, 0.98), ncols=2, handletextpad=0.1, columnspacing=0.8,
+            borderpad=0.1, labelspacing=0.2,
+        )  # fmt: skip
 
 
 def device_map(

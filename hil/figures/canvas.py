@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
@@ -20,8 +21,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hil.figures.style import FIGURE, WIDTH_IN
+from hil.units import raised
 
 MAP_DPI = 220
+_FEW = 10  # fewer values have no middle that could tell what is usual
 _PREFIXES = ((1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"))
 
 
@@ -62,22 +65,27 @@ def counts(axes: Axes, which: str) -> None:
     (axes.set_xlim if which == "x" else axes.set_ylim)(0, 1.04 * max(1.0, top))
 
 
-def logarithmic(axes: Axes, which: str, values: NDArray[Any], unit: str = "") -> None:
-    """A logarithmic axis around the positive of ``values``, ticks as 10 ms or 20k, but never kiloseconds."""
+def logarithmic(axes: Axes, which: str, values: NDArray[Any], *, whole: bool = False) -> None:
+    """A logarithmic axis around the positive of ``values``; ticks as 0.01, 10⁻⁶, or as 20k where ``whole``
+    says that they are counts. The unit belongs to the axis label.
+    """
     ticks = log_ticks(float(values[values > 0].min()), float(values.max()))
     axis: Any = axes.xaxis if which == "x" else axes.yaxis
     (axes.set_xscale if which == "x" else axes.set_yscale)("log")
     axis.set_major_locator(FixedLocator(ticks))
     axis.set_minor_formatter(NullFormatter())
-    prefixed = EngFormatter(unit=unit, sep=" " if unit else "")
-
-    def written(value: float, _: int | None = None) -> str:
-        return f"{value:,.0f} s" if unit == "s" and value >= 1000 else prefixed(value)
-
-    axis.set_major_formatter(FuncFormatter(written))
+    axis.set_major_formatter(EngFormatter(sep="") if whole else FuncFormatter(_decimal))
     low, high = min(ticks[0], values[values > 0].min()), max(ticks[-1], values.max())
     margin = (high / low) ** 0.04
     (axes.set_xlim if which == "x" else axes.set_ylim)(low / margin, high * margin)
+
+
+def _decimal(value: float, _: int | None = None) -> str:
+    """A tick of a logarithmic axis: 0.01, 1,000, 10⁻⁶."""
+    if 1e-3 <= value < 1e4 or value <= 0:
+        return f"{value:,g}"
+    digit, power = f"{value:.0e}".split("e")
+    return f"10{raised(int(power))}" if digit == "1" else f"{digit} × 10{raised(int(power))}"  # noqa: RUF001
 
 
 def log_ticks(low: float, high: float) -> list[float]:
@@ -94,6 +102,41 @@ def log_ticks(low: float, high: float) -> list[float]:
 def prefix(largest: float) -> tuple[float, str]:
     """Factor and letter of the SI prefix in which a value is between 1 and 1000."""
     return next((pair for pair in _PREFIXES if largest >= pair[0]), _PREFIXES[-1])
+
+
+def usual(values: NDArray[Any]) -> tuple[float, float]:
+    """Ends of a scale that a few far values do not ruin, such as shorted devices: from the middle 80 % of the
+    known ``values`` [any shape] outwards, up to a gap of twice what is spanned so far. At least one is known.
+    """
+    known = np.sort(values[np.isfinite(values)].ravel())
+    if known.size < _FEW:
+        return float(known[0]), float(known[-1])
+    first, last = math.ceil(0.1 * (known.size - 1)), math.floor(0.9 * (known.size - 1))
+    return -_reach(-known[last::-1]), _reach(known[first:])
+
+
+def _reach(ordered: NDArray[Any]) -> float:
+    """The last of rising values before a gap of more than twice what lies between the first and it; the last
+    of all where most are the same.
+    """
+    core = math.floor(0.88 * (ordered.size - 1))
+    gap, span = np.diff(ordered)[core:], (ordered - ordered[0])[core:-1]
+    far = (gap > 2 * span) & (span > 0)
+    return float(ordered[core + int(far.argmax())] if far.any() else ordered[-1])
+
+
+def empty(axes: Axes, text: str) -> None:
+    """Say in the place of data why there are none, on axes without scales."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color="#777777")
+
+
+def foot(figure: Figure, left: str, right: str = "") -> None:
+    """Small print at the foot of a sheet: what marks mean at the left, what was measured at the right."""
+    wide, high = figure.get_size_inches()
+    for x, text, side in ((0.06, left, "left"), (wide - 0.06, right, "right")):
+        figure.text(x / wide, 0.05 / high, text, fontsize=6, color="#666666", ha=side, va="bottom")
 
 
 def legend_above(axes: Axes, columns: int = 2) -> None:

@@ -44,6 +44,9 @@ FIGURE: dict[str, Any] = {
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
     "text.parse_math": False,  # names come from files: a $ in one is a $
+    "axes.formatter.useoffset": False,
     "svg.fonttype": "none",
+    "pdf.fonttype": 42,  # TrueType: text that can be searched and edited; journals refuse Type 3
+    "ps.fonttype": 42,
     "svg.hashsalt": "hil",  # the same run gives the same page
 }

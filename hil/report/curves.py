@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from hil.bench import Cost
-from hil.figures.canvas import counts, legend_above, logarithmic, panel, prefix, sheet
+from hil.figures.canvas import counts, empty, legend_above, logarithmic, panel, prefix, sheet
 from hil.figures.style import BLUE, GREEN, LINES, ORANGE, RED
 from hil.report.facts import raised
 from hil.store import Run
@@ -32,6 +32,8 @@ def learning(run: Run) -> Figure | None:
     if not training.size and not evaluations.size:
         return None
     cosine, gap = np.isfinite(training["cosine"]), from_exact(training)
+    if gap is not None and gap.size == 1:  # one point is no curve: the caption tells it
+        gap = None
     height, wide = 1.9, 2.8 if gap is None else 1.6
     figure = sheet(_TOP + height + _BOTTOM)
     step = wide + (0.8 if gap is None else 0.76)
@@ -48,7 +50,6 @@ def learning(run: Run) -> Figure | None:
         axes = panel(figure, _LEFT + 2 * step, _TOP, wide, height, "c")
         axes.plot(training["samples"][cosine], gap, "o-", color=GREEN, markersize=2.5, clip_on=False)
         logarithmic(axes, "y", gap)
-        axes.yaxis.set_major_formatter("{x:g}")
         axes.set_ylabel("1 - cosine to exact error")
         _samples(axes)
     return figure
@@ -78,12 +79,15 @@ def cost_by_operation(costs: Mapping[str, Cost]) -> Figure | None:
         axes = panel(figure, 1.35 + number * 3.0, _TOP, 2.4, height, "ab"[number], 0.0)
         values = np.array([float(getattr(costs[name], field)) for name in names])
         if values.any():
+            factor, prefixed = prefix(float(values.max()))
+            values /= factor
             axes.plot(
                 np.where(values > 0, values, np.nan), range(len(names)), "o", color=colour, markersize=5
             )
-            logarithmic(axes, "x", values, unit)
+            logarithmic(axes, "x", values)
+            label += f" ({prefixed}{unit})"
         else:
-            _none_recorded(axes)
+            empty(axes, "none recorded")
         axes.set_yticks(range(len(names)), names if number == 0 else [""] * len(names))
         axes.grid(axis="y", linewidth=0.4, color="#cccccc")
         axes.tick_params(axis="y", length=0)
@@ -107,10 +111,10 @@ def cost_over_time(run: Run) -> Figure | None:
         if given.any():
             _line(axes, training["samples"][given], history[field][given], colour, label)
     if axes.lines:
-        logarithmic(axes, "y", np.append(history["pulses"], history["reads"]))
+        logarithmic(axes, "y", np.append(history["pulses"], history["reads"]), whole=True)
         legend_above(axes)
     else:
-        _none_recorded(axes)
+        empty(axes, "none recorded")
     axes.set_ylabel("Count since the start")
     _samples(axes)
     evaluations, at = run.evaluations, run.costs_at("evaluation")
@@ -120,7 +124,7 @@ def cost_over_time(run: Run) -> Figure | None:
         axes.set_xlabel("Bench time" if field == "seconds" else "Energy")
         longest = float(max(history[field].max(), at[field].max(initial=0.0)))
         if not longest:
-            _none_recorded(axes)
+            empty(axes, "none recorded")
             continue
         scale, unit = _time_unit(longest) if field == "seconds" else prefix(longest)
         _line(axes, history[field] / scale, 100 * training["accuracy"], BLUE, "training window")
@@ -201,12 +205,6 @@ def _from_zero(axes: Axes, label: str, top: float | None = None) -> None:
     """Name a linear axis from 0 to ``top``, or the largest value, with room for a whole point there."""
     axes.set_ylabel(label)
     axes.set_ylim(0, 1.04 * (top or max(float(axes.dataLim.y1), 0.0) or 1.0))
-
-
-def _none_recorded(axes: Axes) -> None:
-    axes.text(0.5, 0.5, "none recorded", transform=axes.transAxes, ha="center", va="center", color="#777777")
-    axes.set_xticks([])
-    axes.set_yticks([])
 
 
 def _time_unit(longest: float) -> tuple[float, str]:

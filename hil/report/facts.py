@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import PurePath
 
 from hil.bench import Cost
 from hil.store import Run
 from hil.store.folder import JSON
-from hil.units import Unit, counted, format_quantity, plural
+from hil.units import Unit, counted, format_quantity, plural, raised
 
 ABSENT = "not recorded"
 LONG = 60
@@ -36,11 +37,6 @@ def count(number: float) -> str:
     return f"{digits} × 10{raised(int(power))}"  # noqa: RUF001
 
 
-def raised(power: int) -> str:
-    """Write an exponent: ⁻³."""
-    return str(power).translate(str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻"))
-
-
 def look(data: JSON, *path: str) -> JSON:
     """Give what stands at a path in nested mappings, or None."""
     for key in path:
@@ -55,7 +51,7 @@ def about(header: Mapping[str, JSON]) -> dict[str, str]:
     experiment, bench = look(header, "experiment", "resolved"), look(header, "bench", "resolved")
     gradient, update = _named(look(experiment, "gradient")), _named(look(experiment, "update"))
     return {
-        "Data": _named(look(header, "data")) or ABSENT,
+        "Data": _data(header) or ABSENT,
         "Network": _network(header) or ABSENT,
         "Bench": _named(bench) or ABSENT,
         **_records(header),
@@ -156,6 +152,12 @@ def flat(data: JSON, path: str = "") -> Iterator[tuple[str, str]]:
 
 def _nested(value: JSON) -> bool:
     return isinstance(value, Mapping | list)
+
+
+def _data(header: Mapping[str, JSON]) -> str | None:
+    """Name of the data, with that of the file where it is one of the user's own."""
+    name, path = _named(look(header, "data")), look(header, "experiment", "resolved", "data", "path")
+    return f"{name}, {PurePath(path).name}" if name and isinstance(path, str) else name
 
 
 def _named(value: JSON) -> str | None:

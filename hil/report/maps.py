@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FixedLocator, MaxNLocator
 from numpy.typing import NDArray
 
-from hil.figures.canvas import legend_above, log_ticks, logarithmic, panel, prefix, sheet
-from hil.figures.style import BLUE, ORANGE, UNKNOWN
+from hil.figures.canvas import empty, legend_above, log_ticks, logarithmic, panel, prefix, sheet, usual
+from hil.figures.style import BLUE, ORANGE, RED, UNKNOWN
 
 _LEFT, _TOP, _BOTTOM, _WIDE = 0.62, 0.42, 0.45, 1.45
 
@@ -35,20 +35,25 @@ def conductances(before: NDArray[np.float64] | None, after: NDArray[np.float64] 
     figure = sheet(tops[-1] + height + _BOTTOM)
     places = [(left, top, wide, height) for left, top in zip(lefts, tops, strict=True)]
     norm = _span(everything / factor)
+    low, high = (factor * float(end or 0) for end in (norm.vmin, norm.vmax))
     shown = None
     for number, (g, title) in enumerate(((before, "before"), (after, "after"))):
         axes = panel(figure, *places[number], "ab"[number], 0.15 if number and not stacked else 0.42)
         axes.set_title(title)
         if g is None or not np.isfinite(g).any():
-            _empty(axes, f"no reading {title}")
+            empty(axes, f"no reading {title}")
             continue
         shown = _map(axes, g / factor, norm, "viridis")
+        far = _beyond(g, low, high)
+        if far.any():
+            axes.set_title(f"{title}, × {far.sum()} beyond")  # noqa: RUF001
+            _cross(axes, far)
         if number and not stacked:
             axes.set_ylabel("")
             axes.set_yticklabels([])
     left, top = places[1][0] + wide + 0.08, places[0][1] if stacked else places[1][1]
     _bar(figure, shown, panel(figure, left, top, 0.08, tops[1] + height - top), f"G ({unit})")
-    _change(figure, places[2], before, after)
+    _change(figure, places[2], before, after, (low, high))
     if stacked:
         for axes in figure.axes[:2]:
             axes.set_xlabel("")
@@ -60,20 +65,27 @@ def _change(
     place: tuple[float, float, float, float],
     before: NDArray[np.float64] | None,
     after: NDArray[np.float64] | None,
+    ends: tuple[float, float],
 ) -> None:
+    """Its scale is that of devices whose conductances are within ``ends``, siemens; others are crossed."""
     left, top, wide, height = place
     axes = panel(figure, left, top, wide, height, "c")
     axes.set_title("change")
-    change = (
-        after - before if before is not None and after is not None and before.shape == after.shape else None
-    )
-    if change is None or not np.isfinite(change).any():
-        _empty(axes, "not known")
+    if before is None or after is None or before.shape != after.shape:
+        empty(axes, "not known")
         return
-    finite = change[np.isfinite(change)]
-    factor, unit = _scale(finite)
-    largest = float(np.percentile(np.abs(finite / factor), 99.6)) or 1.0
-    shown = _map(axes, change / factor, Normalize(-largest, largest), "RdBu_r")
+    change = after - before
+    if not np.isfinite(change).any():
+        empty(axes, "not known")
+        return
+    far = _beyond(np.fmax(before, after), *ends) | _beyond(np.fmin(before, after), *ends)
+    inside = change[np.isfinite(change) & ~far]
+    factor, unit = _scale(inside if inside.size else np.zeros(1))
+    largest = float(np.percentile(np.abs(inside / factor), 99.6)) if inside.size else 1.0
+    shown = _map(
+        axes, np.where(far, np.nan, change) / factor, Normalize(-largest or -1, largest or 1), "RdBu_r"
+    )
+    _cross(axes, far)
     if left > _LEFT:
         axes.set_ylabel("")
     _bar(figure, shown, panel(figure, left + wide + 0.08, top, 0.08, height), f"ΔG ({unit})")
@@ -92,13 +104,13 @@ def distribution_and_wear(
     if known:
         _histogram(axes, before, after, np.concatenate(known))
     else:
-        _empty(axes, "no readings")
+        empty(axes, "no readings")
     axes = panel(figure, left, 0.3, wide, height, "b")
     rest = panel(figure, 5.58, 0.3, wide, height, "c")
     if dose is None or not dose.any():
         text = "doses not recorded" if dose is None else "no pulses"
-        _empty(axes, text)
-        _empty(rest, text)
+        empty(axes, text)
+        empty(rest, text)
         return figure
     pulsed = np.where(dose > 0, dose, np.nan).astype(float)
     least, top = float(np.nanmin(pulsed)), float(np.nanmax(pulsed))
@@ -110,7 +122,7 @@ def distribution_and_wear(
     share = 100 * np.append(first[1:], ordered.size) / ordered.size
     counts = -values
     rest.step(counts[counts > 0], share[counts > 0], where="pre", color=ORANGE)
-    logarithmic(rest, "x", counts)
+    logarithmic(rest, "x", counts, whole=True)
     rest.set_ylim(0, 103)
     rest.set_xlabel("Pulses")
     rest.set_ylabel("Devices with at least\nas many pulses (%)")
@@ -142,14 +154,24 @@ def _histogram(
 
 def _scale(values: NDArray[np.float64]) -> tuple[float, str]:
     """The prefix in which the largest usual values are between 1 and 1000."""
-    usual = float(np.percentile(np.abs(values), 99))
-    factor, letter = prefix(usual)
+    factor, letter = prefix(max(map(abs, usual(values))))
     return factor, f"{letter}S"
 
 
 def _span(values: NDArray[np.float64]) -> Normalize:
-    low, high = (float(v) for v in np.percentile(values, (0.2, 99.8)))
+    low, high = usual(values)
     return Normalize(low, high) if high > low else Normalize(low - 0.5, low + 0.5)
+
+
+def _beyond(g: NDArray[np.float64], low: float, high: float) -> NDArray[np.bool_]:
+    """Devices off a scale, by more than the last bit of a conversion; what is not known is not."""
+    margin = 1e-6 * (high - low)
+    return (g < low - margin) | (g > high + margin)
+
+
+def _cross(axes: Axes, which: NDArray[np.bool_]) -> None:
+    rows, cols = np.nonzero(which)
+    axes.scatter(cols, rows, s=8, marker="x", c=RED, linewidths=0.7)
 
 
 def _map(axes: Axes, values: NDArray[np.float64], norm: Normalize, name: str, bad: str = UNKNOWN) -> Any:
@@ -174,9 +196,3 @@ def _bar(figure: Figure, shown: Any, axes: Axes, label: str, *, counts: bool = F
     if counts:
         axes.yaxis.set_major_formatter(EngFormatter(sep=""))
         axes.minorticks_off()
-
-
-def _empty(axes: Axes, text: str) -> None:
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", color="#777777")

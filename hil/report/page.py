@@ -88,14 +88,19 @@ class _Page:
 
         self._page.add("<h2>Learning</h2>")
         caption = (
-            "Loss and accuracy against training samples: mean over windows of samples, each "
+            "Loss (a) and accuracy (b) against training samples: mean over windows of samples, each "
             "before it was learned, and over the test samples."
         )
         told = ", mean of hidden layers"
-        if from_exact(run.training) is not None:
+        gap = from_exact(run.training)
+        if gap is not None and gap.size == 1:
             caption += (
-                f" 1 - cosine of the angle between the error that the method used and the exact one{told}: "
-                "0.01 is an angle of 8 degrees, 1 a right angle."
+                f" 1 - cosine between the used and the exact error was {gap[0]:.2g}, measured once{told}."
+            )
+        elif gap is not None:
+            caption += (
+                " (c) 1 - cosine of the angle between the error that the method used and the exact one"
+                f"{told}: 0.01 is an angle of 8 degrees, 1 a right angle."
             )
         elif np.isfinite(run.training["cosine"]).any():
             caption += f" The error that the method used is the exact one wherever it was measured{told}."
@@ -110,7 +115,7 @@ class _Page:
         costs = run.costs
         self._page.figure(
             cost_by_operation(costs),
-            "Time on the bench's own clock and energy, by kind of operation.",
+            "Time on the bench's own clock (a) and energy (b), by kind of operation.",
             "No costs were recorded.",
         )
         if costs:
@@ -118,7 +123,8 @@ class _Page:
             self._page.add(columns(head, cost_rows(costs)))
         self._page.figure(
             cost_over_time(run),
-            "Pulses and single readings since the start; accuracy for the time and energy spent.",
+            "Pulses and single readings since the start (a); accuracy for the time (b) and the energy (c) "
+            "spent.",
             "No training window was recorded, so cost over time is not known.",
         )
 
@@ -145,14 +151,17 @@ class _Page:
             self._page.add(f"<h3>{escape(heading)}</h3>")
             self._page.figure(
                 conductances(before, after),
-                f"Conductances G of {name} before and after training on one scale, and their change. "
-                "Scales span 99.6 % of the devices. Grey: not read, or the reading is only a bound.",
+                f"Conductances G of {name} before (a) and after training (b) on one scale, and their "
+                "change (c). Grey: not read, or the reading is only a bound. Crosses: beyond the scale, "
+                "which a few far devices, such as shorted ones, do not set. The scale of the change spans "
+                "99.6 % of the others.",
                 f"The conductances of {name} were not recorded.",
             )
             self._page.figure(
                 distribution_and_wear(before, after, dose),
-                f"{name}: distribution of conductances; pulses each device has seen, white where none; share "
-                "of the array's devices with at least as many. The outermost bins hold what lies beyond.",
+                f"{name}: distribution of conductances (a), the outermost bins hold what lies beyond; pulses "
+                "each device has seen (b), white where none; share of the array's devices with at least as "
+                "many (c).",
                 f"Neither conductances nor doses of {name} were recorded.",
             )
 
@@ -162,10 +171,10 @@ class _Page:
         self._page.add("<h2>Update noise</h2>")
         self._page.figure(
             update_noise(run),
-            "Mean of |ΔW measured - ΔW wanted| over the synapses that were to change, in weight units and "
-            "relative to the mean wanted change (Lee et al. 2021, arXiv 2111.07113). The noise of both "
-            "readings is in it. Each layer has 20 points at most: where it was measured more often, totals "
-            "over measurements in a row are divided.",
+            "Mean of |ΔW measured - ΔW wanted| over the synapses that were to change, in weight units "
+            "(a) and relative to the mean wanted change (b; Lee et al. 2021, arXiv 2111.07113). The noise of "
+            "both readings is in it. Each layer has 20 points at most: where it was measured more often, "
+            "totals over measurements in a row are divided.",
             "Update noise was not measured.",
         )
 

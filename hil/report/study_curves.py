@@ -122,6 +122,7 @@ def along(
     sheet_, panels = _sheet(split, _room(layout.x))
     scale = 100.0 if figure == "accuracy" else 1.0
     values = np.array([value for cell in known for value in cell.by_seed(figure).values()])
+    whole = not unit and values.max() >= 1000
     by_line = [layout.by_line(here) for _, here in split]
     rows = min(_MOST_ROWS, max(map(len, by_line))) if _numeric(layout.x) else 1
     for axes, (_, here), lines in zip(panels, split, by_line, strict=True):
@@ -133,10 +134,8 @@ def along(
         _x_axis(axes, layout.x)
         if figure != "accuracy" and (values > 0).all():
             ends = [cell.mean(figure) + sign * cell.spread(figure) for cell in known for sign in (-1, 1)]
-            logarithmic(axes, "y", np.array([*values, *(end for end in ends if end > 0)]), unit)
-            if not unit and values.max() < 1000:
-                axes.yaxis.set_major_formatter("{x:g}")
-    _share(panels, layout.x.short, label)
+            logarithmic(axes, "y", np.array([*values, *(end for end in ends if end > 0)]), whole=whole)
+    _share(panels, layout.x.short, f"{label} ({unit})" if unit else label)
     if len(known) < len(shown):
         for axes in panels:
             _open_above(axes, _ROW * rows)

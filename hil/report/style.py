@@ -43,7 +43,8 @@ th { font-weight: 500; color: var(--soft); }
 .facts dd { margin: 0; font-size: 1.12rem; font-weight: 600; font-variant-numeric: tabular-nums; }
 .facts small { display: block; font-size: .8rem; font-weight: 400; color: var(--soft); }
 figure { margin: .9rem 0 1.4rem; break-inside: avoid; }
-figure svg { display: block; width: 100%; height: auto; background: #fff; border-radius: 3px; }
+figure svg { display: block; width: 100%; min-width: 40rem; height: auto; background: #fff;
+  border-radius: 3px; }
 figure svg text { font-family: "DejaVu Sans", Verdana, Arial, sans-serif !important; }
 figcaption { font-size: .85rem; margin-top: .45rem; }
 figcaption b { color: var(--ink); font-weight: 600; }
@@ -60,7 +61,7 @@ pre { background: var(--tint); padding: .7rem .9rem; overflow-x: auto; border-ra
 @media print {
   :root { color-scheme: light; --ink: #000; --soft: #444; --line: #bbb; --paper: #fff; --tint: #f4f4f4; }
   body { padding: 0; max-width: none; font-size: 9pt; }
-  .wide { overflow: visible; }
+  .wide { overflow: visible; } figure svg { min-width: 0; }
   h2, h3 { break-after: avoid; } tr, pre { break-inside: avoid; } thead { display: table-header-group; }
 }
 """
