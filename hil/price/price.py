@@ -14,6 +14,7 @@ from hil import setup
 from hil.config.bench import BenchSettings, Life
 from hil.config.experiment import Experiment
 from hil.errors import ConfigError
+from hil.opened import OpenedBench
 from hil.price.exchange import Exchange
 from hil.price.opening import rehearsal_of
 from hil.price.rehearse import Extent, Rehearsed, rehearse
@@ -134,7 +135,8 @@ def price(
         takes = exchange(settings)
         opens = rehearsal_of(settings, twin, takes, calibrated=True)
     else:
-        settings, opens = twin or settings.unworn, setup.open_calibrated
+        settings = twin or settings.unworn
+        opens = _one_chip(first.seed) if settings.calibrations else setup.open_calibrated
     runs: list[Rehearsed] = []
     for number in range(asked.seeds):
         overrides = (*asked.overrides, f"seed={first.seed + number}")
@@ -151,6 +153,15 @@ def price(
         life,
         records,
     )
+
+
+def _one_chip(seed: int) -> setup.Opens:
+    """Calibration records are of one simulated chip: runs of other seeds differ in all else."""
+
+    def opens(settings: BenchSettings, sizes: dict[str, tuple[int, int]], _: int) -> OpenedBench:
+        return setup.open_calibrated(settings, sizes, seed)
+
+    return opens
 
 
 def _one(

@@ -189,6 +189,20 @@ def test_devices_that_records_call_faulty_are_left_alone(crosspoint: Asked, tmp_
         price(replace(crosspoint, bench_overrides=("calibrations=nowhere",)), free)
 
 
+def test_all_seeds_are_priced_on_the_simulated_chip_that_was_calibrated(small: Asked, tmp_path: Path) -> None:
+    chip = written(
+        tmp_path, chip="driver: sim\nname: chip\narrays: {main: {rows: 50, cols: 20}}\ndevice: ENODe\n"
+    )
+    asked = replace(small, bench=chip["chip"], seeds=2)
+    settings, given = setup.load_bench(asked.bench)
+    bench = setup.open_bench(settings, {}, 3)
+    about = About(settings.name, {"file": given.path.name, "resolved": settings.model_dump(mode="json")})
+    target = Target.whole(bench.arrays["main"])
+    calibrate("devices", Devices(repeats=3), bench, target, about, tmp_path / "records")
+    told = price(replace(asked, bench_overrides=("calibrations=records",)), free)
+    assert len({run.cost.pulses for run in told.runs}) == 2
+
+
 def test_real_instruments_are_waited_for_and_every_exchange_takes_its_time(crosspoint: Asked) -> None:
     fast, slow = (
         price(crosspoint, lambda _, each=seconds: Exchange(each, "told")).runs[0].cost
