@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from calibration.read_noise import ReadNoise
 from drivers.sim.bench import SimBench
 from hil.calibrate.choose import routines
 from hil.calibrate.conduct import About, calibrate
@@ -242,6 +241,10 @@ def test_ctrl_c_finishes_the_schedule_and_keeps_a_partial_record(tmp_path):
 
 def test_a_routine_without_a_figure_is_measured_and_told_so_when_it_is_to_be_drawn(cli, monkeypatch):
     cli("calibrate", "bench.yaml", "--routine", "read-noise", "--set", "repeats=8", "--size", "4x4")
-    monkeypatch.delattr(ReadNoise, "draw")
+
+    class Undrawn:
+        """A routine of somebody else's, with a plan and an analysis."""
+
+    monkeypatch.setattr("hil.calibrate.choose.recorded_routine", lambda record: Undrawn())
     said = cli("calibration", "plot", code=2).stderr
-    assert "read-noise draws no figure: ReadNoise has no draw" in said
+    assert "read-noise draws no figure: Undrawn has no draw" in said
