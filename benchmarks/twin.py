@@ -22,7 +22,7 @@ import yaml
 
 from calibration.devices import Devices
 from calibration.read_noise import ReadNoise
-from calibration.twin.goodness import indistinguishable
+from calibration.twin.goodness import Staircases, indistinguishable
 from calibration.twin.records import fit
 from calibration.update_curve import UpdateCurve, read_curves
 from drivers.sim import driver
@@ -108,11 +108,8 @@ def told_apart(family: str, size: int, seed: int, model: str, cycles: int) -> No
 
 
 def levels(up: np.ndarray, down: np.ndarray) -> np.ndarray:
-    """One reading of each staircase, at another place each time: readings on one staircase depend on each
-    other, and the test takes samples that do not.
-    """
-    cycles = np.arange(len(up))
-    return np.concatenate([way[cycles, (7 * cycles + 3) % way.shape[1]] for way in (up, down)])
+    """One reading of each staircase [2 cycles, devices], at another place each time."""
+    return Staircases(up, down, (1, 1)).levels()
 
 
 def _changes(up: np.ndarray, down: np.ndarray) -> np.ndarray:

@@ -36,12 +36,19 @@ class Staircases(NamedTuple):
         """All of each device [n, devices]."""
         return np.concatenate([way.reshape(-1, way.shape[2]) for way in (self.up, self.down)])
 
+    def levels(self) -> Floats:
+        """One reading of each staircase, at another place each time, [2 cycles, devices]: readings on one
+        staircase depend on each other, and a test takes samples that do not.
+        """
+        cycles = np.arange(len(self.up))
+        return np.concatenate([way[cycles, (7 * cycles + 3) % way.shape[1]] for way in (self.up, self.down)])
+
 
 class Goodness(NamedTuple):
     """``misfit`` [devices]: mean square distance of the mean staircases of array and model, in units of the
     range squared, less what the scatter of so many cycles explains. ``alike`` [devices]: the two-sample
-    Kolmogorov-Smirnov test does not tell the readings apart at 5 %; ``itself``: nor those of two walks of the
-    model, which is what to expect, for readings on the way depend on each other.
+    Kolmogorov-Smirnov test does not tell readings apart at 5 %, one of each staircase; ``itself``: nor those
+    of two walks of the model, which is what to expect.
     """
 
     misfit: Floats
@@ -60,7 +67,7 @@ class Goodness(NamedTuple):
         return {
             "misfit": Estimate(value, low, high, "", about),
             "alike": of_share(
-                "devices whose readings a KS test does not tell from the array's",
+                "devices that a KS test does not tell from the array's, by one reading of each staircase",
                 int(self.alike.sum()),
                 count,
             ),
@@ -87,8 +94,8 @@ def goodness(model: Model, measured: Staircases, reader: Reader) -> Goodness:
         explained = ours.var(axis=0, ddof=1) / len(ours) + foretold.var(axis=0, ddof=1) / len(foretold)
         squares.append((distance - explained) / span**2)
     misfit = np.concatenate(squares).mean(axis=0)
-    alike = indistinguishable(reader.converted(measured.readings()), first.readings())
-    return Goodness(misfit, alike, indistinguishable(first.readings(), second.readings()), first)
+    alike = indistinguishable(reader.converted(measured.levels()), first.levels())
+    return Goodness(misfit, alike, indistinguishable(first.levels(), second.levels()), first)
 
 
 def indistinguishable(one: Floats, other: Floats, level: float = _LEVEL) -> NDArray[np.bool_]:
