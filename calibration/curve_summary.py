@@ -178,7 +178,10 @@ def _pulled(found: dict[str, Interval], held: Held, way: str) -> float:
     if not (variance > 0 and step > bend and held.distance.any()):
         return 0.0
     drift, fall = (step - bend) / np.sqrt(variance), 2 * bend / span
-    less = 1 - held_off((1 + _STEEPER) * drift, fall) / held_off(drift, fall)
+    off = held_off(drift, fall)
+    if off == 0:  # steps are so even that noise holds no device off its end
+        return 0.0
+    less = 1 - held_off((1 + _STEEPER) * drift, fall) / off
     return held.lag * _mean(held.distance) / span * less / _STEEPER
 
 

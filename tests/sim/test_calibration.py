@@ -5,7 +5,8 @@ import pytest
 from scipy.special import ndtr
 
 from benchmarks.calibration_recovery import FAMILIES, Tally, measure, open_array, trial
-from calibration.barrier import held_off
+from calibration import curve_summary
+from calibration.barrier import Held, held_off
 from calibration.devices import KINDS, Devices
 from calibration.disturb import Disturb
 from calibration.drift import Drift
@@ -16,6 +17,7 @@ from calibration.noise_fit import fit_noise
 from calibration.offset import Offset
 from calibration.pulse_search import PulseSearch
 from calibration.read_noise import ReadNoise
+from calibration.staircase import Interval
 from calibration.update_curve import UpdateCurve
 from drivers.sim import driver
 from drivers.sim.curve import shape_of_label
@@ -321,3 +323,17 @@ def test_intervals_cover_at_their_level():
         e = spread_between("", seen.mean(axis=0), seen.mean(axis=0) - half, seen.mean(axis=0) + half, 8)
         covered += e.low <= 0.1 <= e.high
     assert covered / 300 == pytest.approx(0.95, abs=0.04)
+
+
+@pytest.mark.parametrize(("scatter", "held"), [(0.1, False), (1.0, True)])
+def test_pulses_whose_scatter_holds_no_device_off_its_end_correct_no_spread(scatter, held):
+    found = {
+        f"{way}.{part}": shape((4, 1))
+        for way in ("up", "down")
+        for part, shape in (("step", np.ones), ("bend", np.zeros))
+    }
+    found |= {f"{way}.variance": np.full((4, 1), scatter**2) for way in ("up", "down")}
+    found |= {"low": np.zeros((4, 1)), "high": np.full((4, 1), 30.0)}
+    ends = Held(np.full(4, 0.01), np.zeros(4), 0.0, 1.0)  # of another device's pulses, which scatter more
+    pulled = curve_summary._pulled({name: Interval(x, x, x) for name, x in found.items()}, ends, "up")
+    assert (pulled > 0) is held
