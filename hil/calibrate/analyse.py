@@ -68,7 +68,8 @@ def analyse_record(path: Path, now: datetime | None = None) -> Kept:
     )
     result = result_of(routine, record.steps, record.target)
     new = replace(record, partial=None, result=result, analysed=derived)
-    return Kept(write_record(path.parent, new), new)
+    written = write_record(path.parent, new)
+    return Kept(written, replace(new, path=written))
 
 
 def to_be_analysed(folder: Path) -> Path:

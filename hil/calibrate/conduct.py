@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -85,7 +85,8 @@ def calibrate(
     def keep(partial: str | None, result: Result) -> Kept:
         found = record(partial, result)
         with keeping():
-            kept = Kept(write_record(folder, found, None if journal is None else journal.record_path), found)
+            path = write_record(folder, found, None if journal is None else journal.record_path)
+            kept = Kept(path, replace(found, path=path))
             if journal is not None:
                 journal.discard()
             written(kept)

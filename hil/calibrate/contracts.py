@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hil.bench import ArrayInfo
 from hil.calibrate.tape import Step
+from hil.calibrate.words import about, said
 from hil.limits import Limits
 from hil.plan import Plan
 from hil.schedule import Region
@@ -26,12 +27,12 @@ if TYPE_CHECKING:
 Maps: TypeAlias = Mapping[str, NDArray[Any]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Estimate:
     """A number with its 95 % interval, in SI units ("" for a plain number), and what it is in a few words.
 
-    NaN is "not determined by these data", and ``why`` says for what reason; an end of the interval may be
-    infinite.
+    ``value``, ``low`` and ``high`` are plain floats. NaN is "not determined by these data", and ``why`` says
+    for what reason; an end of the interval may be infinite. As text it is written with prefixes: 52.3 uS.
     """
 
     value: float
@@ -41,10 +42,22 @@ class Estimate:
     about: str
     why: str = ""
 
+    def __post_init__(self) -> None:
+        for name in ("value", "low", "high"):  # numpy's numbers print as np.float64(0.5)
+            object.__setattr__(self, name, float(getattr(self, name)))
+
+    def __str__(self) -> str:
+        value, interval = said(self)
+        told = f"{value} ({interval})" if interval else value
+        return f"{told}, {about(self)}"
+
+    def __repr__(self) -> str:
+        return f"<Estimate: {self}>"
+
     @classmethod
     def of(cls, ends: Sequence[Any] | NDArray[np.float64], unit: str, about: str, why: str = "") -> Estimate:
         """Of (value, low, high); ``why`` where the value is NaN."""
-        value, low, high = (float(each) for each in ends)
+        value, low, high = ends
         return cls(value, low, high, unit, about, why if np.isnan(value) else "")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -97,7 +97,7 @@ def read_record(path: Path) -> Record:
         header = json.loads(str(members["header"]))
         if header["format"] != FORMAT:
             raise StoreError(f"{path}: format {header['format']!r}; this version reads format {FORMAT}")
-        return record_of(header, members)
+        return replace(record_of(header, members), path=path)
     except (KeyError, ValueError, TypeError) as error:
         raise StoreError(f"{path}: its header is not that of a record: {error!r}") from error
     except HilError as error:

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from datetime import datetime
-from typing import Any
+from datetime import UTC, datetime
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hil.bench import Cost, DeviceSheet
-from hil.calibrate.contracts import Result, Target
-from hil.calibrate.tape import Step, pulses_spent
-from hil.errors import StoreError
+from hil.calibrate.contracts import Drawing, Estimate, Maps, Result, Target
+from hil.calibrate.tape import Step, pulses_spent, to_arrays
+from hil.calibrate.words import about, said
+from hil.errors import ConfigError, StoreError
 from hil.schedule import Pulse
+from hil.stack import Stack
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,8 @@ class Record:
         What it took; everything asked and answered; what it comes to; versions of what measured it.
     analysed
         How the result was derived from another record's tape; None: with the measurement.
+    path
+        The file that it was read from or written to; None: neither.
     """
 
     routine: str
@@ -69,6 +78,54 @@ class Record:
     result: Result
     versions: Mapping[str, str]
     analysed: Analysed | None = None
+    path: Path | None = None
+
+    @property
+    def estimates(self) -> Mapping[str, Estimate]:
+        """What it comes to, by name; none of a partial record."""
+        return self.result.estimates
+
+    @property
+    def maps(self) -> Maps:
+        """Arrays by name: those of devices [rows, cols] of the region that was calibrated, in SI units."""
+        return self.result.maps
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """Sentences for the person who asked."""
+        return tuple(self.result.findings)
+
+    @property
+    def raw(self) -> dict[str, NDArray[Any]]:
+        """All that was asked and measured as plain arrays, made anew each time: "read0.amperes" [n, rows,
+        cols], "program0.counts", times, volts, seconds; :func:`hil.calibrate.tape.to_arrays` names them all.
+        """
+        return {
+            name: np.stack(values.parts) if isinstance(values, Stack) else values
+            for name, values in to_arrays(self.steps).items()
+        }
+
+    def draw(self, file: Path | str | None = None) -> Figure:
+        """Draw it as the field does, and write that into ``file`` (.png, .svg or .pdf) if one is named.
+
+        Raises
+        ------
+        StoreError
+            The record is partial, or the file cannot be written.
+        ConfigError
+            The file's ending is none that can be drawn, or the routine is not installed or has no ``draw``.
+        """
+        from hil.calibrate.choose import recorded_routine
+        from hil.figures.file import draw
+
+        where = self.path or f"record of {self.routine}"
+        if self.partial is not None:
+            raise StoreError(f"{where}: partial ({self.partial}); there is no result to draw")
+        routine = recorded_routine(self)
+        if not isinstance(routine, Drawing):
+            kind = type(routine).__name__
+            raise ConfigError(f"{where}: {self.routine} draws no figure: {kind} has no draw")
+        return draw(lambda: routine.draw(self), None if file is None else Path(file))
 
     @property
     def array(self) -> str:
@@ -91,9 +148,34 @@ class Record:
         return "expired" if self.expired(now) else "valid"
 
     def __repr__(self) -> str:
+        return f"<Record: {self._head()[0]}>"
+
+    def __str__(self) -> str:
+        rows = self._rows()
+        wide = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
+        lines = [
+            f"{name:<{wide[0]}}  {value:>{wide[1]}}  {interval:<{wide[2]}}  {about}"
+            for name, value, interval, about in rows
+        ]
+        return "\n".join([*self._head(), *lines, *self.findings])
+
+    def _repr_html_(self) -> str:
+        cells = ("".join(f"<td>{escape(text)}</td>" for text in row) for row in self._rows())
+        table = "".join(f"<tr>{row}</tr>" for row in cells)
+        return "<br>".join(
+            [*map(escape, self._head()), f"<table>{table}</table>", *map(escape, self.findings)]
+        )
+
+    def _head(self) -> list[str]:
+        """Which record it is, and why it has no result, if it has none."""
         rows, cols = self.target.shape
-        date = self.created.isoformat(timespec="minutes")
-        return f"<Record: {self.routine} of {self.bench}, {self.array} {rows} x {cols}, {date}>"
+        date, state = self.created.isoformat(timespec="minutes"), self.state(datetime.now(UTC))
+        told = f"{self.routine} of {self.bench}, {self.array} {rows} x {cols}, {date}, {state}"
+        return [told] if self.partial is None else [told, f"without a result: {self.partial}"]
+
+    def _rows(self) -> list[tuple[str, str, str, str]]:
+        """Name, value, interval and words of each estimate."""
+        return [(name, *said(each), about(each)) for name, each in self.estimates.items()]
 
 
 def check_record(

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import typer
 from rich.console import Console
@@ -17,17 +16,15 @@ from rich.text import Text
 
 from hil.calibrate.analyse import analyse_record, to_be_analysed
 from hil.calibrate.conduct import WHOLE
-from hil.calibrate.contracts import Drawing, Estimate
 from hil.calibrate.file import analysed_of, read_record, record_paths
 from hil.calibrate.journal import KILLED, is_written, journals, read_journal, rescue
 from hil.calibrate.record import Record
+from hil.calibrate.words import about, said
 from hil.cli.show import instruments, print_json, two_columns
 from hil.cli.words import energy
 from hil.errors import ConfigError, StoreError
-from hil.units import Unit, counted, duration, format_quantity, parse_quantity
+from hil.units import counted, duration, parse_quantity
 
-_SUFFIXES = (".png", ".svg", ".pdf")
-_DPI = 200
 _WIDTH_OF_FILES = 160
 
 
@@ -127,20 +124,9 @@ def results(record: Record) -> Table | Text:
     for heading, justify in (("", "left"), ("value", "right"), ("95 % interval", "left"), ("", "left")):
         table.add_column(heading, justify=justify, no_wrap=bool(heading))  # pyright: ignore[reportArgumentType]
     for name, each in record.result.estimates.items():
-        table.add_row(name, *said(each), f"{each.about}; not told: {each.why}" if each.why else each.about)
+        table.add_row(name, *said(each), about(each))
     table.caption = Text("\n".join(["", *record.result.findings]))
     return table
-
-
-def said(each: Estimate) -> tuple[str, str]:
-    """Value and interval as text."""
-    if math.isnan(each.value) and not math.isfinite(each.high - each.low):
-        return "?", "not determined"
-    if math.isnan(each.value):
-        return "?", f"{_quantity(each.low, each.unit)} to {_quantity(each.high, each.unit)}"
-    return _quantity(
-        each.value, each.unit
-    ), f"{_quantity(each.low, each.unit)} to {_quantity(each.high, each.unit)}"
 
 
 def spent(record: Record) -> str:
@@ -181,36 +167,10 @@ def document(record: Record) -> dict[str, Any]:
 
 
 def plot(path: Path, output: Path | None) -> Path:
-    """Draw a record into a file; returns it.
-
-    Raises
-    ------
-    StoreError
-        The record cannot be read or is partial, or the figure cannot be written.
-    ConfigError
-        The file's ending is none that can be drawn, or the routine is not installed or has no ``draw``.
-    """
+    """Draw a record into a file; returns that. Raises as `Record.draw`; StoreError for what is no record."""
     path = newest(path)
     output = path.with_suffix(".png") if output is None else output
-    if output.suffix.lower() not in _SUFFIXES:
-        raise ConfigError(
-            f"--output {output}: asked for {output.suffix!r}; {', '.join(_SUFFIXES)} can be drawn"
-        )
-    record = read_record(path)
-    if record.partial is not None:
-        raise StoreError(f"{path}: partial ({record.partial}); there is no result to draw")
-    from hil.calibrate.choose import recorded_routine
-    from hil.figures.canvas import styled
-
-    routine = recorded_routine(record)
-    if not isinstance(routine, Drawing):
-        raise ConfigError(f"{path}: {record.routine} draws no figure: {type(routine).__name__} has no draw")
-    with styled():
-        figure = routine.draw(record)
-        try:
-            figure.savefig(output, dpi=_DPI)  # pyright: ignore[reportUnknownMemberType]
-        except OSError as error:
-            raise StoreError(f"{output}: cannot be written: {error.strerror}") from error
+    read_record(path).draw(output)
     return output
 
 
@@ -266,12 +226,6 @@ def _setting(value: object) -> str:
         parse_quantity(f"{n} {unit}", "s") for n, unit in zip(numbers[::2], numbers[1::2], strict=True)
     )
     return told if seconds >= 60 and whole == seconds else str(value)
-
-
-def _quantity(value: float, unit: str) -> str:
-    if unit in get_args(Unit):
-        return format_quantity(value, unit, 4)  # pyright: ignore[reportArgumentType]
-    return f"{value:.4g}" + (f" {unit}" if unit else "")
 
 
 def _now() -> datetime:

@@ -24,6 +24,7 @@ from hil.figures.style import FIGURE, WIDTH_IN
 from hil.units import raised
 
 MAP_DPI = 220
+_DPI_NOTEBOOK = 110
 _FEW = 10  # fewer values have no middle that could tell what is usual
 _PREFIXES = ((1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"))
 
@@ -35,9 +36,28 @@ def styled() -> Generator[None]:
         yield
 
 
+class Sheet(Figure):
+    """A figure that is in the house style wherever it is drawn, and that a notebook shows by itself."""
+
+    def draw(self, renderer: Any) -> None:
+        """As any figure: ticks are made only now."""
+        with styled():
+            super().draw(renderer)
+
+    def savefig(self, fname: Any, **options: Any) -> None:
+        """As any figure: how text is written is asked of the style as the file is made."""
+        with styled():
+            super().savefig(fname, **options)
+
+    def _repr_png_(self) -> bytes:
+        page = io.BytesIO()
+        self.savefig(page, format="png", dpi=_DPI_NOTEBOOK)
+        return page.getvalue()
+
+
 def sheet(height_in: float) -> Figure:
     """Give an empty figure of full width."""
-    figure = Figure(figsize=(WIDTH_IN, height_in))
+    figure = Sheet(figsize=(WIDTH_IN, height_in))
     FigureCanvasSVG(figure)
     return figure
 
