@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,11 +16,11 @@ from numpy.typing import NDArray
 from drivers.arc2.instrument import ROLE, Arc2
 from drivers.arc2.orders import Drive, Shot, slices
 from drivers.arc2.ranges import NS, Ranges
-from drivers.checks import Checks
-from drivers.crosspoint.ledger import Ledger
-from drivers.instruments.failure import require_safe, tell_unsafe
+from drivers.instrument_bench import StepwiseBench
+from drivers.instruments.failure import require_safe
+from drivers.ledger import Ledger
 from drivers.wiring import WiredArray
-from hil.bench import ArrayInfo, Cost, Execution
+from hil.bench import Cost
 from hil.errors import ScheduleError
 from hil.instruments import check_same
 from hil.region import Floats, Index, Region
@@ -36,7 +35,6 @@ from hil.schedule import (
     Pulse,
     Read,
     ReadAnswer,
-    Schedule,
     Wait,
 )
 
@@ -46,7 +44,7 @@ if TYPE_CHECKING:
 Sensed = tuple[NDArray[np.float64], NDArray[np.bool_]]
 
 
-class Arc2Bench:
+class Arc2Bench(StepwiseBench):
     """Arrays on the channels of an ArC TWO.
 
     Parameters
@@ -77,58 +75,14 @@ class Arc2Bench:
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
+        infos = {name: wired.info for name, wired in arrays.items()}
+        super().__init__(infos, {ROLE: str(board.identify())}, Ranges(), budget, ledger)
         self.board = board
         self.durable = durable
         self._wired = arrays
         self._settings = read
-        self._infos = MappingProxyType({name: wired.info for name, wired in arrays.items()})
-        self._identity = {ROLE: str(board.identify())}
-        self._ledger = ledger
-        fresh = {name: np.zeros(info.shape, np.uint32) for name, info in self._infos.items()}
-        self._checks = Checks(self._infos, Ranges(), ledger.doses if ledger else fresh, budget)
         self._clock = clock
         self._pause = pause
-
-    @property
-    def arrays(self) -> Mapping[str, ArrayInfo]:
-        """The arrays by name."""
-        return self._infos
-
-    @property
-    def identity(self) -> Mapping[str, str]:
-        """Model, number among the boards, firmware file with its checksum, and version of the library."""
-        return self._identity
-
-    @property
-    def doses(self) -> Mapping[str, NDArray[np.uint32]]:
-        """Pulses to each device [rows, cols] by array: in its life with a ledger, since opening without."""
-        return self._checks.doses
-
-    def execute(self, schedule: Schedule) -> Execution:
-        """Run the operations in order.
-
-        Raises
-        ------
-        ScheduleError, LimitError
-            An operation does not fit, or asks for more than the board allows; nothing was output.
-        BenchError
-            The board, its library or its line failed; it was made safe, or the error says that it was not.
-        """
-        with self._checks.counted(schedule):
-            if self._ledger is not None:
-                self._ledger.keep(self._checks.doses)
-        done: list[tuple[Answer, Cost]] = []
-        try:
-            for op in schedule:
-                done.append(self._perform(op))
-        except BaseException as error:
-            tell_unsafe(error, self.board.make_safe())
-            raise
-        return Execution(tuple(answer for answer, _ in done), tuple(cost for _, cost in done))
-
-    def make_safe(self) -> None:
-        """All channels at 0 V and connected to ground. Never raises; may be called twice."""
-        self.board.make_safe()
 
     def come_back(self) -> None:
         """Open the board anew, hold it against what it was, and make it safe.
@@ -143,12 +97,15 @@ class Arc2Bench:
         self.board.require_alone()
         self.board.attach()
         check_same(ROLE, self._identity[ROLE], self.board.identify())
-        require_safe(self.board.make_safe())
+        require_safe(self._calm())
 
     def close(self) -> None:
         """Make safe and let go of the board."""
         self.make_safe()
         self.board.close()
+
+    def _calm(self) -> tuple[str, ...]:
+        return self.board.make_safe()  # channels at 0 V and connected to ground
 
     def _perform(self, op: Op) -> tuple[Answer, Cost]:
         began, before = self._clock(), self.board.transactions

@@ -13,8 +13,8 @@ from drivers.arc2.bench import Arc2Bench
 from drivers.arc2.instrument import Arc2
 from drivers.arc2.ranges import NS, Ranges
 from drivers.arc2.settings import Arc2BenchSettings
-from drivers.crosspoint.ledger import Ledger
 from drivers.instruments.failure import require_safe
+from drivers.ledger import Ledger
 from drivers.sim.bench import SimBench
 from drivers.sim.settings import DisturbSettings, SimSettings
 from drivers.sim.virtual.arc2 import Lines, VirtualArc2

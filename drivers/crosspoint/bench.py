@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import MappingProxyType
 
 import numpy as np
-from numpy.typing import NDArray
 
-from drivers.checks import Checks
 from drivers.crosspoint.known import Known, sums
-from drivers.crosspoint.ledger import Ledger
 from drivers.crosspoint.probe import Probe
-from drivers.instruments.failure import require_safe, tell_unsafe
+from drivers.instrument_bench import StepwiseBench
+from drivers.instruments.failure import require_safe
+from drivers.ledger import Ledger
 from drivers.wiring import WiredArray
-from hil.bench import ArrayInfo, Cost, Execution
-from hil.errors import BenchError, LimitError, ScheduleError
+from hil.bench import Cost
+from hil.errors import ScheduleError
 from hil.instruments import Identity, check_same
 from hil.region import Region
 from hil.schedule import (
@@ -33,13 +31,12 @@ from hil.schedule import (
     Pulse,
     Read,
     ReadAnswer,
-    Schedule,
     Wait,
 )
 from hil.wire import WireLog
 
 
-class CrosspointBench:
+class CrosspointBench(StepwiseBench):
     """Arrays behind a source-measure unit, a pulse generator and a switch matrix.
 
     Parameters
@@ -62,8 +59,6 @@ class CrosspointBench:
         Seconds on the bench's clock, and waiting for some.
     """
 
-    durable = True
-
     def __init__(
         self,
         probe: Probe,
@@ -78,14 +73,12 @@ class CrosspointBench:
         clock: Callable[[], float] = time.monotonic,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
+        infos = {name: wired.info for name, wired in arrays.items()}
+        who = {role: str(identity) for role, identity in identities.items()}
+        super().__init__(infos, who, probe, budget, ledger)
         self.probe = probe
         self._wired = arrays
-        self._infos = MappingProxyType({name: wired.info for name, wired in arrays.items()})
-        self._identity = {role: str(identity) for role, identity in identities.items()}
-        self._ledger = ledger
-        fresh = {name: np.zeros(info.shape, np.uint32) for name, info in self._infos.items()}
-        self._checks = Checks(self._infos, probe, ledger.doses if ledger else fresh, budget)
-        self._known = {name: Known(*info.shape) for name, info in self._infos.items()}
+        self._known = {name: Known(*info.shape) for name, info in infos.items()}
         self._always = always
         self._release = release
         self._wire = wire or WireLog()
@@ -93,55 +86,9 @@ class CrosspointBench:
         self._pause = pause
 
     @property
-    def arrays(self) -> Mapping[str, ArrayInfo]:
-        """The arrays by name."""
-        return self._infos
-
-    @property
-    def identity(self) -> Mapping[str, str]:
-        """Model, serial number, firmware and language of each instrument, by role."""
-        return self._identity
-
-    @property
     def wire(self) -> WireLog:
         """All messages to and from the instruments."""
         return self._wire
-
-    @property
-    def doses(self) -> Mapping[str, NDArray[np.uint32]]:
-        """Pulses to each device [rows, cols] by array: in its life with a ledger, since opening without."""
-        return self._checks.doses
-
-    def execute(self, schedule: Schedule) -> Execution:
-        """Run the operations in order, device by device.
-
-        Raises
-        ------
-        ScheduleError, LimitError
-            An operation does not fit, or asks for more than the instruments allow; nothing was output.
-        BenchError
-            An instrument or its line failed, or a current reached the compliance and the bench file says
-            stop; all was made safe.
-        """
-        with self._checks.counted(schedule):
-            if self._ledger is not None:
-                self._ledger.keep(self._checks.doses)
-        done: list[tuple[Answer, Cost]] = []
-        try:
-            for op in schedule:
-                done.append(self._perform(op))
-        except (LimitError, ScheduleError) as error:
-            refused = BenchError(f"an instrument refused what the bench had admitted: {error}")
-            tell_unsafe(refused, self._make_safe())
-            raise refused from error
-        except BaseException as error:
-            tell_unsafe(error, self._make_safe())
-            raise
-        return Execution(tuple(answer for answer, _ in done), tuple(cost for _, cost in done))
-
-    def make_safe(self) -> None:
-        """Outputs at 0 V and off, then all relays open. Never raises; may be called twice."""
-        self._make_safe()
 
     def come_back(self) -> None:
         """Attach every instrument anew, hold it against who it was, and make all safe.
@@ -156,14 +103,14 @@ class CrosspointBench:
         for role, instrument in self.probe.instruments.items():
             instrument.attach()
             check_same(role, self._identity[role], instrument.identify())
-        require_safe(self._make_safe())
+        require_safe(self._calm())
 
     def close(self) -> None:
         """Make safe and let go of the instruments."""
         self.make_safe()
         self._release()
 
-    def _make_safe(self) -> tuple[str, ...]:
+    def _calm(self) -> tuple[str, ...]:
         for known in self._known.values():
             known.stale[...] = True  # it may have been interrupted between a pulse and its note
         return self.probe.make_safe()

@@ -10,11 +10,11 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from drivers.crosspoint.bench import CrosspointBench
-from drivers.crosspoint.ledger import Ledger
 from drivers.crosspoint.probe import LOWERED, Lines, Probe
 from drivers.crosspoint.roles import ROLES, InstrumentSettings, Role
 from drivers.crosspoint.settings import CrosspointBenchSettings
 from drivers.instruments.tsp_scan import TspScan
+from drivers.ledger import Ledger
 from drivers.transport.links import open_link
 from drivers.transport.session import Connect, Session, open_session
 from drivers.wiring import WiredArray, channel_list

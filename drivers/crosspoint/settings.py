@@ -9,8 +9,8 @@ from typing import Annotated, Literal, Self, TypeAlias
 from annotated_types import Ge, Gt
 from pydantic import BeforeValidator, Field, model_validator
 
-from drivers.crosspoint.ledger import spent
 from drivers.crosspoint.roles import ROLES, InstrumentSettings, Role
+from drivers.ledger import spent
 from drivers.sim.settings import ArrayName, Device
 from drivers.sim.virtual.crosspoint_settings import VirtualCrosspointSettings
 from drivers.transport.links import same_line

@@ -5,8 +5,7 @@ Nothing of a schedule is sent before all of it has passed; times are the board's
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from drivers.array_controller import ArrayController
 from drivers.checks import Checks
+from drivers.instrument_bench import InstrumentBench
 from drivers.instruments.failure import require_safe
 from drivers.line import lowering
 from drivers.line.answers import BoardLimits
@@ -23,7 +23,7 @@ from drivers.line.settings import LineBenchSettings
 from drivers.transport.session import Session, open_session
 from drivers.wiring import WiredArray, channel_list
 from hil.bench import ArrayInfo, Cost, Execution
-from hil.errors import BenchError, ConfigError, ScheduleError
+from hil.errors import ConfigError, ScheduleError
 from hil.instruments import Identity, check_same
 from hil.region import Index, Region
 from hil.schedule import (
@@ -80,7 +80,7 @@ def line_bench_on(session: Session, settings: LineBenchSettings) -> LineBench:
     return LineBench(settings, controller, identity)
 
 
-class LineBench:
+class LineBench(InstrumentBench):
     """Arrays behind an array controller.
 
     Parameters
@@ -91,41 +91,24 @@ class LineBench:
         Connected, its limits loaded; who it is.
     """
 
-    durable = True
-
     def __init__(self, settings: LineBenchSettings, controller: ArrayController, identity: Identity) -> None:
+        self._wired = wired_arrays(settings, controller.limits)
+        infos = {name: wired.info for name, wired in self._wired.items()}
+        doses = {name: controller.pulses(wired.rows, wired.cols) for name, wired in self._wired.items()}
+        checks = Checks(infos, controller.limits, doses, settings.program.dose)
+        super().__init__(infos, {"controller": str(identity)}, checks)
         self.controller = controller
         self._settings = settings
-        self._identity = {"controller": str(identity)}
-        self._wired = wired_arrays(settings, controller.limits)
-        self._infos = MappingProxyType({name: wired.info for name, wired in self._wired.items()})
         self._tick = Ticks(controller.limits.tick)
         self._bias: Bias = settings.program.scheme
         self._settle = self._tick.of("read.settle", settings.read.settle)
         integration = self._tick.of("read.integration", settings.read.integration)
         self._reading = Reading(settings.read.voltage, integration)
-        doses = {name: controller.pulses(wired.rows, wired.cols) for name, wired in self._wired.items()}
-        self._checks = Checks(self._infos, controller.limits, doses, settings.program.dose)
-
-    @property
-    def arrays(self) -> Mapping[str, ArrayInfo]:
-        """The arrays by name."""
-        return self._infos
-
-    @property
-    def identity(self) -> Mapping[str, str]:
-        """The board's model, serial number, firmware and language."""
-        return self._identity
 
     @property
     def wire(self) -> WireLog:
         """All messages to and from the board."""
         return self.controller.session.wire
-
-    @property
-    def doses(self) -> Mapping[str, NDArray[np.uint32]]:
-        """Pulses to each device [rows, cols] by array, since the board was made."""
-        return self._checks.doses
 
     def execute(self, schedule: Schedule) -> Execution:
         """Run the operations in order, all in one transaction where the board's buffer holds them.
@@ -135,21 +118,14 @@ class LineBench:
         ScheduleError, LimitError
             An operation does not fit, or asks for more than the board allows; nothing was output.
         BenchError
-            The board or the line to it failed; it was made safe.
+            The board or the line to it failed; it was made safe, or the error says that it was not.
         """
         with self._checks.counted(schedule):
             lowered = [self._lower(op) for op in schedule]
         before = self.controller.transactions
-        try:
+        with self._safe_after_failure():
             results = self.controller.run([order for each in lowered for order in each.orders])
-        except BenchError:
-            self.make_safe()
-            raise
         return _execution(lowered, results, self.controller.transactions - before)
-
-    def make_safe(self) -> None:
-        """All outputs at 0 V. Never raises; may be called twice."""
-        self.controller.make_safe()
 
     def come_back(self) -> None:
         """Attach the board anew, hold it against who it was, load its limits again, and make it safe.
@@ -163,13 +139,16 @@ class LineBench:
         """
         self.controller.recover()
         check_same("controller", self._identity["controller"], self.controller.identify())
-        require_safe(self.controller.make_safe())
+        require_safe(self._calm())
         self.controller.attach()
         _load_limits(self.controller, self._settings)
 
     def close(self) -> None:
         """Make safe and let go of the board."""
         self.controller.close()
+
+    def _calm(self) -> tuple[str, ...]:
+        return self.controller.make_safe()
 
     def _lower(self, op: Op) -> Lowered:
         if isinstance(op, Wait):

@@ -41,11 +41,11 @@ from tests.socket.b1500_lab import (
     QUICK,
     SOURCING,
     VOLTS,
-    Behind,
     Build,
     Resistor,
     lab,
 )
+from tests.socket.behind import Behind
 
 
 @pytest.fixture

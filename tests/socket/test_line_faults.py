@@ -165,12 +165,15 @@ def test_a_second_host_is_told_that_the_board_is_busy() -> None:
         opened(there, on_a_faulty_link()).close()
 
 
-def test_nothing_is_raised_when_a_bench_is_made_safe_behind_a_dead_link() -> None:
+def test_behind_a_dead_link_making_safe_raises_nothing_and_a_schedule_says_it_is_not_verified() -> None:
     keys = {"transport": {**QUICK, "attempts": 1}}
     with served(line_settings()) as there:
         bench = opened(there, keys)
     bench.make_safe()
     bench.make_safe()
+    with pytest.raises(BenchError) as caught:
+        pulse_and_read(bench)
+    assert any(note.startswith("NOT VERIFIED SAFE, switch off by hand") for note in caught.value.__notes__)
     bench.close()
     bench.close()
 

@@ -34,6 +34,7 @@ from hil.errors import (
     TimeoutError_,
 )
 from hil.instruments import Crosspoint, SwitchMatrix
+from tests.socket.behind import Behind
 from tests.socket.matrix_lab import (
     FAMILIES,
     FAMILY,
@@ -45,7 +46,6 @@ from tests.socket.matrix_lab import (
     SOME,
     TSP,
     TWO_CARDS,
-    Behind,
     Build,
     Family,
     Wires,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from typing import Annotated, NamedTuple
 
 from annotated_types import Ge, Le
@@ -55,3 +56,20 @@ class InjectedError(Config):
     code: int = Field(description="number in the error queue")
     message: str = Field(description="its text")
     times: Annotated[int, Ge(1), Le(1000)] = Field(default=1, description="how many entries")
+
+
+class Troubles(Config):
+    """What goes wrong with an instrument by what it is sent."""
+
+    broken: str = Field(default="", description="messages that contain this are not understood")
+    errors: list[InjectedError] = Field(default=[], description="errors that come by themselves")
+
+    def injected(self, text: str) -> Iterator[Entry]:
+        """Errors that come by themselves at this message."""
+        for injected in self.errors:
+            if injected.on in text:
+                yield from [Entry(injected.code, injected.message)] * injected.times
+
+    def breaks(self, text: str) -> bool:
+        """Whether it is not understood."""
+        return bool(self.broken) and self.broken in text

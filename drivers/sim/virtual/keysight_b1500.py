@@ -11,11 +11,10 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
-from drivers.sim.virtual.errorqueue import Entry, InjectedError
+from drivers.sim.virtual.errorqueue import Entry, Troubles
 from drivers.sim.virtual.flex import CHANNEL, OFF, VALUE, FlexParser, Handler, RefusedError
 from drivers.sim.virtual.grid import Load, Unconnected
 from drivers.sim.virtual.spgu import Connection, Spgu
-from hil.config.validate import Config
 
 _SAFE = {  # up to volts, at most amperes
     "B1510A": ((20.0, 1.0), (40.0, 0.5), (100.0, 0.125), (200.0, 0.05)),
@@ -42,7 +41,7 @@ _NO_VALUE = "+199.999E+99"
 _SLOTS = 10
 
 
-class VirtualB1500Settings(Config):
+class VirtualB1500Settings(Troubles):
     """One virtual mainframe with its modules."""
 
     model: str = Field(default="B1500A", description="as in *IDN?")
@@ -59,8 +58,6 @@ class VirtualB1500Settings(Config):
     overflow: bool = Field(default=False, description="every current overflows its converter")
     polls: int = Field(default=0, ge=0, description="how often SPST? says that pulses are not over yet")
     drops_rest: bool = Field(default=False, description="the rest of a line is dropped after an error")
-    broken: str = Field(default="", description="lines that contain this are not understood")
-    errors: list[InjectedError] = Field(default=[], description="errors that come by themselves")
 
 
 @dataclass
@@ -143,11 +140,9 @@ class KeysightB1500:
     def receive(self, line: bytes) -> bytes:
         """One line; its answer."""
         text = line.decode("latin-1").strip()
-        for injected in self.settings.errors:
-            if injected.on in text:
-                for _ in range(injected.times):
-                    self.parser.add(Entry(injected.code, injected.message))
-        if self.settings.broken and self.settings.broken in text:
+        for entry in self.settings.injected(text):
+            self.parser.add(entry)
+        if self.settings.breaks(text):
             self.parser.add(Entry(100, "Undefined GPIB command."))
             return b""
         return self.parser.receive(text)

@@ -9,7 +9,7 @@ import re
 
 from pydantic import Field
 
-from drivers.sim.virtual.errorqueue import Entry, ErrorQueue, InjectedError
+from drivers.sim.virtual.errorqueue import ErrorQueue, Troubles
 from drivers.sim.virtual.grid import Relays
 from drivers.sim.virtual.scpi import (
     CONFLICT,
@@ -20,7 +20,6 @@ from drivers.sim.virtual.scpi import (
     RejectedError,
     ScpiParser,
 )
-from hil.config.validate import Config
 
 _INPUTS = {"B2200A": 14, "B2201A": 14, "E5250A": 10}
 _MATRICES = {"B2210A": "B2200A", "B2211A": "B2201A", "E5252A": "E5250A"}
@@ -28,10 +27,9 @@ _COLUMNS = 12
 _BIAS_ROW = 9
 _SLOTS = range(1, 5)
 _SETTLE_S = 10e-3
-_BROKEN = Entry(-113, "Undefined header")
 
 
-class VirtualB2200Settings(Config):
+class VirtualB2200Settings(Troubles):
     """One virtual switch mainframe."""
 
     model: str = Field(default="B2200A", pattern=r"^(B220[01]A|E5250A)$", description="as in *IDN?")
@@ -43,8 +41,6 @@ class VirtualB2200Settings(Config):
     sticking: dict[str, str] = Field(default={}, description='settings that stick: "RULE" to its value')
     welded: list[str] = Field(default=[], description="channels that stay closed once they were")
     dead: list[str] = Field(default=[], description="channels that do not close")
-    broken: str = Field(default="", description="messages that contain this are not understood")
-    errors: list[InjectedError] = Field(default=[], description="errors that come by themselves")
 
 
 class KeysightB2200:
@@ -90,16 +86,7 @@ class KeysightB2200:
 
     def receive(self, line: bytes) -> bytes:
         """One message; its answer."""
-        text = line.decode("latin-1").strip()
-        for injected in self.settings.errors:
-            if injected.on in text:
-                for _ in range(injected.times):
-                    self.errors.add(Entry(injected.code, injected.message))
-        if self.settings.broken and self.settings.broken in text:
-            self.errors.add(_BROKEN)
-            return b""
-        answer = self._parser.receive(text)
-        return f"{answer}\n".encode() if answer else b""
+        return self._parser.hear(line, self.settings)
 
     def _numbered(self) -> dict[str, tuple[int, int]]:
         channels: dict[str, tuple[int, int]] = {}

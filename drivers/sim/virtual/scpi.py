@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, TypeAlias
 
-from drivers.sim.virtual.errorqueue import Entry, ErrorQueue
+from drivers.sim.virtual.errorqueue import Entry, ErrorQueue, Troubles
 
 UNDEFINED_HEADER = Entry(-113, "Undefined header")
 MISSING_PARAMETER = Entry(-109, "Missing parameter")
@@ -84,6 +84,17 @@ class ScpiParser:
     def __init__(self, handlers: Mapping[str, Handler], errors: ErrorQueue) -> None:
         self._known = [(*_compiled(header), handler) for header, handler in handlers.items()]
         self._errors = errors
+
+    def hear(self, line: bytes, troubles: Troubles, broken: Entry = UNDEFINED_HEADER) -> bytes:
+        """One message as it comes over the line, with what goes wrong by it; its answers."""
+        text = line.decode("latin-1").strip()
+        for entry in troubles.injected(text):
+            self._errors.add(entry)
+        if troubles.breaks(text):
+            self._errors.add(broken)
+            return b""
+        answer = self.receive(text)
+        return f"{answer}\n".encode("latin-1") if answer else b""
 
     def receive(self, message: str) -> str:
         """Do a message; its answers joined by ";", "" if nothing is answered."""

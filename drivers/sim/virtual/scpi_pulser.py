@@ -13,10 +13,9 @@ from typing import ClassVar, NamedTuple
 
 from pydantic import Field
 
-from drivers.sim.virtual.errorqueue import Entry, ErrorQueue, InjectedError
+from drivers.sim.virtual.errorqueue import Entry, ErrorQueue, Troubles
 from drivers.sim.virtual.grid import PulseLoad
 from drivers.sim.virtual.scpi import CONFLICT, OUT_OF_RANGE, Call, Handler, RejectedError, ScpiParser
-from hil.config.validate import Config
 from hil.schedule import Pulse
 
 INFINITE = 9.9e37
@@ -38,15 +37,13 @@ class Limits(NamedTuple):
     period_s: float = 1e6
 
 
-class VirtualPulserSettings(Config):
+class VirtualPulserSettings(Troubles):
     """One virtual pulse generator."""
 
     model: str = Field(description="as in *IDN?")
     serial: str = Field(default="MY57800256", pattern=r"^[0-9A-Za-z]{1,20}$", description="serial number")
     firmware: str = Field(default="5.00", description="firmware revision")
     coerced: dict[str, float | str] = Field(default={}, description='what sticks: "width" to its value')
-    broken: str = Field(default="", description="messages that contain this are not understood")
-    errors: list[InjectedError] = Field(default=[], description="errors that come by themselves")
 
 
 @dataclass
@@ -129,16 +126,7 @@ class VirtualPulser(ABC):
 
     def receive(self, line: bytes) -> bytes:
         """One message; its answer."""
-        text = line.decode("latin-1").strip()
-        for injected in self.settings.errors:
-            if injected.on in text:
-                for _ in range(injected.times):
-                    self.errors.add(Entry(injected.code, injected.message))
-        if self.settings.broken and self.settings.broken in text:
-            self.errors.add(Entry(-102, "Syntax error"))
-            return b""
-        answer = self._parser.receive(text)
-        return f"{answer}\n".encode("latin-1") if answer else b""
+        return self._parser.hear(line, self.settings, Entry(-102, "Syntax error"))
 
     def _reset(self) -> None:
         for channel in self.channels:

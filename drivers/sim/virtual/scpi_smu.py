@@ -11,27 +11,25 @@ from collections.abc import Callable, Mapping, Sequence
 
 from pydantic import Field
 
-from drivers.sim.virtual.errorqueue import Entry, ErrorQueue, InjectedError
+from drivers.sim.virtual.errorqueue import Entry, ErrorQueue, Troubles
 from drivers.sim.virtual.grid import Load
 from drivers.sim.virtual.scpi import (
     CONFLICT,
     ILLEGAL_VALUE,
     OUT_OF_RANGE,
-    UNDEFINED_HEADER,
     Call,
     Handler,
     RejectedError,
     ScpiParser,
 )
 from drivers.sim.virtual.smu_output import Model, Output, Reading, Value
-from hil.config.validate import Config
 
 NOT_A_NUMBER, TOO_BIG = 9.91e37, 9.9e37
 NO_SUCH_CHANNEL = Entry(-114, "Header suffix out of range")
 TOO_MUCH = Entry(-223, "Too much data")
 
 
-class VirtualSmuSettings(Config):
+class VirtualSmuSettings(Troubles):
     """One virtual source-measure unit."""
 
     serial: str = Field(default="4000001", pattern=r"^[0-9A-Za-z]{1,20}$", description="serial number")
@@ -39,8 +37,6 @@ class VirtualSmuSettings(Config):
     interlock_open: bool = Field(default=False, description="high voltages are blocked")
     coerced: dict[str, float | str] = Field(default={}, description='what sticks: "SENS:CURR:PROT" to what')
     overflow: bool = Field(default=False, description="every current overflows the meter")
-    broken: str = Field(default="", description="messages that contain this are not understood")
-    errors: list[InjectedError] = Field(default=[], description="errors that come by themselves")
 
 
 class VirtualScpiSmu(ABC):
@@ -85,16 +81,7 @@ class VirtualScpiSmu(ABC):
 
     def receive(self, line: bytes) -> bytes:
         """One message; its answers."""
-        text = line.decode("latin-1").strip()
-        for injected in self.settings.errors:
-            if injected.on in text:
-                for _ in range(injected.times):
-                    self.errors.add(Entry(injected.code, injected.message))
-        if self.settings.broken and self.settings.broken in text:
-            self.errors.add(UNDEFINED_HEADER)
-            return b""
-        answer = self._parser.receive(text)
-        return f"{answer}\n".encode("latin-1") if answer else b""
+        return self._parser.hear(line, self.settings)
 
     def entry(self, entry: Entry) -> str:
         """How an entry of the error queue is answered."""

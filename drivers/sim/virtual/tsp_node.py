@@ -10,23 +10,20 @@ from collections.abc import Callable, Mapping, Sequence
 
 from pydantic import Field
 
-from drivers.sim.virtual.errorqueue import Entry, ErrorQueue, InjectedError
+from drivers.sim.virtual.errorqueue import Entry, ErrorQueue, Troubles
 from drivers.sim.virtual.tsp import run
 from drivers.sim.virtual.tsp_values import Function, TspError, Value, printed
-from hil.config.validate import Config
 
 _OWN = 1
 """Its own number on a TSP-Link."""
 
 
-class TspSettings(Config):
+class TspSettings(Troubles):
     """What all of them can be told."""
 
     serial: str = Field(default="4000001", pattern=r"^[0-9A-Za-z]{1,20}$", description="serial number")
     firmware: str = Field(default="01.50a", description="firmware revision")
     prompts: bool = Field(default=False, description="whether localnode.prompts was left on")
-    broken: str = Field(default="", description="lines that contain this are taken for syntax errors")
-    errors: list[InjectedError] = Field(default=[], description="errors that come by themselves")
 
 
 class TspNode:
@@ -78,10 +75,8 @@ class TspNode:
         text = line.decode("latin-1").strip()
         self._printed = []
         for node in self._linked.values():
-            for injected in node.settings.errors:
-                if injected.on in text:
-                    for _ in range(injected.times):
-                        node.errors.add(Entry(injected.code, injected.message))
+            for entry in node.settings.injected(text):
+                node.errors.add(entry)
         if text == "*IDN?":
             self._printed.append(self.identity())
         elif text == "*OPC?":
@@ -90,7 +85,7 @@ class TspNode:
             self.reset()
         elif text == "*CLS":
             self.errors.clear()
-        elif self.settings.broken and self.settings.broken in text:
+        elif self.settings.breaks(text):
             self.errors.add(Entry(-285, "TSP Syntax error at line 1: unexpected symbol near `<eof>'"))
         elif text not in ("", "abort"):
             try:
