@@ -22,13 +22,19 @@ Floats = NDArray[np.float64]
 @inline
 def _expm1(x: Any) -> Any:
     """e^x - 1, float32 in SIMD lanes: 2^i (e^r - 1) + (2^i - 1) with |r| <= ln(2) / 2; |x| up to 80."""
-    x = min(max(x, np.float32(-80)), np.float32(80))
     turns = x * np.float32(1 / math.log(2))
     i = np.int32(turns + (np.float32(0.5) if turns >= 0 else np.float32(-0.5)))
     whole = np.float32(i)
     r = (x - whole * np.float32(0.693359375)) - whole * np.float32(math.log(2) - 0.693359375)
     power = np.int32((i + np.int32(127)) << np.int32(23)).view(np.float32)
     return power * _small_expm1(r) + (power - np.float32(1))
+
+
+@inline
+def _bounded(x: Any) -> Any:
+    """A change of what an output sees; beyond 80, where e^x leaves float32, it counts as 80. NaN stays."""
+    x = np.float32(80) if x > np.float32(80) else x
+    return np.float32(-80) if x < np.float32(-80) else x
 
 
 @inline
@@ -156,13 +162,13 @@ def _output_change(
 @lean
 def _between(out: F32, plus: F32, minus: F32, held: F32, share: F32, gain: Any) -> None:
     for i in range(out.size):
-        out[i] = ((plus[i] - minus[i]) - held[i]) * (gain * share[i])
+        out[i] = _bounded(((plus[i] - minus[i]) - held[i]) * (gain * share[i]))
 
 
 @lean
 def _scaled(out: F32, now: F32, held: F32, share: F32, gain: Any) -> None:
     for i in range(out.size):
-        out[i] = (now[i] - held[i]) * (gain * share[i])
+        out[i] = _bounded((now[i] - held[i]) * (gain * share[i]))
 
 
 @reduction

@@ -37,6 +37,18 @@ def test_the_change_of_the_cost_is_that_of_cross_entropy(n: int, k: int, m: int,
     assert found == pytest.approx(exact, rel=2e-4, abs=1e-5 * size * n)
 
 
+@pytest.mark.parametrize(
+    ("moved", "label", "change"), [(100.0, 1, 0.0), (100.0, 0, 80.0), (-100.0, 1, 80.0), (np.nan, 0, np.nan)]
+)
+def test_a_change_beyond_float32_counts_as_80_for_the_true_class_too(
+    moved: float, label: int, change: float
+) -> None:
+    p = np.array([[0.5, 0.5]], F32)
+    changes = np.array([0.0, moved], F32).reshape(2, 1, 1)
+    found = softmax_cost_changes(*Moved.by(changes), p, np.ones(2, F32), np.array([label]))
+    assert found == pytest.approx(np.log(0.5) + change, abs=1e-4, nan_ok=True)
+
+
 @settings(max_examples=25)
 @given(SAMPLES, NUDGES, st.sampled_from(["pair", "reference", "plus", "minus"]))
 def test_what_columns_say_of_sums_is_plus_less_minus(n: int, k: int, held: str) -> None:
