@@ -9,11 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.barrier import Held, held_off
-from calibration.intervals import SIGMAS, Floats, of_mean, of_ratio, spread_between, undetermined, widened
+from calibration.intervals import (
+    SIGMAS,
+    Floats,
+    of_mean,
+    of_ratio,
+    spread_between,
+    undetermined,
+    widened,
+    within,
+)
 from calibration.labels import label_of_tanh, rate
 from calibration.staircase import FIGURES, PLATEAU, Ends, Interval, fit, intervals
 from hil.bench import DeviceSheet
-from hil.calibrate.contracts import Estimate, Result
+from hil.calibrate.contracts import RESOLVED, Estimate, Result, resolved
 from hil.units import counted, format_quantity
 
 if TYPE_CHECKING:
@@ -24,6 +33,8 @@ _STEEPER = 0.05
 _BINS = 20
 _QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 _SETTLED = 3.0
+_LABELS = 2.6
+"""A label for so much of tanh(b/2), where both are small."""
 _NOTHING = Held(np.zeros(0), np.zeros(0), 0.0, 0.0)
 
 
@@ -72,12 +83,8 @@ def _typical(found: dict[str, Interval], held: Ends, unsure: float) -> dict[str,
     for way, sign, what in (("up", 1, "potentiation"), ("down", -1, "depression")):
         step, bend = found[f"{way}.step"].value, found[f"{way}.bend"].value
         tanh = of_ratio("", "", bend, step)
-        about = f"nonlinearity label of {what}"
-        if np.isfinite(tanh.value):
-            value, *ends = (float(sign * label_of_tanh(x)) for x in (tanh.value, tanh.low, tanh.high))
-            estimates[f"nl_{way}"] = Estimate(value, min(ends), max(ends), "", about)
-        else:
-            estimates[f"nl_{way}"] = undetermined("", about, tanh.why)
+        label = _label(tanh, sign, f"nonlinearity label of {what}")
+        estimates[f"nl_{way}"] = resolved(label, _LABELS * _digits(high, step))
         levels = _levels(tanh, of_mean("", "", step / span), f"pulses of {what}, end to end")
         if np.isfinite(levels.value):  # as unsure as the range is by what is held off its ends
             levels = widened(levels, levels.value * float(np.hypot(common[0], common[1])) / _mean(span))
@@ -86,13 +93,31 @@ def _typical(found: dict[str, Interval], held: Ends, unsure: float) -> dict[str,
         variance = widened(variance, unsure * _mean(found[f"{way}.read"].value) / _mean(span**2))
         ends = [float(np.sqrt(np.maximum(0.0, x))) for x in (variance.value, variance.low, variance.high)]
         about = f"cycle to cycle: spread of one pulse's change, in units of the range, {what}"
-        estimates[f"c2c_{way}"] = Estimate.of(ends, "", about, variance.why)
+        c2c = Estimate.of(ends, "", about, variance.why)
+        estimates[f"c2c_{way}"] = resolved(c2c, _digits(high, span))
     up, down = found["up.step"].value, found["down.step"].value
     estimates["step_up"] = of_mean("S", "potentiating step in the middle of the range", up)
     estimates["step_down"] = of_mean("S", "depressing step in the middle of the range", down)
     about = "asymmetry: (up - down) / (up + down) of the steps in the middle"
-    estimates["asymmetry"] = of_ratio("", about, up - down, up + down)
+    asymmetry = resolved(of_ratio("", about, up - down, up + down), _digits(high, up + down))
+    estimates["asymmetry"] = within(asymmetry, -1.0, 1.0)
     return estimates
+
+
+def _label(tanh: Estimate, sign: int, about: str) -> Estimate:
+    """Label of tanh(b/2), which lies between -1 and 1 whatever a device does."""
+    inside = within(tanh, -1.0, 1.0)
+    value, *ends = (
+        sign * (float(label_of_tanh(x)) if np.isfinite(x) else x)
+        for x in (inside.value, inside.low, inside.high)
+    )
+    return Estimate.of((value, min(ends), max(ends)), "", about, inside.why)
+
+
+def _digits(size: Floats, part: Floats) -> float:
+    """What single precision leaves of 0 in figures that are in units of ``part`` of conductances ``size``."""
+    unit = _mean(np.abs(part))
+    return RESOLVED * _mean(size) / unit if unit > 0 else 0.0
 
 
 def _mean(values: Floats) -> float:
@@ -163,7 +188,8 @@ def _spread(
         mean = _mean(one.value)
         spread = spread_between(about, one.value / mean, one.low / mean, one.high / mean, cycles)
         value, low, high = ((1 + pulled) * each for each in (spread.value, spread.low, spread.high))
-        estimates[name] = replace(spread, value=value, low=low, high=high)
+        spread = replace(spread, value=value, low=low, high=high)
+        estimates[name] = resolved(spread, _digits(found["high"].value, found[key].value))
     return estimates
 
 
@@ -265,12 +291,11 @@ def _findings(
     if np.isfinite(sizes).all():
         low, high = (format_quantity(each, "S", 3) for each in sizes)
         found.append(f"{'its' if single else 'typical'} range {low} to {high}")
-    for way, what in (("up", "up"), ("down", "down")):
-        noise, levels = estimates[f"c2c_{way}"].value, estimates[f"levels_{way}"].value
-        if noise * levels > 3:
-            found.append(
-                f"a pulse {what} scatters by {noise * levels:.2g} steps: single devices have no sure label"
-            )
+    span = _mean(maps["g_max_s"] - maps["g_min_s"])
+    for way in ("up", "down"):
+        scatter = estimates[f"c2c_{way}"].value * span / estimates[f"step_{way}"].value
+        if scatter > 3:
+            found.append(f"a pulse {way} scatters by {scatter:.2g} steps: single devices have no sure label")
     symmetric = maps["symmetry_s"][moves]
     if np.isfinite(symmetric).mean() > 0.5:
         point = format_quantity(float(np.nanmedian(symmetric)), "S", 3)

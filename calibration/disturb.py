@@ -11,7 +11,7 @@ from pydantic import Field
 
 from calibration.common import Common, Floats, check_dose, chunks, program, step_at, uniform
 from calibration.intervals import of_mean
-from hil.calibrate.contracts import Estimate, Result, Target
+from hil.calibrate.contracts import Estimate, Result, Target, certain
 from hil.calibrate.tape import Step
 from hil.errors import ConfigError
 from hil.plan import Plan
@@ -97,6 +97,7 @@ class Disturb(Common):
                 maps[f"{where}_{name}_s"] = np.median(change[:, mask], axis=1)
             maps[f"control_{name}_s"] = base
             maps[f"change_{name}_s"] = change[-1]
+        estimates = certain(estimates, target.info)
         return Result(estimates, maps, self._findings(estimates))
 
     def _levels(self, steps: Sequence[Step]) -> Floats:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from calibration.common import Common, Floats, chunks, program, siemens, step_at, uniform
 from calibration.intervals import of_mean, spread_between, t_factor
-from hil.calibrate.contracts import Result, Target
+from hil.calibrate.contracts import RESOLVED, Result, Target, certain
 from hil.calibrate.tape import Step
 from hil.plan import Plan
 from hil.schedule import Program, ReadAnswer, Wait
@@ -92,6 +92,7 @@ class Drift(Common):
             "nu_spread": spread_between(spread, nu, nu - half, nu + half, freedom + 1),
             "retention": of_mean("", "conductance at the last reading against the first", last),
         }
+        estimates = certain(estimates, target.info)
         maps: dict[str, NDArray[Any]] = {
             "nu": nu, "nu_low": nu - half, "nu_high": nu + half, "retention": last,
             "seconds": seconds, "siemens": level,
@@ -112,7 +113,9 @@ class Drift(Common):
         first, last = (format_quantity(float(each), "s", 3) for each in (seconds[0], seconds[-1]))
         found = [f"{100 * share:.3g} % of the devices could be programmed above the low end"]
         change, most = 100 * (kept.value - 1), 100 * max(abs(kept.low - 1), abs(kept.high - 1))
-        if kept.low <= 1 <= kept.high and np.isfinite(most):
+        if most < 100 * RESOLVED:
+            found.append(f"no change is seen between {first} and {last}")
+        elif kept.low <= 1 <= kept.high and np.isfinite(most):
             found.append(f"no change beyond {most:.2g} % is seen between {first} and {last}")
         elif np.isfinite(change):
             verb = "lose" if change < 0 else "gain"

@@ -19,6 +19,8 @@ Floats = NDArray[np.float64]
 LEVEL = 0.95
 SIGMAS = 1.96
 """Half-width of such an interval in standard deviations, where these are known."""
+_MOST_POWER = 300.0
+"""Of e in a factor that still tells something of a variance; a double ends at 709."""
 _special: Any = special  # scipy comes without types
 
 
@@ -52,6 +54,19 @@ def widened(one: Estimate, half: float) -> Estimate:
     """An estimate with a further uncertainty that is the same for all devices, in squares."""
     low, high = (float(np.hypot(each, half)) for each in (one.value - one.low, one.high - one.value))
     return replace(one, low=one.value - low, high=one.value + high)
+
+
+def within(one: Estimate, least: float, most: float) -> Estimate:
+    """An estimate of what lies between ``least`` and ``most`` whatever is measured: no figure where its
+    interval spans all of that, nor where its value is at an end of it. What is known of the interval stays.
+    """
+    spans = one.low <= least and one.high >= most
+    if least < one.value < most and not spans:
+        return one
+    low = one.low if one.low > least else -np.inf
+    high = one.high if one.high < most else np.inf
+    why = "its interval spans all that it can be" if spans else "it is at the end of what it can be"
+    return replace(one, value=np.nan, low=low, high=high, why=one.why or why)
 
 
 def of_share(about: str, hits: int, of: int) -> Estimate:
@@ -154,7 +169,8 @@ def spread_between(about: str, values: ArrayLike, low: ArrayLike, high: ArrayLik
     square = cast("Floats", (value**2).sum() - value**2)
     without = (square - (n - 1) * mean**2) / (n - 2) - (noise.sum() - noise) / (n - 1)
     _, low_v, high_v = jackknife(np.asarray(seen - own), without)
-    # Intervals of measurements that scatter by far more than these differ tell nothing: 700 ends a double.
-    factor = float(np.exp(min(0.5 * (high_v - low_v) / seen, 700.0))) if seen > 0 else 1.0
-    ends = (float(np.sqrt(max(0.0, v - own))) for v in (seen, seen / factor, seen * factor))
-    return Estimate.of(tuple(ends), "", about)
+    wide = 0.5 * (high_v - low_v) / seen if seen > 0 else 0.0
+    factor = float(np.exp(wide)) if wide < _MOST_POWER else np.inf
+    # Devices that scatter by less than their measurement does may still differ by what that leaves unknown.
+    squares = seen - own, seen / factor - own, seen * factor - min(own, seen)
+    return Estimate.of([float(np.sqrt(max(0.0, each))) for each in squares], "", about)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibration.intervals import few, jackknife, t_factor, undetermined
-from hil.calibrate.contracts import Estimate
+from hil.calibrate.contracts import RESOLVED, Estimate
 
 Floats = NDArray[np.float64]
 
@@ -41,7 +41,8 @@ def fit_line(volts: Floats, means: Floats, variances: Floats) -> tuple[Estimate,
     offset, without = _offset(volts, means, np.where(variances > 0, variances, 1.0))
     value = offset.value
     siemens: Floats = (means - value) / volts[:, np.newaxis]
-    clear = np.all(np.abs(means - value) > _CLEAR * np.sqrt(variances), axis=0) & (siemens[-1] != 0)
+    least = RESOLVED * float(np.median(np.abs(means)))  # an open device leaves nothing but rounding
+    clear = np.all(np.abs(means - value) > np.maximum(_CLEAR * np.sqrt(variances), least), axis=0)
     if clear.sum() < 2:
         why = f"of devices that are read well at all voltages it {few(int(clear.sum()), 2)}"
         return offset, undetermined("", _ABOUT, why), np.full(volts.size, np.nan)

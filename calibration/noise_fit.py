@@ -13,6 +13,8 @@ Floats = NDArray[np.float64]
 
 _ROUNDS = 50
 _LEAST = 1e-6
+_DUST = 1e-28
+"""Part of a square that the rounding of a mean may leave of a variance of 0."""
 
 
 class NoiseFit(NamedTuple):
@@ -38,7 +40,7 @@ def fit_noise(means: Floats, variances: Floats, freedom: int) -> NoiseFit:
     if square.size < 2:
         unknown = np.array([np.nan, 0.0, np.inf])
         return NoiseFit(unknown, unknown)
-    if not variance.any():
+    if not (variance > _DUST * square).any():  # as repeats of one number leave it
         return NoiseFit(np.zeros(3), np.zeros(3))
     # Those of most devices: a shorted one conducts 10,000 times as much, and would leave no digits for them.
     scale, usual = (float(np.median(each[each > 0])) for each in (square, variance))

@@ -15,7 +15,7 @@ from pydantic import Field
 from calibration.common import Common, Floats
 from calibration.intervals import of_mean, spread_between, t_factor
 from calibration.zero import Intercepts, Split, intercepts, split
-from hil.calibrate.contracts import Estimate, Result, Target
+from hil.calibrate.contracts import Estimate, Result, Target, certain
 from hil.calibrate.tape import Step
 from hil.errors import ConfigError
 from hil.plan import Plan
@@ -110,6 +110,7 @@ class Offset(Common):
             "column_a_high": apart.column.high,
         }  # fmt: skip
         maps |= {f"zero_{way}_a": each.mean(axis=0) for way, each in zeros.items() if each is not None}
+        estimates = certain(estimates, target.info)
         return Result(estimates, maps, self._findings(estimates, target))
 
     def _estimates(self, found: Intercepts, apart: Split, target: Target) -> dict[str, Estimate]:

@@ -61,12 +61,9 @@ def beyond(count: int) -> str:
 
 def told(each: Estimate, digits: int = 3) -> str:
     """An estimate with its interval for a legend, or that it was not determined."""
-    if not np.isfinite(each.value):
+    if not np.isfinite([each.value, each.low, each.high]).all():
         return "not determined"
-    value = f"{each.value:.{digits}g}"
-    if not np.isfinite([each.low, each.high]).all():
-        return f"{value} (not bounded)"
-    return f"{value} ({each.low:.{digits}g} to {each.high:.{digits}g})"
+    return f"{each.value:.{digits}g} ({each.low:.{digits}g} to {each.high:.{digits}g})"
 
 
 def outlying(values: NDArray[Any]) -> NDArray[np.bool_]:

@@ -43,7 +43,9 @@ def fit_exponential(record: Record, cycles: int) -> Exponential | None:
         label, error = _with_error(maps, f"nl_{way}", factor)
         if not np.isfinite(share).all() or not float(share.mean()) > 0:
             return None
-        labels = sign * shrunk(label.ravel(), error.ravel(), estimates[f"nl_{way}"].value)
+        typical = estimates[f"nl_{way}"].value
+        own = shrunk(label.ravel(), error.ravel(), None if np.isnan(typical) else typical)
+        labels = sign * np.where(np.isfinite(own), own, 0.0)  # linear, where nothing tells one
         bends.append(np.clip(tanh_of_label(labels), -1, _STEEPEST * span / (2 * steps[-1])))
         c2c.append(float(np.nan_to_num(estimates[f"c2c_{way}"].value)))
     return Exponential(low, high, steps[0], steps[1], bends[0], bends[1], (c2c[0], c2c[1]))

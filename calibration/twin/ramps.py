@@ -9,13 +9,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.intervals import of_mean, t_factor, undetermined
+from calibration.intervals import of_mean, t_factor
 from calibration.labels import label_of_tanh, rate
 from calibration.staircase import Noise
 from calibration.twin.goodness import Staircases
 from calibration.twin.table import Table, fit_table, steps_of
 from calibration.twin.walk import Exponential, Reader
-from hil.calibrate.contracts import Estimate
+from hil.calibrate.contracts import RESOLVED, Estimate, resolved
 
 Floats = NDArray[np.float64]
 
@@ -60,16 +60,24 @@ def estimates(ups: Sequence[Floats], downs: Sequence[Floats]) -> dict[str, Estim
     parts = [figures(_without(ups, k), _without(downs, k)) for k in range(n)] if n > 2 else []
     for name, (value, unit, about) in whole.items():
         if not parts:
-            found[name] = replace(
-                undetermined(unit, about, "an interval takes 3 ramps each way"), value=value
-            )
+            found[name] = _alone(value, unit, about)
             continue
         left_out = np.array([part[name][0] for part in parts])
         half = t_factor(n) * float(left_out.std(ddof=1)) * (n - 1) / np.sqrt(n)
-        found[name] = Estimate(value, value - half, value + half, unit, about)
-    found["g_min"] = of_mean("S", "low end of the ramps", [each.min() for each in (*ups, *downs)])
-    found["g_max"] = of_mean("S", "high end of the ramps", [each.max() for each in (*ups, *downs)])
+        low = value - half if name.startswith(("nl", "levels")) else max(0.0, value - half)  # else a spread
+        found[name] = resolved(Estimate(value, low, value + half, unit, about), RESOLVED)
+    for name, about, take in (
+        ("g_min", "low end of the ramps", np.min),
+        ("g_max", "high end of the ramps", np.max),
+    ):
+        reached = [float(take(each)) for each in (*ups, *downs)]
+        found[name] = of_mean("S", about, reached) if parts else _alone(float(np.mean(reached)), "S", about)
     return found
+
+
+def _alone(value: float, unit: str, about: str) -> Estimate:
+    """A figure of too few ramps for an interval."""
+    return Estimate(value, np.nan, np.nan, unit, about, "an interval takes 3 ramps each way")
 
 
 def figures(ups: Sequence[Floats], downs: Sequence[Floats]) -> dict[str, tuple[float, str, str]]:
@@ -206,7 +214,8 @@ def _exponential(up: Floats, down: Floats, low: float, high: float, reader: Read
         steps = steps_of((way - low) / span, sign, noise)
         left = steps.size - step + course.fall * (steps.place - 0.5)
         c2c = float(np.sqrt(max(0.0, float(np.mean(left**2)) - 2 * noise**2))) if left.size else 0.0
-        parts.append((size, float(np.clip(course.fall / (2 * size), -0.999, 0.999)), c2c))
+        bend = float(np.clip(course.fall / (2 * size), -0.999, 0.999))
+        parts.append((size, bend, c2c if c2c > RESOLVED else 0.0))
     (step_up, bend_up, c2c_up), (step_down, bend_down, c2c_down) = parts
     one = [np.array([value]) for value in (low, high, step_up * span, step_down * span, bend_up, bend_down)]
     return Exponential(one[0], one[1], one[2], one[3], one[4], one[5], (c2c_up, c2c_down))

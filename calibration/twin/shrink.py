@@ -13,6 +13,8 @@ _OWN = 0.5
 """Part that a device's own error has in the one it is taken to have; the rest is of all: a jackknife over
 few cycles does not know its error well.
 """
+_EXACT = 1e-12
+"""Least part of the largest variance that a device weighs by: one that is known exactly is not all."""
 
 
 def shrunk(values: Floats, errors: Floats, centre: float | None = None) -> Floats:
@@ -33,7 +35,8 @@ def shrunk(values: Floats, errors: Floats, centre: float | None = None) -> Float
     pooled = float(np.median(own))
     variance = _OWN * own + (1 - _OWN) * pooled
     if centre is None:
-        weights = 1 / np.maximum(variance + np.var(values[known]), np.finfo(float).tiny)
+        apart = variance + np.var(values[known])
+        weights = 1 / np.maximum(apart / apart.max(), _EXACT) if apart.any() else None
         centre = float(np.average(values[known], weights=weights))
     good = variance <= 4 * pooled  # one device of no use must not hide the scatter of the others
     scatter = max(0.0, float(np.mean((values[known][good] - centre) ** 2 - variance[good])))

@@ -26,13 +26,19 @@ if TYPE_CHECKING:
 
 Maps: TypeAlias = Mapping[str, NDArray[Any]]
 
+RESOLVED = float(np.finfo(np.float32).eps)
+"""What single precision tells apart, relative: answers of a bench have no more digits."""
+DUST = 1e-12
+"""Part of the largest current or voltage that sums in double precision may leave of 0."""
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Estimate:
     """A number with its 95 % interval, in SI units ("" for a plain number), and what it is in a few words.
 
-    ``value``, ``low`` and ``high`` are plain floats. NaN is "not determined by these data", and ``why`` says
-    for what reason; an end of the interval may be infinite. As text it is written with prefixes: 52.3 uS.
+    ``value``, ``low`` and ``high`` are plain floats. A value NaN is "not determined by these data", and
+    ``why`` says for what reason. An end of its interval may still be known; infinite is one that is not. As
+    text it is written with prefixes: 52.3 uS.
     """
 
     value: float
@@ -173,4 +179,40 @@ def cautions_of(routine: Routine, target: Target) -> tuple[str, ...]:
 def result_of(routine: Routine, steps: Sequence[Step], target: Target) -> Result:
     """What a tape comes to, with what the routine warns of."""
     found = routine.analyse(steps, target)
-    return replace(found, findings=(*found.findings, *cautions_of(routine, target)))
+    findings = (*found.findings, *cautions_of(routine, target))
+    return replace(found, estimates=certain(found.estimates, target.info), findings=findings)
+
+
+def certain(estimates: Mapping[str, Estimate], info: ArrayInfo) -> dict[str, Estimate]:
+    """What of estimates the readings of an array tell.
+
+    A value whose interval has no end is none (NaN); the end that is known stays. Where value and interval are
+    below what rounding leaves, it is 0 within that: below `RESOLVED` of a plain number, below `DUST` of the
+    largest current, voltage and resistance that go with the data sheet.
+    """
+    sheet = info.device
+    least = {
+        "": RESOLVED,
+        "A": dust_a(info),
+        "V": DUST * sheet.read_voltage_v,
+        "ohm": DUST / sheet.g_min_s if sheet.g_min_s > 0 else 0.0,
+    }
+    return {name: resolved(_ended(each), least.get(each.unit, 0.0)) for name, each in estimates.items()}
+
+
+def resolved(one: Estimate, least: float) -> Estimate:
+    """An estimate; 0 within ``least`` where value and interval are smaller than that."""
+    if not float(np.max(np.abs([one.value, one.low, one.high]))) < least:
+        return replace(one, value=one.value + 0.0, low=one.low + 0.0, high=one.high + 0.0)  # no -0
+    return replace(one, value=0.0, low=0.0 if one.low >= 0 else -least, high=least)
+
+
+def dust_a(info: ArrayInfo) -> float:
+    """Amperes below which a current is what rounding leaves of those of an array."""
+    return DUST * info.device.g_max_s * info.device.read_voltage_v
+
+
+def _ended(one: Estimate) -> Estimate:
+    if np.isnan(one.value) or not (np.isinf(one.low) or np.isinf(one.high)):
+        return one
+    return replace(one, value=np.nan, why="its interval has no end")

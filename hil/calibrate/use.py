@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hil.bench import ArrayInfo, Bench, DeviceSheet
+from hil.calibrate.contracts import dust_a
 from hil.calibrate.file import read_record, record_paths
 from hil.calibrate.measured import faults_of, offsets_of, sheet_of
 from hil.calibrate.record import Record, check_record
@@ -173,7 +174,7 @@ class _Search:
         with self._unless_undetermined():
             if "offset" in found:
                 offsets = offsets_of(found["offset"][1], info)
-                self._use(*found["offset"], f"{_amperes(offsets.devices)} taken off readings")
+                self._use(*found["offset"], f"{_amperes(offsets.devices, dust_a(info))} taken off readings")
         with self._unless_undetermined():
             if "devices" in found:
                 faults = faults_of(found["devices"][1], info, offsets)
@@ -236,9 +237,10 @@ def _range(sheet: DeviceSheet) -> str:
     return f"{low} to {high}, pulses of +{up} and -{down}"
 
 
-def _amperes(cols: NDArray[np.float64]) -> str:
+def _amperes(cols: NDArray[np.float64], least: float) -> str:
+    cols = np.where(np.abs(cols) < least, 0.0, cols)
     mean, spread = format_quantity(float(cols.mean()), "A", 3), float(cols.std())
-    return mean if spread == 0 else f"{mean} (columns differ by {format_quantity(spread, 'A', 2)})"
+    return mean if spread < least else f"{mean} (columns differ by {format_quantity(spread, 'A', 2)})"
 
 
 def _counted(record: Record, devices: int) -> str:

@@ -12,15 +12,17 @@ if TYPE_CHECKING:
 
 
 def said(each: Estimate) -> tuple[str, str]:
-    """Value and 95 % interval as text: "52.3 uS", "51.9 uS to 52.7 uS"; "?" for what is not determined, ""
-    for an interval that is not known.
+    """Value and 95 % interval as text: "52.3 uS", "51.9 uS to 52.7 uS"; "?" for a value that is not
+    determined, with the end that is known; "" for an interval that nobody asked for (neither end nor reason).
     """
-    if math.isnan(each.value) and not math.isfinite(each.high - each.low):
-        return "?", "not determined"
-    value = "?" if math.isnan(each.value) else _quantity(each.value, each.unit)
-    if math.isnan(each.low) or math.isnan(each.high):
+    low, high = (_quantity(end, each.unit) if math.isfinite(end) else "" for end in (each.low, each.high))
+    ended = not (math.isinf(each.low) or math.isinf(each.high))
+    value = _quantity(each.value, each.unit) if math.isfinite(each.value) and ended else "?"
+    if low and high:
+        return value, f"{low} to {high}"
+    if value != "?" and not each.why:
         return value, ""
-    return value, f"{_quantity(each.low, each.unit)} to {_quantity(each.high, each.unit)}"
+    return value, "not determined" + (f", at least {low}" if low else f", at most {high}" if high else "")
 
 
 def about(each: Estimate) -> str:

@@ -23,7 +23,7 @@ from hil.calibrate.file import read_record, record_paths
 from hil.calibrate.journal import is_written, journals, read_journal
 from hil.calibrate.record import Record
 from hil.calibrate.twin import Asked, Described, FitsData, FitsRecords, Twin
-from hil.calibrate.words import said
+from hil.calibrate.words import about, said
 from hil.cli.fitting import command_that_fits
 from hil.cli.show import print_json, two_columns
 from hil.errors import ConfigError, StoreError
@@ -218,7 +218,7 @@ def _table(estimates: Mapping[str, Estimate]) -> Table:
         table.add_column(heading, justify="right" if right else "left", no_wrap=bool(heading))
     for name, each in estimates.items():
         value, interval = said(each)
-        table.add_row(name, value, interval, each.about)
+        table.add_row(name, value, interval, about(each))
     return table
 
 

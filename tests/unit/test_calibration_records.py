@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from hil.bench import Cost
 from hil.calibrate.choose import notes, routines, targets
 from hil.calibrate.conduct import About, calibrate
-from hil.calibrate.contracts import Estimate, Result, Target
+from hil.calibrate.contracts import Estimate, Result, Target, certain, result_of
 from hil.calibrate.file import read_record, record_paths, write_record
 from hil.calibrate.record import check_record
 from hil.calibrate.tape import Step, Tape, from_arrays, pulses_spent, to_arrays
@@ -42,7 +43,7 @@ class Mixed:
     def analyse(self, steps, target):
         mean = float(np.mean(steps[0].answer.siemens))
         estimates = {
-            "g": Estimate(mean, mean, np.inf, "S", "mean"),
+            "g": Estimate(mean, mean, 2 * mean, "S", "mean"),
             "unknown": Estimate(np.nan, -np.inf, 1, "", ""),
         }
         return Result(estimates, {"map": np.array([[1.0, np.nan]])}, ("all is well",))
@@ -277,3 +278,31 @@ def test_a_record_that_cannot_be_written_says_where(bench, target, tmp_path):
     with pytest.raises(StoreError, match="no calibrations can be kept here"):
         write_record(tmp_path / "file", record)
     assert record.cost == sum((Cost(),), record.cost)
+
+
+@pytest.mark.parametrize(
+    ("unit", "dust", "small"),
+    [("", 4.3e-16, 1e-5), ("A", -1e-27, 1e-12), ("V", 1e-15, 1e-6), ("ohm", 1e-9, 1)],
+)
+def test_what_readings_do_not_resolve_is_0_and_what_they_do_stays(bench, unit, dust, small):
+    def told(one):
+        return certain({"it": one}, bench.arrays["main"])["it"]
+
+    found = told(Estimate(dust, dust - abs(dust) / 9, dust + abs(dust) / 9, unit, "dust"))
+    assert (found.value, found.low <= 0 < found.high < small) == (0, True)
+    kept = Estimate(small, 0.9 * small, 1.1 * small, unit, "small")
+    assert told(kept) == kept
+    assert told(replace(kept, value=dust)) == replace(kept, value=dust), "its interval is no dust"
+    assert str(told(replace(kept, value=-0.0, low=-small)).value) == "0.0"
+    open_device = replace(kept, unit="S", value=1e-30, low=1e-31, high=1e-29)
+    assert told(open_device) == open_device
+
+
+def test_an_interval_without_an_end_is_no_figure_and_keeps_the_end_that_is_known(bench, target):
+    class Bounded(Mixed):
+        def analyse(self, steps, target):
+            return Result({"levels": Estimate(6.19, 3.0, np.inf, "", "pulses")})
+
+    found = result_of(Bounded(), [], target).estimates["levels"]
+    assert np.isnan(found.value)
+    assert (found.low, found.high, found.why) == (3.0, np.inf, "its interval has no end")

@@ -1,6 +1,7 @@
 """`hil calibrate` and `hil calibration` as they are called: records, figures, refusals, and Ctrl-C."""
 
 import json
+import math
 import shutil
 import signal
 import subprocess
@@ -13,8 +14,9 @@ import pytest
 from drivers.sim.bench import SimBench
 from hil.calibrate.choose import routines
 from hil.calibrate.conduct import About, calibrate
-from hil.calibrate.contracts import Result, Target
+from hil.calibrate.contracts import Estimate, Result, Target
 from hil.calibrate.file import read_record, record_paths, write_record
+from hil.calibrate.words import said as told_of
 from hil.face import open_bench
 from hil.limits import LimitedBench
 from hil.schedule import Program
@@ -248,3 +250,17 @@ def test_a_routine_without_a_figure_is_measured_and_told_so_when_it_is_to_be_dra
     monkeypatch.setattr("hil.calibrate.choose.recorded_routine", lambda record: Undrawn())
     said = cli("calibration", "plot", code=2).stderr
     assert "read-noise draws no figure: Undrawn has no draw" in said
+
+
+@pytest.mark.parametrize(
+    ("ends", "told"),
+    [
+        ((6.19, 3.0, 8.0), ("6.19", "3 to 8")),
+        ((6.19, 3.0, math.inf), ("?", "not determined, at least 3")),
+        ((math.nan, -math.inf, 3.0), ("?", "not determined, at most 3")),
+        ((math.nan, -math.inf, math.inf), ("?", "not determined")),
+        ((6.19, math.nan, math.nan), ("6.19", "not determined")),
+    ],
+)
+def test_what_has_no_end_is_not_told_as_a_figure(ends, told):
+    assert told_of(Estimate(*ends, "", "pulses", "too few")) == told

@@ -135,3 +135,20 @@ def test_what_cannot_be_fitted_is_refused_in_one_message(called, measured):
     ):
         assert said in called("twin", *words, code=code).stderr
     assert not list(Path().glob("twin.*"))
+
+
+def test_of_one_ramp_each_way_the_figures_are_told_without_an_interval(called):
+    course = [1 + 0.1 * n for n in range(40)] + [4.9 - 0.1 * n for n in range(40)]
+    rows = [f"{n},{g:.3f}" for n, g in enumerate(course)]
+    Path("one.csv").write_text("\n".join(["pulse,conductance (uS)", *rows]) + "\n")
+    shown = called("twin", "--from-csv", "one.csv", "--size", "4x4").stdout
+    assert "inf" not in shown
+    figures = [
+        line for line in shown.splitlines() if line.startswith(("nl_", "levels_", "c2c_", "noise", "g_m"))
+    ]
+    assert len(figures) == 9
+    assert all("not determined" in line and "takes 3 ramps each way" in line for line in figures)
+    told = json.loads(called("twin", "--from-csv", "one.csv", "--size", "4x4", "--force", "--json").stdout)
+    levels = told["estimates"]["levels_up"]
+    assert (levels["low"], levels["high"]) == (None, None)
+    assert levels["value"] > 0
