@@ -47,8 +47,11 @@ def prepare(
     overrides: Sequence[str] = (),
     bench_overrides: Sequence[str] = (),
     data_dir: Path | None = None,
+    chip: int | None = None,
 ) -> Prepared:
     """Read and check the files, load the data, open the bench and place the network.
+
+    ``chip``: as in `hil.setup.opens_chip`; None: the experiment's seed.
 
     Raises
     ------
@@ -60,7 +63,8 @@ def prepare(
     )
     data = setup.load_data(spec, data_dir)
     setup.check_batches(spec, data)
-    opened = setup.bench_for(spec, data, settings)
+    opens = setup.opens_chip(settings, spec.seed if chip is None else chip)
+    opened = setup.bench_for(spec, data, settings, opens)
     try:
         network = setup.build_network(spec, data, opened)
         ask_methods(spec, network, opened)
@@ -122,7 +126,8 @@ def _calibrations(bench: OpenedBench, network: Network) -> dict[str, Any]:
         return {}
     layers = {layer.tile.name: layer.tile.faulty for layer in network.layers}
     records = [asdict(each) for each in found.used]
-    return {"calibrations": {"records": records, "warnings": list(found.warnings), "faulty": layers}}
+    told = {"records": records, "warnings": list(found.warnings), "faulty": layers}
+    return {"calibrations": told | ({"of": found.of} if found.of else {})}
 
 
 def _tell_calibrations(prepared: Prepared, journal: Journal) -> None:
@@ -130,6 +135,8 @@ def _tell_calibrations(prepared: Prepared, journal: Journal) -> None:
     found = prepared.bench.calibrations
     if found is None:
         return
+    if found.of:
+        journal.event("calibration", f"as {found.of} by its records, whose twin this is")
     for each in found.used:
         journal.event("calibration", f"{each.routine} of {each.array}, {each.created}: {each.told}")
     for warning in found.warnings:

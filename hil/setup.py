@@ -161,6 +161,19 @@ def open_calibrated(settings: BenchSettings, sizes: dict[str, tuple[int, int]], 
     return open_bench(settings, sizes, seed, calibrated=True)
 
 
+def opens_chip(settings: BenchSettings, chip: int) -> Opens:
+    """How runs of several seeds open a bench to train on it. Where records are of a simulated chip, which is
+    its seed, all runs are on ``chip`` and differ in all else; else each has devices of its own seed.
+    """
+    if not settings.of_one_chip:
+        return open_calibrated
+
+    def opens(settings: BenchSettings, sizes: dict[str, tuple[int, int]], _: int) -> OpenedBench:
+        return open_calibrated(settings, sizes, chip)
+
+    return opens
+
+
 def matrices(experiment: Experiment, data: Dataset) -> tuple[MatrixSize, ...]:
     """Sizes of the weight matrices that an experiment puts on arrays.
 

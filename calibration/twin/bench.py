@@ -5,7 +5,7 @@ converters and limits.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from calibration.timing import timing_of
@@ -52,6 +52,23 @@ def describe(chosen: Chosen, read: Reading, c2c: tuple[float, float]) -> tuple[d
     if taken:
         findings.append(f"as the records' bench file says: {', '.join(taken)}")
     return bench | taken, findings
+
+
+def original(chosen: Chosen) -> dict[str, Any]:
+    """Key ``calibrations``: whose records these are, so that a run on the twin goes by them; nothing
+    where the twin has some lines of its array alone. What a record once told of the twin's devices does not
+    expire.
+    """
+    record = chosen.curve
+    if record.target.shape != record.target.info.shape:
+        return {}
+    until = chosen.newest.created.isoformat()
+    of = {"bench": record.bench, "identity": dict(record.identity), "until": until}
+    resolved: Mapping[str, Any] = chosen.newest.bench_file.get("resolved") or {}
+    asked: Mapping[str, Sequence[str] | None] = resolved.get("calibrations") or {}
+    used = asked.get("use") or ()
+    use = [kind for kind in used if kind != "offset" or "read-noise" in chosen.by_routine]
+    return {"expired": "mark", **({"use": use} if use else {}), "of": of}
 
 
 def _effects(chosen: Chosen) -> tuple[dict[str, Any], list[str]]:

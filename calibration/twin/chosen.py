@@ -24,11 +24,12 @@ USED = (NEEDED, "devices", "read-noise", "drift", "disturb")
 @dataclass(frozen=True, slots=True, eq=False)
 class Chosen:
     """Records by routine, with the update curve that all others are held against; ``passed_over`` says which
-    were left out and why.
+    were left out and why; ``paths`` are the files of those that were not.
     """
 
     by_routine: Mapping[str, Record]
     passed_over: Sequence[str] = ()
+    paths: Sequence[Path] = ()
 
     @property
     def curve(self) -> Record:
@@ -92,7 +93,8 @@ def choose(records: Sequence[tuple[Path, Record]], asked: Asked, now: datetime) 
             f"measure one: hil calibrate BENCH.yaml --routine {NEEDED}"
         )
     _of_one_array(found)
-    return Chosen({name: one for name, (_, one) in found.items()}, passed_over)
+    used = [path for path, _ in found.values()]
+    return Chosen({name: one for name, (_, one) in found.items()}, passed_over, used)
 
 
 def _unusable(record: Record, now: datetime, take_expired: bool) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from calibration.twin.bench import describe
+from calibration.twin.bench import describe, original
 from calibration.twin.chosen import Chosen, choose
 from calibration.twin.exponential import fit_exponential, maps_of
 from calibration.twin.goodness import Goodness, Staircases, goodness
@@ -77,7 +77,8 @@ def fit(records: Sequence[tuple[Path, Record]], asked: Asked, now: datetime) -> 
         f"{name} of {one.created.isoformat(timespec='minutes')}" for name, one in chosen.by_routine.items()
     )
     findings = [*fitted.findings, *findings, *faults.findings, *told, *_lines(record), *_left_out(chosen)]
-    return Twin(source, bench, named, estimates, fitted.good.estimates(fitted.name), findings, fitted.draw)
+    good = fitted.good.estimates(fitted.name)
+    return Twin(source, bench, named, estimates, good, findings, fitted.draw, chosen.paths, original(chosen))
 
 
 def _measured(record: Record) -> Staircases:
@@ -201,7 +202,7 @@ def _lines(record: Record) -> list[str]:
     rows, cols = shape
     return [
         f"some lines were measured: the twin's array has those {rows} x {cols} of {info.rows} x {info.cols}, "
-        "numbered from 0"
+        "numbered from 0, and it is trained on without records, whose lines are those of the whole array"
     ]
 
 

@@ -37,6 +37,11 @@ class Twin:
         Sentences for the person who asked.
     draw
         The figure of residuals; imports matplotlib no sooner.
+    records
+        Files of the records that it was fitted to.
+    calibrations
+        The bench file's key of that name but for ``folder``, which is put in where the file is written: with
+        it the twin is trained on by those records, as its original. Empty: it is not.
     """
 
     source: str
@@ -46,6 +51,8 @@ class Twin:
     goodness: Mapping[str, Estimate]
     findings: Sequence[str] = ()
     draw: Callable[[], Figure] | None = field(default=None, repr=False)
+    records: Sequence[Path] = ()
+    calibrations: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,8 @@ _ROUTINES: Mapping[Measured, tuple[str, ...]] = {
     "offset": ("offset", "read-noise"),
 }
 """Who measures what; the first that there is a record of is taken."""
+_OF_TWINS: Mapping[Measured, tuple[str, ...]] = {**_ROUTINES, "offset": ("read-noise",)}
+"""The readings of a twin carry what its record of read-noise told, the same current in every column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +52,14 @@ class Used:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Calibrations:
-    """What records tell of the arrays by name, which records these are, and what a user must know of them."""
+    """What records tell of the arrays by name, which records these are, and what a user must know of them;
+    ``of``: the bench that they are of where this one is its twin, else "".
+    """
 
     known: Mapping[str, Known] = field(default_factory=dict[str, Known])
     used: tuple[Used, ...] = ()
     warnings: tuple[str, ...] = ()
+    of: str = ""
 
 
 def known_by_records(
@@ -63,38 +68,48 @@ def known_by_records(
     """What the records that a bench file names tell of its arrays; nothing where it names none.
 
     Of each kind and array the newest complete record of this bench is taken. Unless its instruments are
-    ``connected``, whose they are is not asked.
+    ``connected``, whose they are is not asked. A twin goes by those of its original that it was fitted to.
 
     Raises
     ------
     ConfigError
         There is no folder or no record of this bench in it; one that is named in ``use`` is missing for an
-        array; the newest is damaged, expired, or of another data sheet. All reasons at once, with file, line
-        and key.
+        array; the newest is damaged, expired, or of another data sheet; a bench of instruments says that it
+        is a twin. All reasons at once, with file, line and key.
     """
     asked = settings.calibrations
     if asked is None:
         return Calibrations()
+    if asked.of is not None and settings.resources:
+        raise ConfigError(
+            f"{settings.where('calibrations', 'of')}: records of {asked.of.bench} are for its twin, a "
+            "simulated bench; instruments are trained on by their own"
+        )
     folder = settings.beside(asked.folder)
     if not folder.is_dir():
-        raise ConfigError(
-            f"{settings.where('calibrations', 'folder')}: no folder {folder}; hil calibrate --out {folder} "
-            "makes one"
-        )
-    identity = dict(bench.identity) if connected else None
-    search = _Search(folder, settings.name, identity, asked, now)
+        do = f"hil calibrate --out {folder} makes one"
+        if asked.of is not None:
+            do = (
+                "where are the records that the twin was fitted to? Without the key it is trained on as it is"
+            )
+        raise ConfigError(f"{settings.where('calibrations', 'folder')}: no folder {folder}; {do}")
+    name, identity = settings.name, dict(bench.identity) if connected else None
+    if asked.of is not None:
+        name, identity = asked.of.bench, dict(asked.of.identity)
+    search = _Search(folder, name, identity, asked, now)
     known = {name: search.known(info) for name, info in bench.arrays.items()}
     missing = [*search.unusable, *search.absent]
     if asked.use is not None:
         search.refused += missing
     elif not search.used:
         arrays = ", ".join(bench.arrays)
-        none = f"no record of {settings.name} with array {arrays} in {folder}; hil calibrate --out {folder}"
+        none = f"no record of {name} with array {arrays} in {folder}; hil calibrate --out {folder}"
         search.refused += search.unusable or ([] if search.refused else [f"{none} makes them"])
     if search.refused:
         raise ConfigError(f"{settings.where('calibrations')}: {'; '.join(_once(search.refused))}")
     uncalibrated = (f"uncalibrated: {each}" for each in missing)
-    return Calibrations(known, tuple(search.used), (*search.expired, *search.partly, *uncalibrated))
+    warnings = (*search.expired, *search.partly, *uncalibrated)
+    return Calibrations(known, tuple(search.used), warnings, "" if asked.of is None else name)
 
 
 @dataclass(slots=True)
@@ -116,9 +131,10 @@ class _Search:
     def known(self, info: ArrayInfo) -> Known:
         """What there is of an array."""
         found: dict[Measured, tuple[Path, Record]] = {}
+        measure = _ROUTINES if self.asked.of is None else _OF_TWINS
         for kind in get_args(Measured) if self.asked.use is None else self.asked.use:
             try:
-                newest = self._newest(_ROUTINES[kind], info)
+                newest = self._newest(measure[kind], info)
             except StoreError as error:
                 self.refused.append(str(error))
                 continue
@@ -149,9 +165,10 @@ class _Search:
         return None
 
     def _records(self, routine: str, array: str) -> Iterator[tuple[Path, Record]]:
-        """Complete records of a routine and array, newest first. Raises StoreError at a damaged one of this
-        bench.
+        """Complete records of a routine and array, newest first; none that is later than a twin. Raises
+        StoreError at a damaged one of this bench.
         """
+        until = None if self.asked.of is None else self.asked.of.until
         of = f"-{re.escape(array)}-{re.escape(routine)}"
         named = re.compile(rf"([0-9]+-[0-9]+)-(.*){of}(?:-([0-9]+))?\.npz")
         found = ((named.fullmatch(path.name), path) for path in record_paths(self.folder))
@@ -163,7 +180,8 @@ class _Search:
                 if bench == self.name:
                     raise
                 continue
-            if (record.routine, record.array, record.partial) == (routine, array, None):
+            later = until is not None and record.created > until
+            if (record.routine, record.array, record.partial) == (routine, array, None) and not later:
                 yield path, record
 
     def _told(self, info: ArrayInfo, found: Mapping[Measured, tuple[Path, Record]]) -> Known:

@@ -5,10 +5,11 @@ of it said.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -55,8 +56,29 @@ def twin_of_records(paths: Sequence[Path], output: Path, asked: Asked, *, force:
         for each in damaged:
             error.add_note(each)
         raise
+    twin = _by_its_records(twin, output)
     files.write(twin)
     tell(twin, files, damaged, json=json)
+
+
+def _by_its_records(twin: Twin, output: Path) -> Twin:
+    """With the folder of the records that it is trained on by, counted from its file; without them where they
+    are in several folders.
+    """
+    if not twin.calibrations:
+        return twin
+    folders = {path.parent.resolve() for path in twin.records}
+    if len(folders) != 1:
+        told = f"its records are in {len(folders)} folders, where a bench file names one: trained on without"
+        return replace(twin, findings=(*twin.findings, told))
+    (folder,) = folders
+    try:
+        named = Path(os.path.relpath(folder, output.parent.resolve())).as_posix()
+    except ValueError:  # another drive
+        named = folder.as_posix()
+    told = f"training goes by the records in {named}, as on their bench: placement and corrections"
+    bench = {**twin.bench, "calibrations": {"folder": named, **twin.calibrations}}
+    return replace(twin, bench=bench, findings=(*twin.findings, told))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ A driver's settings extend :class:`BenchSettings`; see ``hil.plugins.Driver``.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Any, Literal, NamedTuple, Self, TypeAlias
 
 import numpy as np
@@ -58,6 +59,26 @@ Measured: TypeAlias = Literal["devices", "update-curve", "offset"]
 Kinds: TypeAlias = Annotated[tuple[Measured, ...], Field(strict=False, min_length=1)]
 
 
+def _moment(value: object) -> object:
+    try:
+        found = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        found = None
+    if not isinstance(found, datetime) or found.tzinfo is None:
+        raise MisfitError(f"asked for {value}; write a date with time and zone: 2026-03-01T14:05:09+00:00")
+    return found
+
+
+class OriginalSettings(Config):
+    """The array that a twin was fitted to, by whose records it is placed on and corrected."""
+
+    bench: str = Field(min_length=1, description="Name of its bench.")
+    identity: dict[str, str] = Field(description="Who takes part in it: role to identity, as in its records.")
+    until: Annotated[datetime, BeforeValidator(_moment, json_schema_input_type=str)] = Field(
+        description="When the twin's last record was made: later ones speak of devices that it does not have."
+    )
+
+
 class CalibrationSettings(Config):
     """Records of `hil calibrate` that training uses: the newest of this bench, of each kind and array."""
 
@@ -74,6 +95,9 @@ class CalibrationSettings(Config):
     )
     expired: Literal["refuse", "mark"] = Field(
         default="refuse", description="What becomes of an expired record; mark: used, with a warning."
+    )
+    of: OriginalSettings | None = Field(
+        default=None, description="Of a twin alone, whose records they are; hil twin writes it."
     )
 
 
@@ -199,6 +223,12 @@ class BenchSettings(Config):
     def resources(self) -> tuple[Resource, ...]:
         """The lines that opening the bench connects to, role by role; none where all is simulated here."""
         return ()
+
+    @property
+    def of_one_chip(self) -> bool:
+        """Whether its calibration records are of one simulated chip, which is a seed."""
+        records = self.calibrations
+        return records is not None and records.of is None and not self.resources
 
     @property
     def unworn(self) -> BenchSettings:

@@ -14,7 +14,6 @@ from hil import setup
 from hil.config.bench import BenchSettings, Life
 from hil.config.experiment import Experiment
 from hil.errors import ConfigError
-from hil.opened import OpenedBench
 from hil.price.exchange import Exchange
 from hil.price.opening import rehearsal_of
 from hil.price.rehearse import Extent, Rehearsed, rehearse
@@ -136,7 +135,7 @@ def price(
         opens = rehearsal_of(settings, twin, takes, calibrated=True)
     else:
         settings = twin or settings.unworn
-        opens = _one_chip(first.seed) if settings.calibrations else setup.open_calibrated
+        opens = setup.opens_chip(settings, first.seed)
     runs: list[Rehearsed] = []
     for number in range(asked.seeds):
         overrides = (*asked.overrides, f"seed={first.seed + number}")
@@ -153,15 +152,6 @@ def price(
         life,
         records,
     )
-
-
-def _one_chip(seed: int) -> setup.Opens:
-    """Calibration records are of one simulated chip: runs of other seeds differ in all else."""
-
-    def opens(settings: BenchSettings, sizes: dict[str, tuple[int, int]], _: int) -> OpenedBench:
-        return setup.open_calibrated(settings, sizes, seed)
-
-    return opens
 
 
 def _one(
@@ -209,10 +199,13 @@ def _devices(settings: BenchSettings, twin: BenchSettings | None) -> str:
 
 
 def _records(settings: BenchSettings, twin: BenchSettings | None) -> str:
+    if not settings.resources:
+        records = (twin or settings).calibrations
+        if records is None:
+            return "" if settings.calibrations is None else "left out: the twin names none"
+        return "used" if records.of is None else f"used, those of {records.of.bench}, whose twin this is"
     if settings.calibrations is None:
         return ""
-    if not settings.resources:
-        return "used" if twin is None else "left out: the twin takes the place of the bench"
     if twin is not None:
         return "used; which instruments they are of is not asked"
     return (

@@ -10,6 +10,7 @@ import yaml
 from hil.calibrate.file import record_paths
 from hil.cli.fitting import command_that_fits
 from hil.face import open_bench
+from hil.store import open_run
 
 BENCH = """\
 driver: sim
@@ -57,6 +58,58 @@ def test_the_files_of_a_twin_are_a_bench_for_every_command(called, measured):
     assert json.loads(trained)["summary"]["accuracy"] > 0.9
     called("calibrate", "twin.yaml", "--routine", "read-noise", "--out", "again")
     called("check", "twin.yaml")
+
+
+def test_a_run_on_the_twin_rehearses_the_run_on_the_array(called, measured):
+    Path("table.csv").write_text("a,b,label\n" + "1,0,0\n0,1,1\n" * 20)
+    Path("tiny.yaml").write_text(EXPERIMENT)
+    called("twin", measured)
+    train = "train", "tiny.yaml", "--no-report", "--json", "--bench"
+    told = [
+        called(*train, "bench.yaml", "--bench-set", "calibrations=calibrations").stdout,
+        called(*train, "twin.yaml", "--set", "seed=9").stdout,
+    ]
+    array, twin = (open_run(json.loads(each)["run"]) for each in told)
+    ours, theirs = ({**run.header["calibrations"]} for run in (array, twin))
+    assert theirs.pop("of") == "chip"
+    for key in ("records", "faulty"):
+        assert theirs[key] == ours[key]
+    assert twin.header["network"] == array.header["network"]
+    (ours, *_), (theirs, *_) = array.amperes("final"), twin.amperes("final")
+    assert (ours.rows.tolist(), ours.cols.tolist()) == (theirs.rows.tolist(), theirs.cols.tolist())
+    assert 1 not in ours.rows or 1 not in ours.cols  # where the stuck device is
+    said = "calibration: as chip by its records, whose twin this is"
+    assert said in called("show", twin.path).stdout
+    assert said not in called("show", array.path).stdout
+    priced = called("price", "tiny.yaml", "--bench", "twin.yaml", "--seeds", "2").stdout
+    assert "used, those of chip, whose twin this is" in priced
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("folder", "elsewhere", "where are the records that the twin was fitted to?"),
+        ("of.bench", "other", "it is of bench 'chip', this is 'other'"),
+        ("of.identity", {"seed": "2"}, "its seed was 1, this is 2"),
+        ("of.until", "2020-01-01T00:00:00+00:00", "no record of chip with array main"),
+        ("of.until", "2020-01-01", "write a date with time and zone"),
+    ],
+)
+def test_records_that_are_not_those_of_the_twin_are_refused(called, measured, key, value, said):
+    called("twin", measured)
+    Path("table.csv").write_text("a,b,label\n" + "1,0,0\n0,1,1\n" * 20)
+    Path("tiny.yaml").write_text(EXPERIMENT)
+    change = f"calibrations.{key}={json.dumps(value)}"
+    assert said in called("train", "tiny.yaml", "--bench", "twin.yaml", "--bench-set", change, code=2).stderr
+
+
+def test_records_that_lie_apart_make_a_twin_that_names_none(called, measured):
+    (devices, curve) = record_paths(measured)
+    Path("apart").mkdir()
+    moved = devices.rename(Path("apart") / devices.name)
+    told = called("twin", moved, curve).stdout
+    assert "its records are in 2 folders, where a bench file names one: trained on without" in told
+    assert "calibrations" not in yaml.safe_load(Path("twin.yaml").read_text())
 
 
 def test_the_last_line_is_a_command_that_trains_on_the_twin(called, measured):
