@@ -27,7 +27,8 @@ class Planned:
     """A cell that was checked.
 
     ``resolved`` experiment and bench are all that its runs are made of but the seed; ``given`` is what of
-    that differs from the defaults.
+    that differs from the defaults; ``chip`` is the seed of the simulated chip that calibration records are
+    of, None where there are none.
     """
 
     cell: Cell
@@ -36,6 +37,7 @@ class Planned:
     resolved: tuple[Mapping[str, Any], ...]
     given: tuple[Mapping[str, Any], ...]
     durable: bool
+    chip: int | None = None
 
     def fingerprint(self, seed: int) -> str:
         """What tells a run of this cell and seed from every other: all settings, whatever they came from."""
@@ -47,6 +49,9 @@ class Planned:
         A setting that the record lacks came to the program later, and counts as it is by default.
         """
         try:
+            chip = header["identity"].get("seed") if self.chip is not None else None
+            if chip not in (None, str(self.chip)):
+                return False
             recorded = [_unnamed(header["experiment"]["resolved"]), header["bench"]["resolved"]]
         except (KeyError, TypeError, AttributeError):
             return False
@@ -99,12 +104,13 @@ class _Sound:
         resolved = self.spec.model_dump(mode="json", include={"data", "network", "initial"})
         return json.dumps([resolved, self.bench.model_dump(mode="json")], sort_keys=True)
 
-    def planned(self, durable: bool) -> Planned:
+    def planned(self, durable: bool, chip: int) -> Planned:
         """As a cell that was checked."""
         models = (self.spec, self.bench)
         resolved = tuple(model.model_dump(mode="json") for model in models)
         given = tuple(model.model_dump(mode="json", exclude_defaults=True) for model in models)
-        return Planned(self.cell, self.overrides, self.bench_overrides, resolved, given, durable)
+        return Planned(self.cell, self.overrides, self.bench_overrides, resolved, given, durable,
+                       chip if self.bench.of_one_chip else None)  # fmt: skip
 
 
 class Checker:
@@ -118,12 +124,17 @@ class Checker:
         Folder of data files.
     seed
         The one that is checked with.
+    chip
+        As in `hil.setup.opens_chip`.
     """
 
-    def __init__(self, experiment: Document, bench: Document, data_dir: Path | None, seed: int) -> None:
+    def __init__(
+        self, experiment: Document, bench: Document, data_dir: Path | None, seed: int, chip: int
+    ) -> None:
         self._experiment = experiment
         self._bench = bench
         self._data_dir = data_dir
+        self._chip = chip
         self._seed = Setting("--seeds", "seed", seed, of_bench=False)
         self._data: dict[str, Dataset] = {}
 
@@ -172,13 +183,13 @@ class Checker:
         for each in group:
             with _noting(each.cell, problems):
                 setup.check_batches(each.spec, data)
-        opened = setup.bench_for(first.spec, data, first.bench)
+        opened = setup.bench_for(first.spec, data, first.bench, setup.opens_chip(first.bench, self._chip))
         try:
             network = setup.build_network(first.spec, data, opened)
             for each in group:
                 with _noting(each.cell, problems):
                     session.ask_methods(each.spec, network, opened)
-                planned.append(each.planned(opened.durable))
+                planned.append(each.planned(opened.durable, self._chip))
         finally:
             opened.close()
         return planned

@@ -101,6 +101,7 @@ def _order(plan: StudyPlan, planned: Planned, seed: int) -> dict[str, Any]:
         "overrides": [*planned.overrides, f"seed={seed}", f"name={json.dumps(planned.cell.slug)}"],
         "bench_overrides": list(planned.bench_overrides),
         "data_dir": None if plan.data_dir is None else str(plan.data_dir),
+        "chip": plan.chip,
         "root": str(plan.folder),
         "command": sys.argv,
     }

@@ -50,7 +50,9 @@ class Source:
 class StudyPlan:
     """A study, checked: its folder and its cells in order.
 
-    ``only``: labels of the cells that are to be run; ``changed``: what the command line sets in all.
+    ``only``: labels of the cells that are to be run; ``changed``: what the command line sets in all;
+    ``chip``: seed of the simulated chip of all runs where the bench names calibration records, the first that
+    the study names.
     """
 
     study: Study
@@ -63,6 +65,7 @@ class StudyPlan:
     planned: tuple[Planned, ...]
     only: frozenset[tuple[str, ...]]
     changed: tuple[str, ...]
+    chip: int
 
     @property
     def durable(self) -> bool:
@@ -96,7 +99,7 @@ def plan_study(path: Path, options: Options) -> StudyPlan:
     (experiment, experiment_source), (bench, bench_source) = files
     beside = _beside(study, experiment, path)
     settings = [(cell, (*beside, *cell.settings, *options.settings)) for cell in study.cells]
-    planned, problems = Checker(experiment, bench, options.data_dir, seeds[0]).check(settings)
+    planned, problems = Checker(experiment, bench, options.data_dir, seeds[0], study.seeds[0]).check(settings)
     wrong += (line if _names(line, path) else f"{cell}: {line}" for cell, line in problems)
     if wrong:
         raise ConfigError("\n".join(dict.fromkeys(wrong)))
@@ -111,6 +114,7 @@ def plan_study(path: Path, options: Options) -> StudyPlan:
         planned,
         only,
         tuple(f"{setting.where} {setting.text}" for setting in options.settings),
+        study.seeds[0],
     )
 
 

@@ -56,7 +56,12 @@ def _work(job: Mapping[str, Any], teller: _Teller, over: threading.Event) -> Non
     data_dir = None if job["data_dir"] is None else Path(job["data_dir"])
     try:
         prepared = session.prepare(
-            Path(job["experiment"]), Path(job["bench"]), job["overrides"], job["bench_overrides"], data_dir
+            Path(job["experiment"]),
+            Path(job["bench"]),
+            job["overrides"],
+            job["bench_overrides"],
+            data_dir,
+            job["chip"],
         )
         teller.total = prepared.experiment.training.epochs * len(prepared.training.data.train_y)
         run = session.execute(prepared, Path(job["root"]), teller, over.is_set)

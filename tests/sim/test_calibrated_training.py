@@ -21,6 +21,8 @@ from hil.calibrate.file import read_record, write_record
 from hil.calibrate.measured import offsets_of
 from hil.calibrate.use import known_by_records
 from hil.cli import app
+from hil.compare.conduct import missing
+from hil.compare.plan import Options, plan_study
 from hil.errors import ConfigError
 from hil.faults import KINDS
 from hil.plan import run
@@ -245,6 +247,37 @@ def test_a_foreign_record_is_refused_with_its_reasons_and_an_older_own_one_is_ta
     used = prepared(place).bench.calibrations.used
     assert len(used) == 3
     assert len(prepared(place, "seed=4").bench.calibrations.used) == 3
+
+
+def test_all_seeds_of_a_study_are_run_on_the_chip_of_its_first(place: Path) -> None:
+    study = place / "study.yaml"
+    study.write_text("name: two\nexperiment: experiment.yaml\nbench: bench.yaml\nseeds: [0, 4]\n")
+    asked = plan_study(study, Options(place / "runs", seeds=(4, 9)))
+    jobs = missing(asked)
+    assert [(job.seed, job.order["chip"]) for job in jobs] == [(4, 0), (9, 0)]
+    files = place / "experiment.yaml", place / "bench.yaml"
+    ready = session.prepare(*files, ("seed=4",), chip=0)
+    with ready.bench as bench:
+        assert bench.identity["seed"] == "0"
+    (planned,) = asked.planned
+    assert planned.made(ready.header, 4)
+    assert not planned.made(ready.header, 9)
+    assert not planned.made({**ready.header, "identity": {"seed": "4"}}, 4)
+    assert "its seed was 0, this is 4" in refused(place, "seed=4")
+
+
+def test_a_bench_of_instruments_is_no_twin(place: Path) -> None:
+    text = (Path(__file__).parents[2] / "examples" / "benches" / "line-virtual.yaml").read_text()
+    of = "{bench: chip, identity: {}, until: 2026-03-01T00:00:00+00:00}"
+    (place / "line.yaml").write_text(f"{text}\ncalibrations: {{folder: records, of: {of}}}\n")
+    settings, _ = setup.load_bench(place / "line.yaml")
+    with (
+        setup.open_bench(setup.load_bench(place / "bench.yaml")[0]) as bench,
+        pytest.raises(
+            ConfigError, match=r"calibrations\.of: records of chip are for its twin, a simulated bench"
+        ),
+    ):
+        known_by_records(settings, bench, datetime.now(UTC))
 
 
 def test_a_record_that_determined_nothing_is_as_good_as_none(place: Path) -> None:
