@@ -2,7 +2,7 @@
 
     python -m benchmarks.calibration_recovery
     python -m benchmarks.calibration_recovery --routine offset
-    python -m benchmarks.calibration_recovery --routine line-resistance --size 16
+    python -m benchmarks.calibration_recovery --routine line-resistance
 
 Three families of devices, spread, 5 % of them faulty, noisy readings with an offset; a table for each family,
 of 200 arrays of 32 x 32. Offsets and wires are drawn anew for every array.
@@ -185,15 +185,18 @@ def wires_trial(family: str, size: int, seed: int, tally: Tally) -> None:
     with theirs.
     """
     rng = np.random.default_rng(seed)
-    row, col = rng.uniform(0, 5, 2)
+    (row, col), offset = rng.uniform(0, 5, 2), 1e-9
     device = {"preset": family, "initial": "uniform", "d2d": SPREAD, "faults": FAULTS}
-    read = {"noise": NOISE, "offset": 1e-3 * 0.1 * 1e-5}
+    read = {"noise": NOISE, "offset": offset}
     settings = driver.settings(device=device, read=read, lines={"row": row, "col": col})
     bench = driver.open(settings, {"main": (size, size)}, seed)
     held, full = bench.conductances("main").astype(float), np.full((size, size), settings.device.g_max)
     result = measure(bench, LineResistance())
     lost = [1 - transfer(g, row, col).T / np.where(g > 0, g, np.nan) for g in (held, full)]
-    truths = {"row": row, "col": col, "row_lead": 0.0, "col_lead": 0.0, "loss_worst": lost[1][0, -1]}
+    truths = {
+        "row": row, "col": col, "row_lead": 0.0, "col_lead": 0.0, "loss_worst": lost[1][0, -1],
+        "offset": offset,
+    }  # fmt: skip
     for name, truth in truths.items():
         found = result.estimates[name]
         tally.state(name, found.low, found.high, truth, found.value)
@@ -240,7 +243,7 @@ def main() -> None:
             print(f"  faulty devices: {tally.faulty}, missed {tally.missed}; false alarms: "
                   f"{tally.false_alarms} of {tally.working} "
                   f"({100 * tally.false_alarms / tally.working:.3f} %)")  # fmt: skip
-        for name in tally.stated:
+        for name in [name for name, stated in tally.stated.items() if stated]:
             error = tally.relative_error.get(name)
             mean = "" if not error else f"   mean error {100 * np.mean(error):+.2f} %"
             print(

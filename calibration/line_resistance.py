@@ -11,6 +11,7 @@ from pydantic import Field
 
 from calibration.common import Common, Floats, chunks, program, step_at
 from calibration.wire_result import States, along_wires, behind_wires
+from calibration.zero import intercepts, split
 from hil.calibrate.contracts import Result, Target
 from hil.calibrate.tape import Step
 from hil.errors import ConfigError
@@ -67,8 +68,9 @@ class LineResistance(Common):
             rows, cols = target.shape
             raise ConfigError(f"devices: {rows} x {cols} lines; wires are told with 3 x 3 or more")
         reads = (self._whole(target),) * self.repeats
-        found = yield reads
-        sound = self._sound([a for a in found.answers if isinstance(a, ReadAnswer)], target)
+        found = yield (*self._half(target), *reads)
+        answers = [answer for answer in found.answers if isinstance(answer, ReadAnswer)]
+        sound = self._sound(answers[-self.repeats :], target)
         own = _own(target)
         up, down = (max(1, round(self.crossing * most)) for most in step_at(target.info.device))
         if not target.info.parallel_read:
@@ -87,6 +89,12 @@ class LineResistance(Common):
         every = Region.block(info.name, range(info.rows), range(info.cols))
         return Read(every, nominal.voltage_v, nominal.integration_s)
 
+    def _half(self, target: Target) -> tuple[Read, ...]:
+        """At half the voltage, where devices are watched whose currents an offset may be a part of."""
+        whole = self._whole(target)
+        half = Read(whole.region, 0.5 * whole.voltage_v, whole.integration_s)
+        return (half,) * self.repeats if target.info.parallel_read else ()
+
     def _pulses(self, target: Target, who: Flags, count: int) -> list[Program]:
         sign = 1 if count > 0 else -1
         return [program(target, sign * each * who) for each in chunks(abs(count), self.burst)]
@@ -100,21 +108,26 @@ class LineResistance(Common):
 
     def analyse(self, steps: Sequence[Step], target: Target) -> Result:
         """Ohms of wires and leads, and what they take from the readings of the array as found."""
-        first = [step.answer for step in steps[: self.repeats] if isinstance(step.answer, ReadAnswer)]
-        states = self._states(steps, target)
-        sound = self._sound(first, target) & ~states.bound
+        half = len(self._half(target))
+        begun = steps[: half + self.repeats]
+        first = [step.answer for step in begun[half:] if isinstance(step.answer, ReadAnswer)]
         sheet, region = target.info.device, target.region
-        shorted = states.bound | (states.seen[0] > self.shorted_above * sheet.g_max_s)
-        if not target.info.parallel_read:
+        if not half:
+            states = self._states(steps, target, 0.0)
+            sound = self._sound(first, target) & ~states.bound
             away = self._turned(np.indices(target.info.shape))[:, region.rows][:, :, region.cols]
             return along_wires(states, sound, target.info.rows - away[0], 1 + away[1], sheet.g_max_s)
+        offset = split(intercepts(begun)).amplifier
+        states = self._states(steps[half:], target, float(np.nan_to_num(offset.value)))
+        sound = self._sound(first, target) & ~states.bound
+        shorted = states.bound | (states.seen[0] > self.shorted_above * sheet.g_max_s)
         turned = States(*(self._turned(each) for each in states))
         result = behind_wires(turned, self._turned(sound), self._turned(shorted), sheet.g_max_s)
         maps = {
             name: self._turned(each) if each.shape == target.info.shape else each
             for name, each in result.maps.items()
         }
-        return Result(result.estimates, maps, result.findings)
+        return Result({**result.estimates, "offset": offset}, maps, result.findings)
 
     def _turned(self, values: NDArray[Any]) -> NDArray[Any]:
         """Maps [..., rows, cols] as seen with rows driven at the first column and columns sensed at the last
@@ -124,8 +137,8 @@ class LineResistance(Common):
         cols = slice(None, None, 1 if self.driven_at == "first" else -1)
         return values[..., rows, cols]
 
-    def _states(self, steps: Sequence[Step], target: Target) -> States:
-        """Mean readings of every state, what was pulsed before it, and where any was only a bound."""
+    def _states(self, steps: Sequence[Step], target: Target, offset_a: float) -> States:
+        """Mean readings of every state less an offset, what was pulsed before it, where any was a bound."""
         shape = target.info.shape if target.info.parallel_read else target.shape
         seen: list[Floats] = []
         pulsed: list[Flags] = []
@@ -139,7 +152,7 @@ class LineResistance(Common):
                 bound |= step.answer.clipped
             if len(block) == self.repeats:
                 mean: Floats = np.stack([a.amperes for a in block]).astype(np.float64).mean(axis=0)
-                seen.append(mean / block[0].voltage_v)
+                seen.append((mean - offset_a) / block[0].voltage_v)
                 pulsed.append(before)
                 block, before = [], np.zeros(shape, np.bool_)
         return States(np.nan_to_num(np.stack(seen)), np.stack(pulsed), bound)

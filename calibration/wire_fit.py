@@ -82,8 +82,7 @@ def fit_wires(seen: Floats, pulsed: Flags, usable: Flags) -> WireFit:
     pace, last = np.full(seen.shape, _MOST), np.zeros(seen.shape)
     for _ in range(_ROUNDS):
         near, turns = _solved(point, seen, size, first, segments)
-        pace = np.where(near * last < 0, _CALMED * pace, pace)  # what swings is led in
-        near, last = np.clip(near, -pace, pace), near
+        near = np.clip(near, -pace, pace)
         siemens = np.maximum(seen, 0.0) * point.own()
         felt = turns - point.relative(point.net.by_wires, turns)
         left = _centred(_log(siemens) - point.relative(0.0, near[np.newaxis])[0], segments)
@@ -100,7 +99,9 @@ def fit_wires(seen: Floats, pulsed: Flags, usable: Flags) -> WireFit:
             ohms = np.asarray(point.wires)
             return WireFit(ohms, covariance, freedom, siemens, felt, before[changes], left[changes])
         weight = _weights(seen, rest, watched)
-        point = point.moved(step, near, turns)
+        grown = near + np.tensordot(step, turns, axes=1)
+        pace = np.where(grown * last < 0, _CALMED * pace, pace)  # what swings is led in
+        point, last = point.moved(step, near, turns, pace), grown
     raise FloatingPointError(f"the fit did not settle; it came to {point.wires}")
 
 
@@ -127,7 +128,7 @@ class _Point:
         change = more + self.net.changed(self.load * grown)
         return np.divide(change, self.net.readings, out=np.zeros_like(change), where=self.net.readings > 0)
 
-    def moved(self, step: Floats, near: Floats, turns: Floats) -> _Point:
+    def moved(self, step: Floats, near: Floats, turns: Floats, pace: Floats) -> _Point:
         """A step further, or as far towards it as what the best device loses changes little enough to trust
         the slopes, and as there are such networks.
         """
@@ -137,7 +138,7 @@ class _Point:
         for halved in range(_HALVED):
             part = share * 0.5**halved
             grown = near + part * np.tensordot(step, turns, axes=1)
-            load = self.load * np.exp(np.clip(grown, -_MOST, _MOST))
+            load = self.load * np.exp(np.clip(grown, -pace, pace))
             try:
                 return _Point.at(Wires(*(np.asarray(self.wires) + part * step)), load)
             except FloatingPointError:

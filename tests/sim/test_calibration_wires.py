@@ -96,9 +96,9 @@ def test_resistances_of_no_passive_network_are_refused():
 
 def test_wires_of_many_arrays_are_recovered_with_intervals_that_hold():
     tally = Tally()
-    for seed in range(4):
+    for seed in range(8):
         wires_trial("AlOx_HfO2", 12, seed, tally)
-    assert sum(tally.stated[name] for name in NAMES) >= 12
+    assert sum(tally.stated[name] for name in NAMES) >= 24
     rest = [name for name in tally.stated if not name.startswith("device")]
     assert sum(tally.covered[n] for n in rest) >= 0.85 * sum(tally.stated[n] for n in rest), dict(
         tally.covered
@@ -147,6 +147,15 @@ def test_perfect_wires_are_said_to_be_too_good_to_be_measured():
         == 1
     )
     holds(result, (0, 0, 0, 0), 1.5)
+
+
+def test_an_offset_as_large_as_the_current_of_the_least_devices_is_not_taken_for_wires():
+    bench = open_((16, 16), device="EpiRAM_AgSiGe", lines={"row": 6.0, "col": 4.0})
+    least = bench.arrays["main"].device.g_min_s
+    result = measure(Altered(bench, lambda op, a: a + 0.1 * least), ROUTINE)  # read at 0.1 V
+    holds(result, (6.0, 4.0, 0.0, 0.0))
+    assert result.estimates["offset"].value == pytest.approx(0.1 * least, rel=0.01)
+    assert result.estimates["row"].low > 0
 
 
 def test_drift_that_all_devices_share_is_not_taken_for_wires():
