@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hil import errors
     from hil.bench import ArrayInfo, Bench, Cost, DeviceSheet
+    from hil.calibrate.contracts import Estimate
+    from hil.calibrate.record import Record
+    from hil.characterise import measure, records
     from hil.conformance import check_bench
     from hil.data import Dataset, DataSpec, load_dataset
     from hil.errors import (
@@ -40,6 +43,7 @@ __all__ = [
     "DataSpec",
     "Dataset",
     "DeviceSheet",
+    "Estimate",
     "HilError",
     "LimitError",
     "LimitedBench",
@@ -50,6 +54,7 @@ __all__ = [
     "Program",
     "Pulse",
     "Read",
+    "Record",
     "Region",
     "Run",
     "ScheduleError",
@@ -61,9 +66,11 @@ __all__ = [
     "list_runs",
     "load_bench",
     "load_dataset",
+    "measure",
     "open_bench",
     "open_run",
     "read",
+    "records",
     "run",
     "together",
     "train",
@@ -72,6 +79,9 @@ __all__ = [
 
 _PLACES = {
     "bench": "ArrayInfo Bench Cost DeviceSheet",
+    "calibrate.contracts": "Estimate",
+    "calibrate.record": "Record",
+    "characterise": "measure records",
     "conformance": "check_bench",
     "data": "DataSpec Dataset load_dataset",
     "errors": "BenchError ConfigError DataError HilError LimitError ScheduleError StoreError",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Never, TypeAlias, cast
 
 import numpy as np
@@ -16,6 +17,7 @@ from hil.config.experiment import Experiment
 from hil.config.said import file_given, list_given
 from hil.errors import BenchError, ConfigError, ScheduleError
 from hil.limits import LimitedBench
+from hil.opened import OpenedBench
 from hil.plan import Plan, run
 from hil.schedule import Read, ReadAnswer, Region
 from hil.store import Run
@@ -59,11 +61,26 @@ def open_bench(
     ConfigError, BenchError
         When the file is wrong, or the bench is not there or not what the file says.
     """
-    if isinstance(bench, BenchSettings) and overrides:
-        raise ConfigError("overrides: settings that were loaded take none; give them to load_bench")
+    return opened_bench(bench, overrides, arrays, seed)
+
+
+def opened_bench(
+    bench: PathLike | BenchSettings | None,
+    overrides: Sequence[str],
+    arrays: Mapping[str, tuple[int, int]] | None,
+    seed: int,
+    otherwise: Mapping[str, tuple[int, int]] = MappingProxyType({}),
+) -> OpenedBench:
+    """As `open_bench`; ``otherwise`` are the sizes where neither the file nor ``arrays`` names any."""
+    if isinstance(bench, BenchSettings):
+        if overrides:
+            raise ConfigError("overrides: settings that were loaded take none; give them to load_bench")
+        settings, given = bench, None
+    else:
+        texts = list_given("overrides", overrides, "name=test")
+        settings, given = setup.load_bench(file_given("bench", bench), texts)
     sizes = {} if arrays is None else _sizes(arrays)
-    settings = bench if isinstance(bench, BenchSettings) else load_bench(bench, overrides)
-    opened = setup.open_bench(settings, sizes, seed)
+    opened = setup.open_bench(settings, sizes or dict(otherwise), seed, given=given)
     own = {name: info.shape for name, info in opened.arrays.items()}
     if sizes and own != sizes:
         opened.close()
@@ -130,7 +147,7 @@ def train(
         file_given("bench", bench),
         list_given("overrides", overrides),
         list_given("bench_overrides", bench_overrides, "limits.read=0.2 V"),
-        file_given("data_dir", data_dir),
+        file_given("data_dir", data_dir, "data"),
     )
     if progress is None or isinstance(progress, bool):
         from hil.cli.screen import display_for_python

@@ -21,6 +21,7 @@ from hil.wire import Talking, WireLog
 
 if TYPE_CHECKING:
     from hil.calibrate.use import Calibrations
+    from hil.setup import Given
 
 WIRE = "wire.jsonl.gz"
 """The wire log in a run's folder."""
@@ -36,6 +37,7 @@ def wire_of(path: Path) -> Path:
 class OpenedBench(LimitedBench):
     """Made by `hil.setup.open_bench`. ``locks`` are let go of with the bench.
 
+    ``settings`` are those of its file, ``given`` the file as it was given, where it was.
     ``doubts`` is what of its file is allowed and hard to believe, with file, line and key: to be told.
     ``calibrations`` are the records that its arrays and answers are corrected by; None: as they are.
     """
@@ -46,9 +48,12 @@ class OpenedBench(LimitedBench):
         settings: BenchSettings,
         locks: LineLocks,
         calibrations: Calibrations | None = None,
+        given: Given | None = None,
     ) -> None:
         corrected = bench if calibrations is None else CorrectedBench(bench, calibrations.known)
         super().__init__(corrected, settings.limits.limits(), where=settings.where_limit)
+        self.settings = settings
+        self.given = given
         self.calibrations = calibrations
         self._locks = locks
         self.doubts = tuple(placed(settings, doubt) for doubt in settings.doubts)

@@ -12,7 +12,6 @@ from typing import Any
 
 from hil import setup
 from hil.bench import CostMeter
-from hil.config.bench import BenchSettings
 from hil.config.experiment import Experiment
 from hil.errors import ConfigError, LimitError, ScheduleError
 from hil.limits import LimitedBench
@@ -76,8 +75,8 @@ def prepare(
         "name": spec.name,
         "seed": spec.seed,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "experiment": _as_given(spec_given, spec),
-        "bench": _as_given(settings_given, settings),
+        "experiment": spec_given.recorded(spec),
+        "bench": settings_given.recorded(settings),
         "data": {
             "name": data.name,
             "source": data.source,
@@ -283,15 +282,6 @@ class Tee:
         """Something worth a line."""
         for journal in self.journals:
             journal.event(kind, text)
-
-
-def _as_given(given: setup.Given, settings: Experiment | BenchSettings) -> dict[str, Any]:
-    return {
-        "file": given.path.name,
-        "given": given.text,
-        "set": list(given.overrides),
-        "resolved": settings.model_dump(mode="json"),
-    }
 
 
 def _git_revision() -> str | None:

@@ -47,6 +47,15 @@ class Given:
     text: str
     overrides: tuple[str, ...] = ()
 
+    def recorded(self, settings: Config) -> dict[str, Any]:
+        """As runs and calibrations record it, with what it came to."""
+        return {
+            "file": self.path.name,
+            "given": self.text,
+            "set": list(self.overrides),
+            "resolved": settings.model_dump(mode="json"),
+        }
+
 
 def load_experiment(path: Path | None = None, overrides: Sequence[str] = ()) -> tuple[Experiment, Given]:
     """Read an experiment file, or the built-in one, with ``key.path=value`` overrides put in.
@@ -125,11 +134,12 @@ def open_bench(
     seed: int = 1,
     *,
     calibrated: bool = False,
+    given: Given | None = None,
 ) -> OpenedBench:
     """Open a bench within its limits, locked against other processes; no output changes. ``sizes`` and
     ``seed`` are for benches that are simulated; the default is that of an experiment that names none.
     ``calibrated``: correct it by the records that its file names; otherwise arrays and answers are as they
-    are, as a calibration needs them.
+    are, as a calibration needs them. ``given``: the file, for records of what is measured on it.
 
     Raises
     ------
@@ -150,7 +160,7 @@ def open_bench(
         except BaseException:
             opened.close()
             raise
-        return OpenedBench(opened, settings, locks, known if known and known.used else None)
+        return OpenedBench(opened, settings, locks, known if known and known.used else None, given)
     except BaseException:
         locks.release()
         raise

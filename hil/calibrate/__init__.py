@@ -2,3 +2,8 @@
 
 The routines themselves come by entry point (``hil.calibrations``); `calibration/` holds ours.
 """
+
+from pathlib import Path
+
+FOLDER = Path("calibrations")
+"""Where records are kept unless another folder is named."""

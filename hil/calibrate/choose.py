@@ -1,10 +1,11 @@
-"""From what is asked on a command line to routines with their settings and lines of arrays."""
+"""From what is asked, on a command line or in Python, to routines with their settings and lines of arrays."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,11 @@ from hil import plugins
 from hil.bench import ArrayInfo
 from hil.calibrate.contracts import Routine, Target
 from hil.calibrate.record import Record
+from hil.config.said import Said, words_of
 from hil.config.validate import Config, override, validate
 from hil.config.yaml import Document
 from hil.errors import ConfigError
+from hil.limits import LimitedBench
 from hil.schedule import Region
 
 _LINES = re.compile(r"(?P<first>[0-9]{1,6})(?:-(?P<last>[0-9]{1,6})(?:/(?P<every>[0-9]{1,6}))?)?")
@@ -33,16 +36,16 @@ def routines(names: Sequence[str], overrides: Sequence[str] = ()) -> dict[str, R
     own: dict[str, list[str]] = {name: [] for name in names}
     others = {*plugins.names("calibrations")} - own.keys()
     for asked in overrides:
-        key = asked.partition("=")[0].strip()
+        key, words = asked.partition("=")[0].strip(), words_of(asked, "--set")
         head, dot, _ = key.partition(".")
         if dot and head in own:
-            own[head].append(asked.strip().removeprefix(f"{head}."))
+            own[head].append(Said(asked.strip().removeprefix(f"{head}."), words))
         elif dot and head in others:
-            raise ConfigError(f"--set {asked}: {head} is not among the routines asked for: {', '.join(own)}")
+            raise ConfigError(f"{words}: {head} is not among the routines asked for: {', '.join(own)}")
         elif len(own) == 1:
             next(iter(own.values())).append(asked)
         else:
-            raise ConfigError(f"--set {asked}: begin with the routine it is for: {', '.join(own)}")
+            raise ConfigError(f"{words}: begin with the routine it is for: {', '.join(own)}")
     return {name: _routine(name, settings) for name, settings in own.items()}
 
 
@@ -70,8 +73,13 @@ def _load(name: str) -> type[Config]:
     return kind
 
 
-def targets(arrays: Mapping[str, ArrayInfo], asked: Sequence[str] = ()) -> list[Target]:
-    """All arrays, or the lines asked for as ``[ARRAY:]ROWS,COLS``: "0-7,all", "main:0-31/4,3".
+def within(bench: LimitedBench, devices: Sequence[str | Region]) -> list[Target]:
+    """As `targets`, with the limits of the bench."""
+    return [replace(each, limits=bench.limits) for each in targets(bench.arrays, devices)]
+
+
+def targets(arrays: Mapping[str, ArrayInfo], asked: Sequence[str | Region] = ()) -> list[Target]:
+    """All arrays, or the lines asked for as ``[ARRAY:]ROWS,COLS``, "0-7,all" or "main:0-31/4,3", or regions.
 
     Raises
     ------
@@ -80,37 +88,50 @@ def targets(arrays: Mapping[str, ArrayInfo], asked: Sequence[str] = ()) -> list[
     """
     if not asked:
         return [Target.whole(info) for info in arrays.values()]
-    found: list[Target] = []
-    for text in asked:
-        name, colon, lines = text.rpartition(":")
-        if not colon and len(arrays) > 1:
-            raise ConfigError(f"--devices {text}: name the array: {', '.join(arrays)}")
-        info = arrays.get(name if colon else next(iter(arrays)))
-        sides = lines.split(",")
-        if info is None:
-            ranges = "; ranges of lines are written 0-7" if ":" in name or name.isdecimal() else ""
-            raise ConfigError(
-                f"--devices {text}: no array {name!r}; this bench has {', '.join(arrays)}{ranges}"
-            )
-        if len(sides) != 2:
-            raise ConfigError(f"--devices {text}: not of the form [ARRAY:]ROWS,COLS; write e.g. 0-7,all")
-        rows = _lines(text, sides[0], info.rows, "row")
-        cols = _lines(text, sides[1], info.cols, "column")
-        found.append(Target(info, Region(info.name, rows, cols)))
-    return found
+    return [_target_of(arrays, each) if isinstance(each, Region) else _target(arrays, each) for each in asked]
 
 
-def _lines(text: str, side: str, number: int, what: str) -> NDArray[np.int64]:
+def _target_of(arrays: Mapping[str, ArrayInfo], region: Region) -> Target:
+    info = arrays.get(region.array)
+    if info is None:
+        raise ConfigError(
+            f"{region}: no array {region.array!r}; this bench has {', '.join(arrays) or 'none'}"
+        )
+    for lines, number, what in ((region.rows, info.rows, "row"), (region.cols, info.cols, "column")):
+        if lines.size == 0 or lines.max() >= number:
+            asked = f"{what} {lines.max()}" if lines.size else f"no {what}"
+            raise ConfigError(f"{region}: {asked}; there are 0 to {number - 1}")
+    return Target(info, region)
+
+
+def _target(arrays: Mapping[str, ArrayInfo], text: str) -> Target:
+    name, colon, lines = text.rpartition(":")
+    words = words_of(text, "--devices")
+    if not colon and len(arrays) > 1:
+        raise ConfigError(f"{words}: name the array: {', '.join(arrays)}")
+    info = arrays.get(name if colon else next(iter(arrays), ""))
+    sides = lines.split(",")
+    if info is None:
+        ranges = "; ranges of lines are written 0-7" if ":" in name or name.isdecimal() else ""
+        raise ConfigError(f"{words}: no array {name!r}; this bench has {', '.join(arrays) or 'none'}{ranges}")
+    if len(sides) != 2:
+        raise ConfigError(f"{words}: not of the form [ARRAY:]ROWS,COLS; write e.g. 0-7,all")
+    rows = _lines(words, sides[0], info.rows, "row")
+    cols = _lines(words, sides[1], info.cols, "column")
+    return Target(info, Region(info.name, rows, cols))
+
+
+def _lines(words: str, side: str, number: int, what: str) -> NDArray[np.int64]:
     if side.strip() == "all":
         return np.arange(number)
     match = _LINES.fullmatch(side.strip())
     if match is None:
-        raise ConfigError(f"--devices {text}: {side!r} is no choice of {what}s; write all, 3, 0-7 or 0-31/4")
+        raise ConfigError(f"{words}: {side!r} is no choice of {what}s; write all, 3, 0-7 or 0-31/4")
     first = int(match["first"])
     last = first if match["last"] is None else int(match["last"])
     every = 1 if match["every"] is None else int(match["every"])
     if not (first <= last < number and every > 0):
-        raise ConfigError(f"--devices {text}: {what}s {side.strip()}; there are 0 to {number - 1}")
+        raise ConfigError(f"{words}: {what}s {side.strip()}; there are 0 to {number - 1}")
     return np.arange(first, last + 1, every)
 
 

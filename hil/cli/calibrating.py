@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,17 +12,17 @@ from typing import IO, Any, cast
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from hil import plugins, setup
-from hil.calibrate.choose import notes, routines
+from hil.calibrate.choose import notes, routines, within
 from hil.calibrate.conduct import About, calibrate
 from hil.calibrate.contracts import Irreversible, Routine, Target
-from hil.calibrate.file import read_record, record_paths
 from hil.calibrate.journal import rescue
+from hil.calibrate.prepare import DEFAULT_SIZE, about_of, informed
+from hil.cli.bars import bar_on
 from hil.cli.calibrated import document, results, spent
-from hil.cli.estimating import Wanted, ahead_of, declined, foreseen_wrong, refuse_unasked, within
+from hil.cli.estimating import Wanted, ahead_of, declined, foreseen_wrong, refuse_unasked
 from hil.cli.estimating import document as planned
 from hil.cli.outcomes import SOME_REFUSED, Course, Outcome, look, plain
 from hil.cli.present import require_present
@@ -30,11 +30,10 @@ from hil.cli.screen import Tough
 from hil.cli.show import instruments, print_json, two_columns
 from hil.cli.signals import AT_ONCE, Stop
 from hil.config.bench import BenchSettings
-from hil.errors import ConfigError, HilError, LimitError, ScheduleError, StoreError
+from hil.errors import ConfigError, HilError, LimitError, ScheduleError
 from hil.opened import OpenedBench
 from hil.price.routines import Ahead
 
-DEFAULT_SIZE = (32, 32)
 _WIDTH_OF_FILES = 120
 _DECLINED = 2
 """Exit code: nothing was started."""
@@ -86,28 +85,18 @@ def run_calibrations(asked: Asked, json: bool) -> int:
         except KeyboardInterrupt:
             console.print("not begun; nothing was output")
             return stop.exit_code
-    about = About(
-        settings.name,
-        {
-            "file": given.path.name,
-            "given": given.text,
-            "set": list(given.overrides),
-            "resolved": settings.model_dump(mode="json"),
-        },
-        conditions,
-    )
     rescued = rescue(asked.out)
     for path, record in rescued:
         told = f"an earlier {record.routine} of {record.array} was {record.partial}; it is kept as {path}"
         console.print(Text(told, "yellow"))
     course = Course()
-    with Stop() as stop, _opened(asked, wanted, console) as bench:
+    with Stop() as stop, _opened(asked, wanted, given, console) as bench:
         try:
             stop.be_patient(
                 lambda name: console.print(f"{name}: finishing this schedule; once more stops at once")
             )
-            if bench.durable:
-                chosen = {name: _informed(name, each, asked, settings.name) for name, each in chosen.items()}
+            chosen = {name: informed(name, each, bench, asked.out) for name, each in chosen.items()}
+            about = about_of(bench, conditions)
             wholes = within(bench, asked.devices)
             course.jobs = [(target, name) for target in wholes for name in chosen]
             dark = _dark(bench, wholes, course, console) if asked.every else ()
@@ -180,18 +169,6 @@ def _ask(wanted: Wanted, asked: Asked, console: Console, json: bool) -> None:
         refuse_unasked(wanted, console)
 
 
-def _informed(name: str, routine: Routine, asked: Asked, bench: str) -> Routine:
-    """A routine that changes devices for good, told what its records in the folder say of this bench."""
-    if not isinstance(routine, Irreversible):
-        return routine
-    try:
-        records = [read_record(path) for path in record_paths(asked.out)]
-    except StoreError as error:
-        error.add_note(f"{name} has to know what was done to these devices before; nothing was output")
-        raise
-    return routine.after([each for each in records if (each.routine, each.bench) == (name, bench)])
-
-
 def _one(
     name: str,
     routine: Routine,
@@ -208,7 +185,8 @@ def _one(
     title = f"{name} of {target.info.name} {rows} x {cols}"
     before = len(course.kept)
     try:
-        with _progress(console, title, routine.rounds(target)) as told:
+        with bar_on(console) as shown:
+            told = shown.begin(title, routine.rounds(target))
             kept = calibrate(
                 name, routine, bench, target, about, asked.out, told, stop,
                 begun=bench.record_beside, written=course.kept.append,
@@ -233,22 +211,9 @@ def _one(
 
 
 @contextmanager
-def _progress(console: Console, title: str, rounds: int) -> Generator[Callable[[int], None]]:
-    """A bar on a terminal; a line at the start elsewhere."""
-    if not console.is_terminal:
-        console.print(f"{title} ...")
-        yield lambda done: None
-        return
-    columns = TextColumn("{task.description}"), BarColumn(bar_width=20), TimeElapsedColumn()
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(title, total=rounds)
-        yield lambda done: bar.update(task, completed=done)
-
-
-@contextmanager
-def _opened(asked: Asked, wanted: Wanted, console: Console) -> Generator[OpenedBench]:
+def _opened(asked: Asked, wanted: Wanted, given: setup.Given, console: Console) -> Generator[OpenedBench]:
     settings = wanted.settings
-    with setup.open_bench(settings, {"main": wanted.size}, asked.seed) as bench:
+    with setup.open_bench(settings, {"main": wanted.size}, asked.seed, given=given) as bench:
         arrays = ", ".join(f"{info.name} {info.rows} x {info.cols}" for info in bench.arrays.values())
         if _sizeless(settings) and asked.size is None:
             arrays += " (the bench file names none; --size asks for another)"

@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
+from hil.calibrate import FOLDER
 from hil.cli.options import FLAG, Json
-
-FOLDER = Path("calibrations")
 
 calibration = typer.Typer(
     help="Look at calibration records: list, show, plot, analyse.", no_args_is_help=True

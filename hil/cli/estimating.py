@@ -16,9 +16,9 @@ from rich.text import Text
 
 from hil import setup
 from hil.bench import ArrayInfo
-from hil.calibrate.choose import targets
+from hil.calibrate import FOLDER
+from hil.calibrate.choose import within
 from hil.calibrate.contracts import Irreversible, Routine, Target
-from hil.cli.calibration import FOLDER
 from hil.config.bench import BenchSettings
 from hil.errors import ConfigError, HilError
 from hil.interrupt import unwrapped_interrupts
@@ -116,11 +116,6 @@ def _all(
                 sketch.unformed = isinstance(routine, Irreversible)
             found.append(foresee(name, routine, bench, target, budget_s))
     return tuple(found)
-
-
-def within(bench: LimitedBench, devices: Sequence[str]) -> list[Target]:
-    """The lines asked for, with the limits of the bench. Raises ConfigError for lines that are not there."""
-    return [replace(each, limits=bench.limits) for each in targets(bench.arrays, devices)]
 
 
 def declined(wanted: Wanted, found: Ahead | None, console: Console) -> bool:

@@ -2,38 +2,64 @@
 
 from __future__ import annotations
 
+import time
 from types import TracebackType
+from typing import IO
 
-from rich.console import RenderableType
+from rich.console import Console, RenderableType
 
-from hil.cli.progress import COMPILING, Display
+from hil.cli.progress import COMPILING, Clock, Display
 
-_EVERY_S = 0.5
+EVERY_S = 0.5
+
+
+class Line:
+    """One line that is written over, by the carriage return that notebooks understand as terminals do."""
+
+    def __init__(self, file: IO[str]) -> None:
+        self._file = file
+        self._length = 0
+
+    def write(self, text: str) -> None:
+        """In place of what stands there."""
+        if text or self._length:
+            blank = "" if text else "\r"
+            self._file.write("\r" + text.ljust(self._length) + blank)
+            self._file.flush()
+        self._length = len(text)
+
+    def end(self) -> None:
+        """What stands there stays."""
+        self._file.write("\n" if self._length else "")
+        self._file.flush()
 
 
 class Notebook(Display):
-    """One line that is written over, by the carriage return that notebooks understand as terminals do."""
+    """The training in such a line."""
 
     _next = 0.0
-    _length = 0
+
+    def __init__(self, console: Console, clock: Clock = time.monotonic) -> None:
+        super().__init__(console, clock)
+        self._line = Line(console.file)
 
     def changed(self) -> None:
         """Written over the line before, unless that was just now."""
         if self.row is not None and self.clock() >= self._next:
-            self._next = self.clock() + _EVERY_S
-            self._write_over(self.line(self.row))
+            self._next = self.clock() + EVERY_S
+            self._line.write(self.line(self.row))
 
     def phase_changed(self) -> None:
         """Written over the line before."""
-        self._write_over(f"{self.doing} ...")
+        self._line.write(f"{self.doing} ...")
 
     def tell_compiling(self) -> None:
         """Written over the line before."""
-        self._write_over(f"{COMPILING} ...")
+        self._line.write(f"{COMPILING} ...")
 
     def say(self, what: RenderableType) -> None:
         """In place of the line, which is written anew below it when something changes."""
-        self._write_over("")
+        self._line.write("")
         super().say(what)
 
     def stopping(self, name: str) -> None:
@@ -45,13 +71,5 @@ class Notebook(Display):
     ) -> None:
         """The last line stays as it is when training was over."""
         if self.row is not None and error is None:
-            self._write_over(self.line(self.row))
-        self.console.file.write("\n" if self._length else "")
-        self.console.file.flush()
-
-    def _write_over(self, text: str) -> None:
-        if text or self._length:
-            blank = "" if text else "\r"
-            self.console.file.write("\r" + text.ljust(self._length) + blank)
-            self.console.file.flush()
-        self._length = len(text)
+            self._line.write(self.line(self.row))
+        self._line.end()

@@ -5,19 +5,18 @@ begins on a bench whose devices stay as it leaves them.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, cast
 
 from rich.console import Console, Group, RenderableType
-from rich.progress import BarColumn, Progress, TextColumn
 from rich.text import Text
 
 from hil import setup
-from hil.cli.calibration import FOLDER
+from hil.calibrate import FOLDER
+from hil.cli.bars import bar_on, rehearsals
 from hil.cli.present import require_present
 from hil.cli.screen import Tough
 from hil.cli.show import print_json, two_columns
@@ -107,8 +106,8 @@ def run_price(asked: Asked, exchanges: Exchanges, json: bool) -> int:
     console = _console(sys.stderr if json else sys.stdout)
     with Stop() as stop:
         try:
-            with unwrapped_interrupts(), _progress(console, asked.seeds) as told:
-                found = price(asked, exchanges, told)
+            with unwrapped_interrupts(), bar_on(console) as shown:
+                found = price(asked, exchanges, rehearsals(shown, asked.seeds))
         except KeyboardInterrupt:
             console.print(Text("stopped; nothing was output", "yellow"))
             return stop.exit_code
@@ -273,30 +272,6 @@ def _whole(value: float) -> str:
 def _energy(found: Price) -> str:
     asked = sum(run.cost.pulses + run.cost.reads for run in found.runs)
     return _range(found.range(lambda run: run.cost.joules), lambda joules: energy(joules, asked))
-
-
-@contextmanager
-def _progress(console: Console, seeds: int) -> Generator[Callable[[int, int, int], None]]:
-    """A bar on a terminal; a line for each rehearsal elsewhere."""
-    if not console.is_terminal:
-        begun: set[int] = set()
-
-        def line(number: int, done: int, of: int) -> None:
-            if number not in begun:
-                begun.add(number)
-                console.print(f"rehearsal {number + 1} of {seeds}, {counted(of, 'step')} ...")
-
-        yield line
-        return
-    with Progress(
-        TextColumn("{task.description}"), BarColumn(bar_width=20), console=console, transient=True
-    ) as bar:
-        task = bar.add_task("rehearsing", total=None)
-
-        def shown(number: int, done: int, of: int) -> None:
-            bar.update(task, description=f"rehearsal {number + 1} of {seeds}", completed=done, total=of)
-
-        yield shown
 
 
 def _console(stream: IO[str]) -> Console:

@@ -20,9 +20,7 @@ from rich.text import Text
 
 from hil import plugins, setup
 from hil.calibrate.contracts import Estimate
-from hil.calibrate.file import read_record, record_paths
-from hil.calibrate.journal import is_written, journals, read_journal
-from hil.calibrate.record import Record
+from hil.calibrate.gather import gather
 from hil.calibrate.twin import Asked, Described, FitsData, FitsRecords, Twin
 from hil.calibrate.words import about, said
 from hil.cli.fitting import command_that_fits
@@ -48,7 +46,9 @@ def twin_of_records(paths: Sequence[Path], output: Path, asked: Asked, *, force:
     """
     files = _Files.beside(output)
     files.require_free(force)
-    records, damaged = _records(paths)
+    if not paths:
+        raise ConfigError("what shall the twin be fitted to? give records, or a folder of them: calibrations")
+    records, damaged = gather(paths)
     fit: FitsRecords = plugins.load("twins", "records")
     try:
         twin = fit(records, asked, datetime.now(UTC))
@@ -242,43 +242,3 @@ def _table(estimates: Mapping[str, Estimate]) -> Table:
         value, interval = said(each)
         table.add_row(name, value, interval, about(each))
     return table
-
-
-def _records(paths: Sequence[Path]) -> tuple[list[tuple[Path, Record]], list[str]]:
-    """All records of files and folders. What is named must be readable, in a folder it is passed over."""
-    if not paths:
-        raise ConfigError("what shall the twin be fitted to? give records, or a folder of them: calibrations")
-    found: dict[Path, Record] = {}
-    damaged: list[str] = []
-    for path in paths:
-        if not path.is_dir():
-            found[path] = read_record(path)
-            continue
-        inside = record_paths(path)
-        killed = _killed(path)
-        if not inside:
-            raise StoreError("; ".join([f"{path}: there are no calibration records in it", *killed]))
-        damaged += killed
-        for each in inside:
-            try:
-                found[each] = read_record(each)
-            except StoreError as error:
-                damaged.append(f"passed over: {error}")
-    return list(found.items()), damaged
-
-
-def _killed(folder: Path) -> list[str]:
-    """What killed calibrations left in a folder, which is no record yet."""
-    found: list[str] = []
-    for path in journals(folder):
-        try:
-            record = None if is_written(path) else read_journal(path)
-        except StoreError as error:
-            found.append(str(error))
-            continue
-        if record is not None:
-            found.append(
-                f"a calibration of {record.routine} was killed: hil calibrate BENCH --out {folder} makes a "
-                f"partial record of it ({path.name})"
-            )
-    return found

@@ -38,7 +38,7 @@ def list_given(argument: str, texts: object, example: str = "training.epochs=1")
     found: Any = texts
     if not isinstance(texts, str | Mapping) and isinstance(texts, Sequence):
         if all(isinstance(each, str) for each in found):
-            return tuple(Said(each, f"{argument}=[{_quoted(each)}]") for each in found)
+            return tuple(said_in_python(argument, each) for each in found)
         meant = [example]
     elif isinstance(texts, Mapping):
         meant = [f"{key}={value}" for key, value in cast(Mapping[object, object], texts).items()]
@@ -49,8 +49,14 @@ def list_given(argument: str, texts: object, example: str = "training.epochs=1")
     )
 
 
-def file_given(argument: str, path: object) -> Path | None:
-    """The path that an argument of a Python function took; None where it took none.
+def said_in_python(argument: str, text: str) -> Said:
+    """One text of a list that an argument took; one that was taken before keeps its words."""
+    return text if isinstance(text, Said) else Said(text, f"{argument}=[{_quoted(text)}]")
+
+
+def file_given(argument: str, path: object, folder: str = "") -> Path | None:
+    """The path that an argument of a Python function took; None where it took none. ``folder``: it is one of
+    a folder, for example of this.
 
     Raises
     ------
@@ -62,8 +68,8 @@ def file_given(argument: str, path: object) -> Path | None:
     if isinstance(path, str):
         return Path(path)
     raise ConfigError(
-        f"{argument}: asked for {type(path).__name__}; the path of a file is needed, which is opened here: "
-        f'{argument}="{argument}.yaml"'
+        f"{argument}: asked for {type(path).__name__}; the path of a {'folder' if folder else 'file'} is "
+        f'needed, which is opened here: {argument}="{folder or f"{argument}.yaml"}"'
     )
 
 
