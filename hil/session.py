@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from hil.network import Network
 from hil.opened import OpenedBench
 from hil.pause import Pause
 from hil.plan import run
-from hil.store import Run, RunWriter, open_run
+from hil.store import Run, RunWriter, mark_continued, open_run
 from hil.training.contracts import Demanding
 from hil.training.controller import Outcome, Training, Whereabouts, train
 from hil.training.events import EvaluationRow, Journal, Snapshot, TrainingRow, UpdateNoiseRow
@@ -187,6 +187,8 @@ def execute(
         prepared.bench.record_in(writer.path)
         journal: Journal = writer if progress is None else Tee((writer, progress))
         try:
+            if "continues" in prepared.header:
+                _go_on_from(prepared.header["continues"], writer.path, journal)
             _tell_calibrations(prepared, journal)
             for doubt in prepared.bench.doubts:
                 journal.event("warning", doubt)
@@ -214,6 +216,16 @@ def execute(
             writer.fail(error, ended, prepared.bench.doses, notes)
             raise
     return open_run(writer.path)
+
+
+def _go_on_from(before: Mapping[str, Any], here: Path, journal: Journal) -> None:
+    """Mark the run that this one continues, so that none other does, and tell where it goes on."""
+    mark_continued(Path(before["folder"]), here)
+    doubt = before["in_doubt"]
+    known = "" if not doubt else f"; {counted(doubt, 'pulse')} of it are in doubt and not given again"
+    journal.event("continued", f"goes on after step {before['step']:,} of {before['run']}{known}")
+    if before["other_bench"]:
+        journal.event("warning", f"{before['other_bench']} is not what it was when {before['run']} began")
 
 
 def summary(prepared: Prepared, outcome: Outcome, writer: RunWriter) -> dict[str, Any]:

@@ -51,6 +51,7 @@ class Given:
         """As runs and calibrations record it, with what it came to."""
         return {
             "file": self.path.name,
+            "path": str(self.path.resolve()),
             "given": self.text,
             "set": list(self.overrides),
             "resolved": settings.model_dump(mode="json"),

@@ -12,8 +12,21 @@ from typer.core import TyperGroup
 from hil.cli.calibration import calibrate, calibration
 from hil.cli.failure import EXIT_CODES, exit_code, tell
 from hil.cli.options import FLAG as _FLAG
-from hil.cli.options import Bench, BenchOverrides, DataDir, Experiment, Json, Overrides
+from hil.cli.options import (
+    RUNS,
+    Bench,
+    BenchOverrides,
+    DataDir,
+    Experiment,
+    Json,
+    Overrides,
+    Quiet,
+    Report,
+    RunArgument,
+    Yes,
+)
 from hil.cli.price import price
+from hil.cli.resume import resume
 from hil.cli.twin import twin
 from hil.errors import HilError
 
@@ -40,11 +53,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-RunArgument = Annotated[
-    Path, typer.Argument(metavar="RUN", help="A run's folder, or a folder of runs: then its newest.")
-]
-RUNS = Path("runs")
 
 
 class Listed(StrEnum):
@@ -82,6 +90,7 @@ def _version(asked: bool) -> None:
 
 app.command()(calibrate)
 app.command()(price)
+app.command()(resume)
 app.command()(twin)
 app.add_typer(calibration, name="calibration")
 
@@ -106,16 +115,10 @@ def train(
     name: Annotated[str | None, typer.Option(help="Name of the run; short for --set name=…")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of all chance; short for --set seed=…")] = None,
     data_dir: DataDir = None,
-    report: Annotated[
-        bool, typer.Option("--report/--no-report", metavar=_FLAG, help="Write the HTML report.")
-    ] = True,
+    report: Report = True,
     json: Json = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", metavar=_FLAG, help="No progress: warnings and the result.")
-    ] = False,
-    yes: Annotated[
-        bool, typer.Option("--yes", "-y", metavar=_FLAG, help="Do not ask before a run on instruments.")
-    ] = False,
+    quiet: Quiet = False,
+    yes: Yes = False,
 ) -> None:
     """Train a network in the devices of a bench, and record the run.
 

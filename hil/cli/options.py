@@ -22,3 +22,14 @@ BenchOverrides = Annotated[
     list[str] | None, typer.Option("--bench-set", metavar="KEY=VALUE", help="Change a key of the bench.")
 ]
 DataDir = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of data files.")]
+Report = Annotated[bool, typer.Option("--report/--no-report", metavar=FLAG, help="Write the HTML report.")]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", metavar=FLAG, help="No progress: warnings and the result.")
+]
+Yes = Annotated[
+    bool, typer.Option("--yes", "-y", metavar=FLAG, help="Do not ask before a run on instruments.")
+]
+RunArgument = Annotated[
+    Path, typer.Argument(metavar="RUN", help="A run's folder, or a folder of runs: then its newest.")
+]
+RUNS = Path("runs")

@@ -22,6 +22,7 @@ from hil.config.experiment import TrainingSettings
 from hil.config.validate import Config
 from hil.interrupt import unwrapped_interrupts
 from hil.price.price import Asked as Priced
+from hil.resume import Remainder
 from hil.session import Prepared, execute, prepare
 from hil.store import Run
 from hil.units import counted, format_quantity
@@ -40,6 +41,14 @@ class Asked:
     data_dir: Path | None
     runs: Path
     report: bool
+    again: Remainder | None = None
+    """The run that is to go on; the files are its own then."""
+
+    def prepare(self) -> Prepared:
+        """Everything checked, the bench open, nothing output."""
+        if self.again is not None:
+            return self.again.prepare(self.data_dir)
+        return prepare(self.experiment, self.bench, self.overrides, self.bench_overrides, self.data_dir)
 
 
 def run_training(asked: Asked, json: bool, quiet: bool, yes: bool) -> int:
@@ -89,13 +98,11 @@ def train_shown(asked: Asked, display: Display, stop: Stop | None = None) -> Run
     """Train as asked, and have a display show it; without ``stop`` signals are left alone."""
     with watching_compiler(display):
         display.phase("reading files and data")
-        prepared = prepare(
-            asked.experiment, asked.bench, asked.overrides, asked.bench_overrides, asked.data_dir
-        )
+        prepared = asked.prepare()
         display.headline(headline(prepared))
         training = prepared.experiment.training
         display.begin(training.epochs * len(prepared.training.data.train_y), training.epochs)
-        display.phase("programming the initial weights")
+        display.phase("programming the initial weights" if asked.again is None else "reading the arrays")
         if stop is None:
             return execute(prepared, asked.runs, display)
         stop.be_patient(display.stopping)
@@ -128,8 +135,14 @@ def headline(prepared: Prepared) -> RenderableType:
         *(("devices", sheet) for sheet in dict.fromkeys(_sheet(array.device) for array in arrays)),
         ("data", f"{data.name}: {samples}, {counted(data.inputs, 'input')}, {data.classes} classes"),
         ("training", _course(experiment.training)),
+        *(("goes on", line) for line in _behind(prepared)),
     ]
     return Group(two_columns(rows), Text())
+
+
+def _behind(prepared: Prepared) -> list[str]:
+    before = prepared.header.get("continues")
+    return [] if before is None else [f"after step {before['step']:,} of {before['run']}"]
 
 
 def _course(training: TrainingSettings) -> str:

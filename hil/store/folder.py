@@ -18,6 +18,7 @@ from hil.store.schema import FORMAT, HEADER
 JSON: TypeAlias = Mapping[str, "JSON"] | list["JSON"] | str | int | float | bool | None
 
 LOCK = "writer.lock"
+CONTINUED = "continued-by.txt"
 _NAME = re.compile(r"[a-z0-9_-]{1,64}")
 _NUMBER_LIKE = tuple("+-.0123456789")
 _MOST_OF_ONE_NAME = 10_000
@@ -98,6 +99,36 @@ def write_whole(path: Path, data: bytes | Callable[[IO[bytes]], object]) -> None
         part.replace(path)
     except OSError as error:
         raise StoreError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def mark_continued(folder: Path, by: Path) -> None:
+    """Note in a run's folder, once for all, which run goes on from it.
+
+    Raises
+    ------
+    StoreError
+        Another one does already, or the folder cannot be written.
+    """
+    path = folder / CONTINUED
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(f"{by.resolve()}\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except FileExistsError as error:
+        raise StoreError(f"{folder}: {continued_by(folder)} goes on from it already") from error
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def continued_by(folder: Path) -> Path | None:
+    """The folder of the run that goes on from this one; None: none does."""
+    try:
+        return Path((folder / CONTINUED).read_text(encoding="utf-8").strip())
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise StoreError(f"{folder / CONTINUED}: cannot be read: {error}") from error
 
 
 class WriterLock:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from hil.bench import Cost
 from hil.errors import StoreError
-from hil.store.folder import WriterLock, order, read_header
+from hil.store.folder import WriterLock, continued_by, order, read_header
 from hil.store.journal import JournalFile, Table
 from hil.store.schema import COST_FIELDS, HEADER, JOURNAL
 from hil.units import counted
@@ -84,6 +84,11 @@ class Run:
         if ended:
             return str(ended[0][0])
         return "running" if WriterLock(self.path).is_held() else "interrupted"
+
+    @property
+    def continued_by(self) -> Path | None:
+        """The folder of the run that goes on from this one (`hil resume`), None if none does."""
+        return continued_by(self.path)
 
     @property
     def summary(self) -> dict[str, Any]:

@@ -85,6 +85,28 @@ class Demanding(Protocol):
         ...
 
 
+@runtime_checkable
+class Resumable(Protocol[State]):
+    """An update that can go on where a run ended; what it had learned of the devices is learned anew."""
+
+    def at_step(self, state: State, step: int) -> State:
+        """The state that :meth:`Update.start` has just given, with so many steps behind it: none of their
+        chance comes again.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """What lies behind a training that goes on: how many steps are over, the last of them after which the
+    network was evaluated (-1: none), and the accuracies of all evaluations.
+    """
+
+    step: int
+    evaluated: int = -1
+    accuracies: tuple[float, ...] = ()
+
+
 class Update(Protocol[State]):
     """How a wanted change becomes pulses. Use an entry point of ``hil.updates`` to add one."""
 

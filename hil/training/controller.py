@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, TypeVar
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, TypeVar, cast
 
 import numpy as np
 
@@ -16,13 +16,14 @@ from hil.network import Network, Tile, Wanted
 from hil.network.tile import F32, read_answer
 from hil.plan import Plan, together
 from hil.schedule import Read, Schedule
-from hil.training.contracts import Batch, Gradient, StepReport, Update
+from hil.training.contracts import Batch, Continuation, Gradient, Resumable, StepReport, Update
 from hil.training.evaluation import Scores, evaluate
-from hil.training.events import EvaluationRow, Journal, Snapshot, TrainingRow
+from hil.training.events import EvaluationRow, Journal, Snapshot
 from hil.training.initial import Written, random_weights, write
 from hil.training.software import assess, train_in_software
 from hil.training.update_noise import NoiseMeter
 from hil.training.weights import Holds, load_weights
+from hil.training.window import Window
 from hil.units import counted
 
 Reason: TypeAlias = Literal["finished", "early-stop", "target", "stopped"]
@@ -35,7 +36,9 @@ _PURPOSE_ORDER, _PURPOSE_WEIGHTS, _PURPOSE_UPDATE, _PURPOSE_GRADIENT = 1, 2, 3, 
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """Everything a training plan needs but the bench."""
+    """Everything a training plan needs but the bench. ``continues``: what lies behind it; then the
+    devices keep what they hold, the steps that are over are passed by, and the update is `Resumable`.
+    """
 
     network: Network
     data: Dataset
@@ -44,6 +47,7 @@ class Training:
     settings: TrainingSettings
     initial: InitialSettings
     seed: int
+    continues: Continuation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,32 +110,6 @@ def train(
     return outcome
 
 
-@dataclass(slots=True)
-class _Window:
-    """Sums over the steps since the last training row."""
-
-    samples: int = 0
-    cost: float = 0.0
-    correct: int = 0
-    clipped: int = 0
-    measured: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
-
-    def add(self, samples: int, report: StepReport) -> None:
-        self.samples += samples
-        self.cost += report.cost
-        self.correct += report.correct
-        self.clipped += report.clipped
-        for name in ("cosine", "drift", "nudge", "residue"):
-            value: float | None = getattr(report, name)
-            if value is not None:
-                self.measured.setdefault(name, []).append(value)
-
-    def row(self, step: int, samples: int, epoch: int) -> TrainingRow:
-        means = {name: float(np.mean(values)) for name, values in self.measured.items()}
-        cost, correct = self.cost / self.samples, self.correct / self.samples
-        return TrainingRow(step, samples, epoch, cost, correct, self.clipped, **means)
-
-
 class _Course:
     """One training on its way: counters, the update's states, and the best evaluation so far."""
 
@@ -152,19 +130,18 @@ class _Course:
         self._transfer: Transfer | None = None
         self._best = -1.0
         self._since_best = 0
+        self._over = Continuation(0) if training.continues is None else training.continues
+        for accuracy in self._over.accuracies:
+            self._rises(accuracy)
 
     def start(self) -> Plan[bool]:
         """Write the initial weights, read them for the record, and let the update look at its tiles; False
         when asked to stop while they were written.
         """
         t = self._t
-        rng = np.random.default_rng([t.seed, _PURPOSE_WEIGHTS])
-        for layer, weights in zip(t.network.layers, self._wanted(rng), strict=False):
-            self._at.doing, self._at.number = f"initial weights of {layer.tile.name}, round", 1
-            written = yield from self._written(layer.tile, weights)
-            if self._stop():
-                return False
-            self._tell(layer.tile.name, written)
+        self._at.step = self._over.step
+        if t.continues is None and not (yield from self._weights_written()):
+            return False
         self._at.doing, self._at.number = "reading the arrays before the first step", 0
         yield from self._resumed(lambda: self._snapshot("initial"))
         seeds = [int(derive_key(t.seed, _PURPOSE_UPDATE, number)) for number in range(len(t.network.layers))]
@@ -176,6 +153,20 @@ class _Course:
                 ]
             )
         )
+        if t.continues is not None:
+            update = cast(Resumable[Any], t.update)
+            self._states = [update.at_step(state, t.continues.step) for state in self._states]
+        return True
+
+    def _weights_written(self) -> Plan[bool]:
+        t = self._t
+        rng = np.random.default_rng([t.seed, _PURPOSE_WEIGHTS])
+        for layer, weights in zip(t.network.layers, self._wanted(rng), strict=False):
+            self._at.doing, self._at.number = f"initial weights of {layer.tile.name}, round", 1
+            written = yield from self._written(layer.tile, weights)
+            if self._stop():
+                return False
+            self._tell(layer.tile.name, written)
         return True
 
     def _written(self, tile: Tile, weights: F32) -> Plan[Written]:
@@ -280,30 +271,33 @@ class _Course:
         evaluate_at = _evenly(settings.evaluations, size)
         next_evaluation = next(evaluate_at)
         seen = 0
-        window = _Window()
+        window = Window()
         at = self._at
         for index in batches(size, settings.batch, rng):
             if self._stop():
                 self._flush(window, epoch)
                 return "stopped"
-            at.doing, at.number = "training step", self._step + 1
-            batch = Batch(data.train_x[index], data.train_y[index], rate, self._step, self._gradient_seed)
-            try:
-                report = yield from self._attempted(batch)
-            except BaseException:  # the bench failed or the run was ended: what was learned is on record
-                self._flush(window, epoch)
-                raise
+            if self._step >= self._over.step:
+                at.doing, at.number = "training step", self._step + 1
+                batch = Batch(data.train_x[index], data.train_y[index], rate, self._step, self._gradient_seed)
+                try:
+                    report = yield from self._attempted(batch)
+                except BaseException:  # the bench failed or the run was ended: what was learned is on record
+                    self._flush(window, epoch)
+                    raise
+                if report is not None:
+                    window.add(index.size, report)
             self._step += 1
-            at.step = self._step
+            at.step = max(self._step, self._over.step)
             self._samples += index.size
             seen += index.size
-            if report is not None:
-                window.add(index.size, report)
             if window.samples >= settings.report_every:
                 window = self._flush(window, epoch)
             if seen >= next_evaluation:
-                window = self._flush(window, epoch)
                 next_evaluation = next(evaluate_at, size + 1)
+                if self._step < self._over.step or self._step == self._over.evaluated:
+                    continue
+                window = self._flush(window, epoch)
                 reason = yield from self._evaluate(epoch)
                 if reason is not None:
                     return reason
@@ -330,10 +324,10 @@ class _Course:
             except BrokenOffError:
                 self._journal.event("again", f"{self._at}: begun anew")
 
-    def _flush(self, window: _Window, epoch: int) -> _Window:
+    def _flush(self, window: Window, epoch: int) -> Window:
         if window.samples:
             self._journal.training(window.row(self._step, self._samples, epoch))
-        return _Window()
+        return Window()
 
     def _evaluate(self, epoch: int) -> Plan[Reason | None]:
         t = self._t
@@ -347,11 +341,16 @@ class _Course:
         if t.settings.target_accuracy is not None and row.accuracy >= t.settings.target_accuracy:
             return "target"
         early = t.settings.early_stop
-        if row.accuracy > self._best + (early.min_rise if early else 0.0):
-            self._best, self._since_best = row.accuracy, 0
+        self._rises(row.accuracy)
+        return "early-stop" if early is not None and self._since_best >= early.patience else None
+
+    def _rises(self, accuracy: float) -> None:
+        """Count evaluations since the best one."""
+        early = self._t.settings.early_stop
+        if accuracy > self._best + (early.min_rise if early else 0.0):
+            self._best, self._since_best = accuracy, 0
         else:
             self._since_best += 1
-        return "early-stop" if early is not None and self._since_best >= early.patience else None
 
     def _change(self, wanted: Sequence[tuple[int, Wanted]]) -> Plan[None]:
         """Pulse layers by their wanted changes, all in one transaction,
@@ -382,7 +381,7 @@ class _Course:
         for (_, block), answer in zip(blocks, execution.answers, strict=True):
             found = read_answer(answer)
             self._journal.snapshot(
-                Snapshot(moment, self._step, block.region, found.amperes, found.clipped, found.voltage_v)
+                Snapshot(moment, self._at.step, block.region, found.amperes, found.clipped, found.voltage_v)
             )
 
 

@@ -96,6 +96,10 @@ class Bidirectional(Config):
         held = state.held + (yield from pulse_blocks(tile, wanted, counted))
         return BidirectionalState(state.key, state.step + 1, state.up_per_w, state.down_per_w, held)
 
+    def at_step(self, state: BidirectionalState, step: int) -> BidirectionalState:
+        """As after so many steps, with what was just sensed."""
+        return replace(state, step=step)
+
     def remarks(self, state: BidirectionalState) -> Sequence[str]:
         """Whether steps asked for more pulses than a device may get."""
         return held_remark(state.held, self.max_pulses, "Lower training.rate, or raise update.max_pulses")

@@ -114,6 +114,10 @@ class Crus(Config):
         held = state.held + (yield from pulse_blocks(tile, wanted, counted))
         return replace(state, step=state.step + 1, held=held)
 
+    def at_step(self, state: CrusState, step: int) -> CrusState:
+        """As after so many steps, with what was just sensed."""
+        return replace(state, step=step)
+
     def remarks(self, state: CrusState) -> Sequence[str]:
         """Whether steps asked for more pulses than a device may get."""
         return held_remark(state.held, self.max_pulses, "Lower training.rate, or raise update.max_pulses")

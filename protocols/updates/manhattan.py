@@ -59,6 +59,10 @@ class Manhattan(Config):
         yield from pulse_blocks(tile, wanted, counted)
         return ManhattanState(state.step + 1)
 
+    def at_step(self, state: ManhattanState, step: int) -> ManhattanState:
+        """As after so many steps."""
+        return ManhattanState(step)
+
     def remarks(self, state: ManhattanState) -> Sequence[str]:
         """Nothing: the rule always gives what it wants."""
         return ()

@@ -59,6 +59,10 @@ class Stochastic(Config):
         single = state.single + (not wanted.factored)
         return replace(state, step=state.step + 1, full=state.full + full, single=single)
 
+    def at_step(self, state: StochasticState, step: int) -> StochasticState:
+        """As after so many steps."""
+        return replace(state, step=step)
+
     def remarks(self, state: StochasticState) -> Sequence[str]:
         """Whether trains were full, and whether changes had no factors to make trains of."""
         told: list[str] = []

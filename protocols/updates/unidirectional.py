@@ -111,6 +111,10 @@ class Unidirectional(Config):
         held = state.held + (yield from pulse_blocks(tile, wanted, self._counted(tile, wanted, state)))
         return replace(state, step=state.step + 1, held=held, wear=wear)
 
+    def at_step(self, state: UnidirectionalState, step: int) -> UnidirectionalState:
+        """As after so many steps; what refreshing learned of single devices is learned anew."""
+        return replace(state, step=step)
+
     def remarks(self, state: UnidirectionalState) -> Sequence[str]:
         """Whether pulses were held back, and whether refresh missed devices."""
         told = list(held_remark(state.held, self.max_pulses, "Raise update.max_pulses, or its thresholds"))

@@ -89,6 +89,10 @@ class WriteVerify(Verify):
         self._settle(tile, state, places, done)
         return state
 
+    def at_step(self, state: WriteVerifyState, step: int) -> WriteVerifyState:
+        """Nothing is owed: what devices were owed on the host ended with it, less than a step each."""
+        return state
+
     def remarks(self, state: WriteVerifyState) -> Sequence[str]:
         """Whether many changes did not arrive."""
         if state.let_go <= _FEW * state.aimed:
