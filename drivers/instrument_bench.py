@@ -33,7 +33,7 @@ class InstrumentBench(ABC):
 
     def __init__(self, arrays: Mapping[str, ArrayInfo], identity: Mapping[str, str], checks: Checks) -> None:
         self._infos = MappingProxyType(dict(arrays))
-        self._identity = MappingProxyType(dict(identity))
+        self._identity = dict(identity)
         self._checks = checks
 
     @property
