@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.arrival import arrivals, told, unsure, unsure_maps
 from calibration.barrier import Held, held_off
 from calibration.intervals import (
     SIGMAS,
@@ -38,15 +39,18 @@ _LABELS = 2.6
 _NOTHING = Held(np.zeros(0), np.zeros(0), 0.0, 0.0)
 
 
-def summarise(curves: Curves, shape: tuple[int, int], sheet: DeviceSheet) -> Result:
-    """Estimates of the array, maps of every device [rows, cols], curves for figures and twins."""
+def summarise(curves: Curves, shape: tuple[int, int], sheet: DeviceSheet, crossing: float) -> Result:
+    """Estimates of the array, maps of every device [rows, cols], curves for figures and twins.
+
+    ``crossing``: length of the staircases, in units of what crosses the range by the data sheet.
+    """
     moves = _moves(curves, sheet)
     moving = curves._replace(up=curves.up[:, :, moves], down=curves.down[:, :, moves])
     fitted: dict[str, Interval] = {}
-    held = Ends(_NOTHING, _NOTHING)
+    held, arrived = Ends(_NOTHING, _NOTHING), {}
     if moves.any():
         whole, parts, held = fit(moving.up, moving.down, moving.strides, moving.noise)
-        fitted = intervals(whole, parts, held)
+        fitted, arrived = intervals(whole, parts, held), arrivals(moving, whole)
     found: dict[str, Interval] = {}
     for name in FIGURES:  # devices that do not move have no figures, and do not enter those of the others
         ends = np.full((3, moves.size), np.nan)
@@ -58,7 +62,12 @@ def summarise(curves: Curves, shape: tuple[int, int], sheet: DeviceSheet) -> Res
     estimates |= _spread(found, held, cycles, _settled(found, curves))
     moves = moves.reshape(shape)
     maps = _maps(found, shape) | {"moves": moves} | _curves(curves, found)
-    return Result(estimates, maps, _findings(moves, estimates, maps))
+    findings = _findings(moves, estimates, maps)
+    if arrived:
+        findings += told(estimates, arrived, crossing)
+        estimates = unsure(estimates, arrived)
+        maps |= unsure_maps(maps, moves, arrived)
+    return Result(estimates, maps, findings)
 
 
 def _moves(curves: Curves, sheet: DeviceSheet) -> NDArray[np.bool_]:

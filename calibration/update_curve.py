@@ -96,7 +96,7 @@ class UpdateCurve(Common):
     def analyse(self, steps: Sequence[Step], target: Target) -> Result:
         """Fit every device, then the array."""
         curves = read_curves(steps, self.ways(target), self.cycles, self.turning)
-        result = summarise(curves, target.shape, target.info.device)
+        result = summarise(curves, target.shape, target.info.device, self.crossing)
         before = takewhile(lambda step: not isinstance(step.op, Program), steps)
         spared = int(np.count_nonzero(self._kinds([step.answer for step in before], target)))
         told = (

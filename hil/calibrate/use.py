@@ -19,6 +19,7 @@ from hil.calibrate.contracts import dust_a
 from hil.calibrate.file import read_record, record_paths
 from hil.calibrate.measured import faults_of, offsets_of, sheet_of
 from hil.calibrate.record import Record, check_record
+from hil.calibrate.words import said
 from hil.config.bench import BenchSettings, CalibrationSettings, Measured
 from hil.corrected import Known
 from hil.errors import ConfigError, StoreError
@@ -32,6 +33,10 @@ _ROUTINES: Mapping[Measured, tuple[str, ...]] = {
 """Who measures what; the first that there is a record of is taken."""
 _OF_TWINS: Mapping[Measured, tuple[str, ...]] = {**_ROUTINES, "offset": ("read-noise",)}
 """The readings of a twin carry what its record of read-noise told, the same current in every column."""
+
+
+_UNSURE = 0.1
+"""Part of the range by which an end may be uncertain without a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +206,7 @@ class _Search:
             if "update-curve" in found:
                 sheet = sheet_of(found["update-curve"][1], info, offsets)
                 self._use(*found["update-curve"], _range(sheet))
+                self.partly += _unsure(found["update-curve"][1])
         return Known(faults, sheet, offsets)
 
     @contextmanager
@@ -247,6 +253,18 @@ def _left_out(record: Record) -> str | None:
         "update-curve": "its range and steps are taken for all",
     }
     return f"{of}; {then.get(record.routine, 'the others are taken to have its typical offset')}"
+
+
+def _unsure(record: Record) -> list[str]:
+    """Ends of the range that are known to less than a part of it."""
+    ends = {name: record.result.estimates[name] for name in ("g_min", "g_max")}
+    most = _UNSURE * (ends["g_max"].value - ends["g_min"].value)
+    of = f"calibration {record.routine} of {record.array}, {record.created.isoformat(timespec='seconds')}"
+    return [
+        f"{of}: its {name} is uncertain, {said(each)[1]}; hil calibration show tells why"
+        for name, each in ends.items()
+        if each.high - each.low > most
+    ]
 
 
 def _range(sheet: DeviceSheet) -> str:

@@ -106,3 +106,65 @@ def test_devices_that_arrive_at_once_have_no_label():
     for each in result_of(routine, tape.steps, target).estimates.values():
         assert np.isnan(each.value) or np.isfinite([each.low, each.high]).all()
         assert not abs(each.value) > 8.8 or each.unit or "label" not in each.about
+
+
+def curve_of(device, **settings):
+    """An update curve of 12 x 12 devices that differ, and the true ends of their ranges [rows, cols]."""
+    settings = {"points": 24, "cycles": 4} | settings
+    device = {"preset": device, "initial": "uniform", "d2d": {"range": 0.1, "step": 0.1}}
+    bench = driver.open(driver.settings(device=device, read={"noise": 0.01}), {"main": (12, 12)}, 1)
+    target, tape, routine = Target.whole(bench.arrays["main"]), Tape(), UpdateCurve(**settings)
+    run(routine.plan(target), bench, tape)
+    devices = bench._arrays["main"].devices
+    truth = {"g_min": devices.lo.reshape(12, 12), "g_max": devices.hi.reshape(12, 12)}
+    return result_of(routine, tape.steps, target), truth
+
+
+@pytest.mark.parametrize("device", ["ENODe", "HZO_FeFET", "TaOx_HfOx"])
+@pytest.mark.parametrize("crossing", [1.0, 1.2])
+def test_ends_that_were_not_reached_are_told_and_lie_within_their_intervals(device, crossing):
+    result, truth = curve_of(device, crossing=crossing)
+    told = " ".join(result.findings)
+    assert "of the devices were still moving at the low end: g_min is at most" in told
+    assert "--set update-curve.crossing=2 lets them arrive" in told
+    for name, true in truth.items():
+        each, moves = result.estimates[name], result.maps["moves"]
+        assert each.low < true[moves].mean() < each.high, name
+        low, high = (result.maps[f"{name}_s_{end}"][moves] for end in ("low", "high"))
+        assert ((low <= true[moves]) & (true[moves] <= high)).mean() > 0.85, name
+
+
+def test_training_is_warned_of_ends_that_were_not_reached(tmp_path):
+    path = tmp_path / "chip.yaml"
+    path.write_text(
+        "{driver: sim, name: chip, arrays: {main: {rows: 6, cols: 6}}, device: HZO_FeFET, "
+        "calibrations: records}"
+    )
+    settings, _ = load_bench(path)
+    bench = driver.open(driver.settings(device="HZO_FeFET"), {"main": (6, 6)}, 1)
+    target, routine = Target.whole(bench.arrays["main"]), UpdateCurve(crossing=1.0, cycles=3)
+    calibrate("update-curve", routine, bench, target, About("chip"), tmp_path / "records")
+    warned = " ".join(known_by_records(settings, bench, datetime.now(UTC)).warnings)
+    assert "its g_max is uncertain, 1." in warned
+    assert "hil calibration show tells why" in warned
+
+
+@pytest.mark.parametrize("device", ["ENODe", "HZO_FeFET", "EpiRAM_AgSiGe"])
+def test_devices_that_arrived_are_not_said_to_be_late(device):
+    result, truth = curve_of(device)
+    assert not any("still moving" in line for line in result.findings)
+    for name, true in truth.items():
+        each = result.estimates[name]
+        assert each.high - each.low < 0.05 * (true.mean() + 0.1 * truth["g_max"].mean()), name
+
+
+def test_one_device_that_did_not_arrive_is_told_too():
+    device = {"preset": "HZO_FeFET", "levels_up": 64, "levels_down": 64}
+    settings = driver.settings(device=device, read={"noise": 0.01})
+    bench = driver.open(settings, {"main": (1, 1)}, 1)
+    nominal = driver.open(driver.settings(device="HZO_FeFET"), {"main": (1, 1)}, 1).arrays["main"]
+    target, tape, routine = Target.whole(nominal), Tape(), UpdateCurve(crossing=1.0, cycles=3)
+    run(routine.plan(target), bench, tape)
+    result = result_of(routine, tape.steps, target)
+    assert any("about 100 % of the devices were still moving at the high end" in it for it in result.findings)
+    assert result.maps["g_max_s_high"][0, 0] > bench.arrays["main"].device.g_max_s
