@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
 
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from drivers.checks import Checks, Hardware
 from drivers.instruments.failure import tell_unsafe
 from drivers.ledger import Ledger
-from hil.bench import ArrayInfo, Cost, Execution
+from hil.bench import ArrayInfo, Cost, Execution, Progress
 from hil.errors import BenchError, LimitError, ScheduleError
-from hil.schedule import Answer, Op, Schedule
+from hil.schedule import Answer, Nudge, Op, Program, Schedule
 
 
 class InstrumentBench(ABC):
@@ -115,8 +115,24 @@ class StepwiseBench(InstrumentBench):
                     done.append(self._perform(op))
             except (LimitError, ScheduleError) as error:
                 raise BenchError(f"an instrument refused what the bench had admitted: {error}") from error
+            except BenchError as error:
+                error.progress = self._progress(schedule, done)
+                raise
         return Execution(tuple(answer for answer, _ in done), tuple(cost for _, cost in done))
 
     @abstractmethod
     def _perform(self, op: Op) -> tuple[Answer, Cost]:
         """One operation, checked and counted."""
+
+    def _left(self, op: Op) -> tuple[Op | None, Cost]:
+        """What an operation that broke off has left to do, and what was spent on it; None: which pulses were
+        given is in doubt.
+        """
+        return (None if isinstance(op, Program | Nudge) else op), Cost()
+
+    def _progress(self, schedule: Schedule, done: Sequence[tuple[Answer, Cost]]) -> Progress | None:
+        rest, begun = self._left(schedule[len(done)])
+        if rest is None:
+            return None
+        made = Execution(tuple(answer for answer, _ in done), tuple(cost for _, cost in done))
+        return Progress(made, begun, (rest, *schedule[len(done) + 1 :]))

@@ -242,6 +242,19 @@ class Bench(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Progress:
+    """How far a schedule came that broke off, where a bench knows that for certain.
+
+    ``done`` is of its first operations, ``begun`` what was spent on the next one. ``left`` carries out the
+    rest: of that next one what was not done, and all behind it. No pulse of it was given.
+    """
+
+    done: Execution
+    begun: Cost
+    left: Schedule
+
+
 @runtime_checkable
 class Returning(Protocol):
     """A bench whose instruments can be lost and come back while it is open."""

@@ -18,6 +18,7 @@ from hil.calibrate.gather import in_folder
 from hil.calibrate.journal import rescue
 from hil.calibrate.prepare import DEFAULT_SIZE, about_of, informed
 from hil.calibrate.record import Record
+from hil.calibrate.words import in_short
 from hil.cli.bars import Shown, bar_for_python
 from hil.config.bench import BenchSettings
 from hil.config.said import file_given, list_given, said_in_python
@@ -119,7 +120,11 @@ def _conducted(
         told = shown.begin(f"{name} of {target.info.name} {rows} x {cols}", expected)
         try:
             routine = informed(name, routines[name], bench, folder)
-            kept = calibrate(name, routine, bench, target, about, folder, told, begun=bench.record_beside)
+            kept = calibrate(
+                name, routine, bench, target, about, folder, told, begun=bench.record_beside,
+                reconnect_s=bench.reconnect_s,
+                happened=lambda kind, text: shown.say(f"{kind}: {in_short(text)}"),
+            )  # fmt: skip
         except BaseException as error:
             if found:
                 error.add_note(f"kept before: {', '.join(str(record.path) for record in found)}")

@@ -3,6 +3,13 @@
 A message says what was asked, what happened or is allowed, what was made safe, and what to do.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hil.bench import Progress
+
 
 class HilError(Exception):
     """Root of the tree: catch this to catch everything the project raises on purpose."""
@@ -33,7 +40,12 @@ class StoreError(HilError):
 
 
 class BenchError(HilError):
-    """The bench failed while executing a schedule; it was made safe before this was raised."""
+    """The bench failed while executing a schedule; it was made safe before this was raised.
+
+    ``progress`` says how far the schedule came, where that is known for certain.
+    """
+
+    progress: Progress | None = None
 
 
 class InstrumentError(BenchError):

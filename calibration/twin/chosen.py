@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hil.calibrate.record import Record
 from hil.calibrate.twin import Asked
+from hil.calibrate.words import in_short
 from hil.errors import StoreError
 from hil.schedule import ReadAnswer
 from hil.units import counted
@@ -99,7 +100,7 @@ def choose(records: Sequence[tuple[Path, Record]], asked: Asked, now: datetime) 
 
 def _unusable(record: Record, now: datetime, take_expired: bool) -> str:
     if record.partial is not None:
-        return f"partial ({record.partial})"
+        return f"partial ({in_short(record.partial)})"
     if record.expires is not None and record.expired(now) and not take_expired:
         return f"expired {record.expires.isoformat(timespec='minutes')} (--expired takes it)"
     return ""

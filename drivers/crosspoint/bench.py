@@ -84,6 +84,9 @@ class CrosspointBench(StepwiseBench):
         self._wire = wire or WireLog()
         self._clock = clock
         self._pause = pause
+        self._began = clock(), probe.tally()
+        self._given: list[int] = []
+        """Of the operation under way: which of its bursts the generator has confirmed."""
 
     @property
     def wire(self) -> WireLog:
@@ -116,7 +119,8 @@ class CrosspointBench(StepwiseBench):
         return self.probe.make_safe()
 
     def _perform(self, op: Op) -> tuple[Answer, Cost]:
-        began, before = self._clock(), self.probe.tally()
+        began, before = self._began = self._clock(), self.probe.tally()
+        self._given.clear()
         if isinstance(op, Read):
             answer = self._read(op)
         elif isinstance(op, Multiply):
@@ -174,6 +178,21 @@ class CrosspointBench(StepwiseBench):
             row, col, count = int(rows[k]), int(op.region.cols[places[k]]), int(numbers[k])
             pulse = op.potentiate if count > 0 else op.depress
             self._pulse(op.region.array, row, col, pulse, abs(count))
+            self._given.append(int(k))
+
+    def _left(self, op: Op) -> tuple[Op | None, Cost]:
+        """Bursts are given one by one, each confirmed: unless one was under way, the others are left."""
+        began, before = self._began
+        spent = self.probe.cost(before, self._clock() - began)
+        if not isinstance(op, Program):
+            return super()._left(op)[0], spent
+        if self.probe.bursting:
+            return None, spent
+        starts, places, _ = op.pulses
+        rows = np.repeat(np.arange(op.region.rows.size), np.diff(starts))
+        counts = op.counts.copy()
+        counts[rows[self._given], places[self._given]] = 0
+        return Program(op.region, counts, op.potentiate, op.depress), spent
 
     def _pulse(self, array: str, row: int, col: int, pulse: Pulse, count: int) -> None:
         known = self._known[array]

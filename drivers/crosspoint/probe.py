@@ -67,6 +67,8 @@ class Probe:
     reading: CrosspointReadSettings
     lines: Lines
     scan: TspScan | None = None
+    bursting: bool = field(default=False, init=False)
+    """Pulses are asked for, and not confirmed; after a failure: they are in doubt."""
     _done: Tally = field(default=Tally(), init=False)
     _cold: bool = field(default=False, init=False)
 
@@ -129,11 +131,14 @@ class Probe:
 
     def pulse(self, row: int, col: int, pulse: Pulse, count: int, siemens: float) -> None:
         """So many pulses to a device, of ``siemens`` when last read (NaN: not known), for the energy."""
+        self.bursting = False
         self._connect(self.buses.pulser, row, col)
         spent = count * pulse.width_s * pulse.amplitude_v**2 * np.nan_to_num(siemens)
         # Counted before: after a failure it is in doubt how many came, and none may be missing in the count.
         self._add(pulses=count, seconds=count * (pulse.width_s + pulse.gap_s), joules=float(spent))
+        self.bursting = True
         self.pulser.burst(pulse, count)
+        self.bursting = False
 
     def tally(self) -> tuple[Tally, int]:
         """What was done so far, and in how many exchanges."""

@@ -13,10 +13,12 @@ from hil.bench import Bench
 from hil.calibrate.contracts import Result, Routine, Target, result_of
 from hil.calibrate.file import write_record
 from hil.calibrate.journal import KILLED, Journal
+from hil.calibrate.patience import Patience
 from hil.calibrate.record import Record
 from hil.calibrate.tape import Tape, doubtful
 from hil.config.validate import Config
 from hil.errors import LimitError, ScheduleError
+from hil.pause import Pause
 from hil.plan import run, watched
 from hil.versions import versions
 
@@ -59,6 +61,8 @@ def calibrate(
     written: Callable[[Kept], None] = lambda kept: None,
     analysing: Callable[[], AbstractContextManager[object]] = nullcontext,
     keeping: Callable[[], AbstractContextManager[object]] = nullcontext,
+    reconnect_s: float = 0.0,
+    happened: Callable[[str, str], None] = lambda kind, text: None,
 ) -> Kept:
     """Run a routine and keep its record in ``folder``.
 
@@ -67,7 +71,8 @@ def calibrate(
     both what is about to be output and what was measured until the record is written; ``begun`` is told
     before the first output where the record will be. ``written`` gets the record, complete or partial. The
     result is derived within ``analysing`` and kept within ``keeping``, so that a signal may end the one and
-    not the other.
+    not the other. A bench whose line was lost is waited for up to ``reconnect_s`` where no pulse is in doubt;
+    ``happened`` gets the kind of that, "paused" or "resumed", and what happened.
 
     Raises
     ------
@@ -92,12 +97,17 @@ def calibrate(
             written(kept)
         return kept
 
+    def place() -> str:
+        return str(patience)
+
+    patience = Patience(journal or tape, tape, Pause(bench, reconnect_s, place, happened, stop))
     finished = False
     with nullcontext() if journal is None else closing(journal):
         try:
             if journal is not None:
                 begun(journal.record_path)
-            finished = run(watched(routine.plan(target), stop, told), bench, journal or tape)
+            plan = patience.plan(watched(routine.plan(target), stop, told))
+            finished = run(plan, bench, patience, patience.revive)
             result = Result()
             if finished:
                 with analysing():

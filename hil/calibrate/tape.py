@@ -54,6 +54,12 @@ class Tape:
         self.steps: list[Step] = []
         self.cost = Cost()
         self._under_way: Schedule = ()
+        self._away_s = 0.0
+        self._pauses: dict[int, float] = {}
+
+    def paused(self, number: int, seconds: float) -> None:
+        """So long nothing was done, before this operation of the schedule under way: no cost, but time."""
+        self._pauses[number] = self._pauses.get(number, 0.0) + seconds
 
     def before(self, schedule: Schedule, *, durable: bool) -> None:
         """Refuse what a record cannot hold, before it is output.
@@ -75,19 +81,24 @@ class Tape:
 
     def after(self, schedule: Schedule, execution: Execution) -> None:
         """Keep what came of a schedule."""
-        now = self.cost.seconds
+        now = self.cost.seconds + self._away_s
         new: list[Step] = []
-        for op, answer, cost in zip(schedule, execution.answers, execution.costs, strict=True):
+        for number, (op, answer, cost) in enumerate(
+            zip(schedule, execution.answers, execution.costs, strict=True)
+        ):
+            now += self._pauses.get(number, 0.0)
             new.append(Step(op, answer, now, now + cost.seconds))
             now += cost.seconds
         self.steps.extend(new)  # whole schedules only, whenever a signal comes
         self._under_way = ()
+        self._away_s += sum(self._pauses.values())
+        self._pauses.clear()
         self.cost += execution.cost
 
     @property
     def in_doubt(self) -> list[Step]:
         """Pulses that were asked for and not answered: they may have been given."""
-        now = self.cost.seconds
+        now = self.cost.seconds + self._away_s
         return [
             Step(op, None, now, now) for op in self._under_way if isinstance(op, Program) and op.counts.any()
         ]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, get_args
 
 from hil.units import Unit, format_quantity
 
 if TYPE_CHECKING:
     from hil.calibrate.contracts import Estimate
+
+_SHORT = 40
+_LONG_WORDS = re.compile(r"(['\"])(?:(?!\1).){60,}\1")
 
 
 def said(each: Estimate) -> tuple[str, str]:
@@ -28,6 +32,13 @@ def said(each: Estimate) -> tuple[str, str]:
 def about(each: Estimate) -> str:
     """What it is, and why it is not told, if it is not."""
     return f"{each.about}; not told: {each.why}" if each.why else each.about
+
+
+def in_short(reason: str) -> str:
+    """Why a calibration ended, with what was said to an instrument by its beginning alone; the record has it
+    in full.
+    """
+    return _LONG_WORDS.sub(lambda found: f"{found[1]}{found[0][1:_SHORT]} ...{found[1]}", reason)
 
 
 def _quantity(value: float, unit: str) -> str:

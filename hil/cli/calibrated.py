@@ -19,7 +19,7 @@ from hil.calibrate.conduct import WHOLE
 from hil.calibrate.file import analysed_of, read_record, record_paths
 from hil.calibrate.journal import KILLED, is_written, journals, read_journal, rescue
 from hil.calibrate.record import Record
-from hil.calibrate.words import about, said
+from hil.calibrate.words import about, in_short, said
 from hil.cli.show import instruments, print_json, two_columns
 from hil.cli.words import energy
 from hil.errors import ConfigError, StoreError
@@ -116,7 +116,7 @@ def print_analysed(path: Path, json: bool) -> None:
 def results(record: Record) -> Table | Text:
     """Estimates with intervals and words, then findings."""
     if record.partial is not None:
-        told = f"partial, without a result: {record.partial}"
+        told = f"partial, without a result: {in_short(record.partial)}"
         if record.partial.startswith((KILLED, "KeyboardInterrupt")) and WHOLE not in record.partial:
             told += "; if nothing is missing, hil calibration analyse derives one"
         return Text(told, "yellow")

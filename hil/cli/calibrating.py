@@ -20,6 +20,7 @@ from hil.calibrate.conduct import About, calibrate
 from hil.calibrate.contracts import Irreversible, Routine, Target
 from hil.calibrate.journal import rescue
 from hil.calibrate.prepare import DEFAULT_SIZE, about_of, informed
+from hil.calibrate.words import in_short
 from hil.cli.bars import bar_on
 from hil.cli.calibrated import document, results, spent
 from hil.cli.estimating import Wanted, ahead_of, declined, foreseen_wrong, refuse_unasked
@@ -190,7 +191,8 @@ def _one(
             kept = calibrate(
                 name, routine, bench, target, about, asked.out, told, stop,
                 begun=bench.record_beside, written=course.kept.append,
-                analysing=stop.prompt, keeping=stop.held,
+                analysing=stop.prompt, keeping=stop.held, reconnect_s=bench.reconnect_s,
+                happened=lambda kind, text: shown.say(f"{kind}: {in_short(text)}"),
             )  # fmt: skip
     except (ConfigError, LimitError, ScheduleError) as error:
         if not asked.every:

@@ -15,6 +15,7 @@ from hil.calibrate.contracts import Estimate, Result, Target, certain, result_of
 from hil.calibrate.file import read_record, record_paths, write_record
 from hil.calibrate.record import check_record
 from hil.calibrate.tape import Step, Tape, from_arrays, pulses_spent, to_arrays
+from hil.calibrate.words import in_short
 from hil.errors import BenchError, ConfigError, LimitError, ScheduleError, StoreError
 from hil.face import open_bench
 from hil.limits import LimitedBench, Limits
@@ -306,3 +307,12 @@ def test_an_interval_without_an_end_is_no_figure_and_keeps_the_end_that_is_known
     found = result_of(Bounded(), [], target).estimates["levels"]
     assert np.isnan(found.value)
     assert (found.low, found.high, found.why) == (3.0, np.inf, "its interval has no end")
+
+
+def test_a_reason_is_shown_without_the_whole_line_that_an_instrument_was_told():
+    line = "for c=1,16 do channel.exclusiveclose(c) " * 9
+    reason = f'TimeoutError_: matrix: no answer to "{line}" within 2 s; 3 pulses are in doubt'
+    said, left_out = in_short(reason).split(" ...", 1)
+    assert said == 'TimeoutError_: matrix: no answer to "for c=1,16 do channel.exclusiveclose(c)'
+    assert left_out == '" within 2 s; 3 pulses are in doubt'
+    assert in_short("it's the operator's wish") == "it's the operator's wish"
