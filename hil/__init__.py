@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         ScheduleError,
         StoreError,
     )
-    from hil.face import load_bench, open_bench, read, train
+    from hil.face import load_bench, open_bench, read, resume, train
     from hil.limits import LimitedBench, Limits
     from hil.plan import Plan, run, together
     from hil.report import write_report
@@ -71,6 +71,7 @@ __all__ = [
     "open_run",
     "read",
     "records",
+    "resume",
     "run",
     "together",
     "train",
@@ -85,7 +86,7 @@ _PLACES = {
     "conformance": "check_bench",
     "data": "DataSpec Dataset load_dataset",
     "errors": "BenchError ConfigError DataError HilError LimitError ScheduleError StoreError",
-    "face": "load_bench open_bench read train",
+    "face": "load_bench open_bench read resume train",
     "limits": "LimitedBench Limits",
     "plan": "Plan run together",
     "report": "write_report",

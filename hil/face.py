@@ -19,6 +19,7 @@ from hil.errors import BenchError, ConfigError, ScheduleError
 from hil.limits import LimitedBench
 from hil.opened import OpenedBench
 from hil.plan import Plan, run
+from hil.remainder import Remainder, remainder
 from hil.schedule import Read, ReadAnswer, Region
 from hil.store import Run
 from hil.training.events import Journal
@@ -149,6 +150,56 @@ def train(
         list_given("bench_overrides", bench_overrides, "limits.read=0.2 V"),
         file_given("data_dir", data_dir, "data"),
     )
+    return _trained(*files, Path(runs), None, progress)
+
+
+def resume(
+    run: PathLike = session.RUNS,
+    *,
+    experiment: PathLike | None = None,
+    bench: PathLike | None = None,
+    data_dir: PathLike | None = None,
+    progress: bool | Journal | None = None,
+) -> Run:
+    """Go on with a run that was killed, stopped or failed, as `hil resume` does; the new run's record.
+
+    It begins from what the devices hold. A step of which a pulse may have been given is over; none is given
+    twice.
+
+    Parameters
+    ----------
+    run
+        Its folder, or a folder of runs: then the newest.
+    experiment, bench
+        Where its files are now; None: where they were.
+    data_dir, progress
+        As for :func:`train`.
+
+    Raises
+    ------
+    ConfigError
+        It cannot go on (simulated, finished, still at work, continued already), or something is not what it
+        was; nothing was output.
+    LimitError, BenchError, StoreError
+        As from :func:`train`; IdentityError where other instruments answer.
+    """
+    files = file_given("experiment", experiment), file_given("bench", bench)
+    again = remainder(Path(run), *files)
+    folder = file_given("data_dir", data_dir, "data")
+    return _trained(*again.files, folder, again.run.path.parent, again, progress)
+
+
+def _trained(
+    experiment: Path | None,
+    bench: Path | None,
+    overrides: Sequence[str],
+    bench_overrides: Sequence[str],
+    data_dir: Path | None,
+    runs: Path,
+    again: Remainder | None,
+    progress: bool | Journal | None,
+) -> Run:
+    files = experiment, bench, tuple(overrides), tuple(bench_overrides)
     if progress is None or isinstance(progress, bool):
         from hil.cli.screen import display_for_python
 
@@ -157,9 +208,10 @@ def train(
             from hil.cli.train import Asked, train_shown
 
             with display:
-                return train_shown(Asked(*files, Path(runs), report=False), display)
+                return train_shown(Asked(*files, data_dir, runs, report=False, again=again), display)
         progress = None
-    return session.execute(session.prepare(*files), Path(runs), progress)
+    prepared = session.prepare(*files, data_dir) if again is None else again.prepare(data_dir)
+    return session.execute(prepared, runs, progress)
 
 
 def _read(op: Read) -> Plan[NDArray[np.floating]]:

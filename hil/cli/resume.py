@@ -30,11 +30,8 @@ def resume(
     twice. A new run is recorded beside the old one.
     """
     from hil.cli.train import Asked, run_training
-    from hil.resume import remainder
+    from hil.remainder import remainder
 
     again = remainder(run, experiment, bench)
-    asked = Asked(
-        again.experiment, again.bench, again.overrides, again.bench_overrides, data_dir,
-        again.run.path.parent, report, again,
-    )  # fmt: skip
+    asked = Asked(*again.files, data_dir, again.run.path.parent, report, again)
     raise typer.Exit(run_training(asked, json=json, quiet=quiet, yes=yes))

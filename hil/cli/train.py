@@ -22,7 +22,7 @@ from hil.config.experiment import TrainingSettings
 from hil.config.validate import Config
 from hil.interrupt import unwrapped_interrupts
 from hil.price.price import Asked as Priced
-from hil.resume import Remainder
+from hil.remainder import Remainder
 from hil.session import Prepared, execute, prepare
 from hil.store import Run
 from hil.units import counted, format_quantity

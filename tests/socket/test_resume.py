@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hil import resume
 from hil.store import Run, list_runs, open_run
 from tests.socket.cli import ROOT, hil, virtual
 from tests.socket.line_server import line_settings, served
@@ -195,3 +196,12 @@ def test_a_simulated_run_cannot_go_on_as_its_devices_ended_with_it(tmp_path: Pat
     told = hil(tmp_path, "resume")
     assert told.returncode == 2
     assert f"{left.path.name}: it gave no pulse to devices that outlive a process" in told.stderr
+
+
+def test_a_run_goes_on_from_python(tmp_path: Path) -> None:
+    files(tmp_path)
+    with virtual(tmp_path, tmp_path / "virtual.yaml"):
+        left = killed(tmp_path, ("after", "late", 5), "train", "rings.yaml", "--bench", "bench.yaml")
+        last = resume(tmp_path / "runs", progress=False)
+    assert last.path.parent == left.path.parent
+    assert (left.continued_by, last.status) == (last.path.resolve(), "finished")

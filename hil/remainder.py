@@ -32,6 +32,11 @@ class Remainder:
     overrides: tuple[str, ...]
     bench_overrides: tuple[str, ...]
 
+    @property
+    def files(self) -> tuple[Path, Path, tuple[str, ...], tuple[str, ...]]:
+        """Experiment and bench, and the keys that were changed of each."""
+        return self.experiment, self.bench, self.overrides, self.bench_overrides
+
     def prepare(self, data_dir: Path | None = None) -> Prepared:
         """Check files and data, open the bench, and hold all of it against the run; nothing is output.
 
@@ -43,7 +48,7 @@ class Remainder:
         IdentityError
             Other instruments answer than in the run.
         """
-        prepared = prepare(self.experiment, self.bench, self.overrides, self.bench_overrides, data_dir)
+        prepared = prepare(*self.files, data_dir)
         try:
             self._require_same(prepared)
         except BaseException:
