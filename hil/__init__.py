@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from hil.bench import ArrayInfo, Bench, Cost, DeviceSheet
     from hil.calibrate.contracts import Estimate
     from hil.calibrate.record import Record
-    from hil.characterise import measure, records
+    from hil.characterise import measure, records, twin
     from hil.conformance import check_bench
     from hil.data import Dataset, DataSpec, load_dataset
     from hil.errors import (
@@ -75,6 +75,7 @@ __all__ = [
     "run",
     "together",
     "train",
+    "twin",
     "write_report",
 ]
 
@@ -82,7 +83,7 @@ _PLACES = {
     "bench": "ArrayInfo Bench Cost DeviceSheet",
     "calibrate.contracts": "Estimate",
     "calibrate.record": "Record",
-    "characterise": "measure records",
+    "characterise": "measure records twin",
     "conformance": "check_bench",
     "data": "DataSpec Dataset load_dataset",
     "errors": "BenchError ConfigError DataError HilError LimitError ScheduleError StoreError",

@@ -1,4 +1,6 @@
-"""Few lines for a notebook: measure a chip, read its records. What `hil calibrate` does, as functions."""
+"""Few lines for a notebook: measure a chip, read its records, fit its twin. What `hil calibrate`,
+`hil calibration` and `hil twin` do, as functions.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,7 @@ import warnings
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Never, TypeAlias, TypeVar, cast
+from typing import Any, Never, TypeAlias, TypeVar, cast, get_args
 
 from hil import plugins
 from hil.calibrate import FOLDER
@@ -14,10 +16,12 @@ from hil.calibrate.choose import routines as chosen_routines
 from hil.calibrate.choose import within
 from hil.calibrate.conduct import About, calibrate
 from hil.calibrate.contracts import Irreversible, Routine, Target, cautions_of
-from hil.calibrate.gather import in_folder
+from hil.calibrate.gather import gather, in_folder
 from hil.calibrate.journal import rescue
 from hil.calibrate.prepare import DEFAULT_SIZE, about_of, informed
 from hil.calibrate.record import Record
+from hil.calibrate.twin import Asked, Model, Twin
+from hil.calibrate.twins import TwinFiles, twin_of_records
 from hil.calibrate.words import in_short
 from hil.cli.bars import Shown, bar_for_python
 from hil.config.bench import BenchSettings
@@ -156,6 +160,65 @@ def records(folder: PathLike = FOLDER) -> list[Record]:
     for told in passed_over:
         warnings.warn(told, stacklevel=2)
     return found
+
+
+def twin(
+    records: PathLike | Record | Sequence[PathLike | Record],
+    output: PathLike = "twin.yaml",
+    *,
+    model: Model = "auto",
+    array: str | None = None,
+    expired: bool = False,
+    force: bool = False,
+) -> Twin:
+    """Fit a simulated bench to the calibration records of an array as `hil twin` does, and write its files.
+
+    ``twin.path`` is its bench file, beside which are the maps of all devices (.npz) and the figure of what
+    the fit leaves (.png); ``twin.goodness`` and ``twin.estimates`` are numbers with their 95 % intervals.
+
+    Parameters
+    ----------
+    records
+        A folder of records, or records and files; of each routine the newest valid one is taken.
+    output
+        Bench file to write, .yaml.
+    model
+        How devices answer pulses; "auto": by goodness of fit.
+    array
+        Of records of several arrays.
+    expired, force
+        Take expired records too; write over files there are.
+
+    Raises
+    ------
+    StoreError
+        Records cannot be read, do not go together, or a file cannot be written.
+    ConfigError
+        There is nothing to fit, or an output is there already.
+    """
+    if model not in (models := get_args(Model)):
+        raise ConfigError(f"model: asked for {model!r}; one of {', '.join(models)} is needed")
+    files = TwinFiles.beside(Path(output))
+    if not force:
+        files.require_free("force=True writes over, output= names another")
+    found, passed_over = _gathered(records)
+    return files.write(twin_of_records(found, passed_over, Asked(model, array, expired)))
+
+
+def _gathered(records: object) -> tuple[list[tuple[Path, Record]], list[str]]:
+    """Records with their files, and what was passed over."""
+    asked = _texts((records,) if isinstance(records, str | Path | Record) else records, str, Path, Record)
+    if not asked:
+        raise ConfigError(
+            f"records: asked for {records!r}; a folder of records, or some of them, are needed: "
+            'records="calibrations"'
+        )
+    given = {each.path: each for each in asked if isinstance(each, Record)}
+    if None in given:
+        raise ConfigError(f"records: {given[None]!r} was not read from a file, which the twin would name")
+    named = [Path(each) for each in asked if not isinstance(each, Record)]
+    found, passed_over = gather(named)
+    return [*((path, each) for path, each in given.items() if path is not None), *found], passed_over
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hil.bench import Cost, DeviceSheet
 from hil.calibrate.contracts import Drawing, Estimate, Maps, Result, Target
 from hil.calibrate.tape import Step, pulses_spent, to_arrays
-from hil.calibrate.words import about, said
+from hil.calibrate.words import html, lines
 from hil.errors import ConfigError, StoreError
 from hil.schedule import Pulse
 from hil.stack import Stack
@@ -151,20 +151,11 @@ class Record:
         return f"<Record: {self._head()[0]}>"
 
     def __str__(self) -> str:
-        rows = self._rows()
-        wide = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
-        lines = [
-            f"{name:<{wide[0]}}  {value:>{wide[1]}}  {interval:<{wide[2]}}  {about}"
-            for name, value, interval, about in rows
-        ]
-        return "\n".join([*self._head(), *lines, *self.findings])
+        return "\n".join([*self._head(), *lines(self.estimates), *self.findings])
 
     def _repr_html_(self) -> str:
-        cells = ("".join(f"<td>{escape(text)}</td>" for text in row) for row in self._rows())
-        table = "".join(f"<tr>{row}</tr>" for row in cells)
-        return "<br>".join(
-            [*map(escape, self._head()), f"<table>{table}</table>", *map(escape, self.findings)]
-        )
+        told = [*map(escape, self._head()), html(self.estimates), *map(escape, self.findings)]
+        return "<br>".join(told)
 
     def _head(self) -> list[str]:
         """Which record it is, and why it has no result, if it has none."""
@@ -172,10 +163,6 @@ class Record:
         date, state = self.created.isoformat(timespec="minutes"), self.state(datetime.now(UTC))
         told = f"{self.routine} of {self.bench}, {self.array} {rows} x {cols}, {date}, {state}"
         return [told] if self.partial is None else [told, f"without a result: {self.partial}"]
-
-    def _rows(self) -> list[tuple[str, str, str, str]]:
-        """Name, value, interval and words of each estimate."""
-        return [(name, *said(each), about(each)) for name, each in self.estimates.items()]
 
 
 def check_record(

@@ -8,17 +8,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from hil.calibrate.contracts import Estimate, Maps
 from hil.calibrate.record import Record
+from hil.calibrate.words import html, lines
+from hil.errors import ConfigError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+Model: TypeAlias = Literal["auto", "exponential", "table"]
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Twin:
     """A fitted bench.
 
@@ -35,13 +41,15 @@ class Twin:
         What was fitted, and how well it fits; each with its 95 % interval.
     findings
         Sentences for the person who asked.
-    draw
-        The figure of residuals; imports matplotlib no sooner.
+    figure
+        Makes the figure of residuals; imports matplotlib no sooner.
     records
         Files of the records that it was fitted to.
     calibrations
         The bench file's key of that name but for ``folder``, which is put in where the file is written: with
         it the twin is trained on by those records, as its original. Empty: it is not.
+    path
+        Its bench file, which every command and `hil.train` take; None: it was not written.
     """
 
     source: str
@@ -50,16 +58,44 @@ class Twin:
     estimates: Mapping[str, Estimate]
     goodness: Mapping[str, Estimate]
     findings: Sequence[str] = ()
-    draw: Callable[[], Figure] | None = field(default=None, repr=False)
+    figure: Callable[[], Figure] | None = None
     records: Sequence[Path] = ()
     calibrations: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    path: Path | None = None
+
+    def draw(self, file: Path | str | None = None) -> Figure:
+        """Draw what the fit leaves, and write that into ``file`` (.png, .svg or .pdf) if one is named.
+
+        Raises
+        ------
+        ConfigError
+            It has no figure, or the file's ending is none that can be drawn.
+        StoreError
+            The file cannot be written.
+        """
+        from hil.figures.file import draw
+
+        if self.figure is None:
+            raise ConfigError(f"the twin of {self.source} has no figure")
+        return draw(self.figure, None if file is None else Path(file))
+
+    def __repr__(self) -> str:
+        return f"<Twin: of {self.source}; {self.path or 'not written'}>"
+
+    def __str__(self) -> str:
+        fitted, good = lines(self.estimates), lines(self.goodness)
+        return "\n".join([f"twin of {self.source}", *fitted, "goodness of fit", *good, *self.findings])
+
+    def _repr_html_(self) -> str:
+        tables = html(self.estimates), "goodness of fit", html(self.goodness)
+        return "<br>".join([escape(f"twin of {self.source}"), *tables, *map(escape, self.findings)])
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the command line asks of a fit; ``model`` "auto" lets goodness of fit decide."""
+    """What is asked of a fit; ``model`` "auto" lets goodness of fit decide."""
 
-    model: str = "auto"
+    model: Model = "auto"
     array: str | None = None
     expired: bool = False
 

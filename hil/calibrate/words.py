@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
+from html import escape
 from typing import TYPE_CHECKING, get_args
 
 from hil.units import Unit, format_quantity
@@ -39,6 +41,20 @@ def in_short(reason: str) -> str:
     in full.
     """
     return _LONG_WORDS.sub(lambda found: f"{found[1]}{found[0][1:_SHORT]} ...{found[1]}", reason)
+
+
+def lines(estimates: Mapping[str, Estimate]) -> list[str]:
+    """Name, value, interval and words of each, in columns."""
+    rows = [(name, *said(each), about(each)) for name, each in estimates.items()]
+    name, value, interval = (max((len(row[column]) for row in rows), default=0) for column in range(3))
+    return [f"{row[0]:<{name}}  {row[1]:>{value}}  {row[2]:<{interval}}  {row[3]}" for row in rows]
+
+
+def html(estimates: Mapping[str, Estimate]) -> str:
+    """The same as a table of a notebook."""
+    rows = ((name, *said(each), about(each)) for name, each in estimates.items())
+    cells = ("".join(f"<td>{escape(text)}</td>" for text in row) for row in rows)
+    return f"<table>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>"
 
 
 def _quantity(value: float, unit: str) -> str:

@@ -4,16 +4,12 @@ of it said.
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import yaml
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -21,16 +17,15 @@ from rich.text import Text
 from hil import plugins, setup
 from hil.calibrate.contracts import Estimate
 from hil.calibrate.gather import gather
-from hil.calibrate.twin import Asked, Described, FitsData, FitsRecords, Twin
+from hil.calibrate.twin import Asked, Described, FitsData, Twin
+from hil.calibrate.twins import TwinFiles
+from hil.calibrate.twins import twin_of_records as fit_records
 from hil.calibrate.words import about, said
 from hil.cli.fitting import command_that_fits
 from hil.cli.show import print_json, two_columns
-from hil.errors import ConfigError, StoreError
-from hil.store.blobs import pack
-from hil.store.folder import write_whole
+from hil.errors import ConfigError
 from hil.units import Unit, parse_quantity
 
-_DPI = 200
 _SIZE = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})")
 
 
@@ -44,41 +39,17 @@ def twin_of_records(paths: Sequence[Path], output: Path, asked: Asked, *, force:
     ConfigError
         Nothing to fit is given, or an output is there already.
     """
-    files = _Files.beside(output)
-    files.require_free(force)
+    files = _free(output, force=force)
     if not paths:
         raise ConfigError("what shall the twin be fitted to? give records, or a folder of them: calibrations")
-    records, damaged = gather(paths)
-    fit: FitsRecords = plugins.load("twins", "records")
-    try:
-        twin = fit(records, asked, datetime.now(UTC))
-    except StoreError as error:
-        for each in damaged:
-            error.add_note(each)
-        raise
-    twin = _by_its_records(twin, output)
-    files.write(twin)
-    tell(twin, files, damaged, json=json)
+    tell(files.write(fit_records(*gather(paths), asked)), files, json=json)
 
 
-def _by_its_records(twin: Twin, output: Path) -> Twin:
-    """With the folder of the records that it is trained on by, counted from its file; without them where they
-    are in several folders.
-    """
-    if not twin.calibrations:
-        return twin
-    folders = {path.parent.resolve() for path in twin.records}
-    if len(folders) != 1:
-        told = f"its records are in {len(folders)} folders, where a bench file names one: trained on without"
-        return replace(twin, findings=(*twin.findings, told))
-    (folder,) = folders
-    try:
-        named = Path(os.path.relpath(folder, output.parent.resolve())).as_posix()
-    except ValueError:  # another drive
-        named = folder.as_posix()
-    told = f"training goes by the records in {named}, as on their bench: placement and corrections"
-    bench = {**twin.bench, "calibrations": {"folder": named, **twin.calibrations}}
-    return replace(twin, bench=bench, findings=(*twin.findings, told))
+def _free(output: Path, *, force: bool) -> TwinFiles:
+    files = TwinFiles.beside(output)
+    if not force:
+        files.require_free("--force writes over, -o names another")
+    return files
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +104,9 @@ def twin_of_data(
     if records:
         raise ConfigError(f"{records[0]}: give records, or files of data (--from-csv), not both")
     described = data.described(model)
-    files = _Files.beside(output)
-    files.require_free(force)
+    files = _free(output, force=force)
     fit: FitsData = plugins.load("twins", "data")
-    twin = fit(data.files, described)
-    files.write(twin)
-    tell(twin, files, (), json=json)
+    tell(files.write(fit(data.files, described)), files, json=json)
 
 
 def _quantity(option: str, text: str, unit: Unit) -> float:
@@ -151,62 +119,10 @@ def _quantity(option: str, text: str, unit: Unit) -> float:
     return value
 
 
-class _Files:
-    """The files of a twin."""
-
-    def __init__(self, bench: Path, maps: Path, figure: Path) -> None:
-        self.bench, self.maps, self.figure = bench, maps, figure
-
-    @classmethod
-    def beside(cls, output: Path) -> _Files:
-        """Of the names that go with a bench file."""
-        if output.suffix.lower() not in (".yaml", ".yml"):
-            raise ConfigError(f"--output {output}: asked for {output.suffix!r}; .yaml is needed")
-        if not output.parent.is_dir():
-            raise ConfigError(f"--output {output}: there is no folder {output.parent}")
-        return cls(output, output.with_suffix(".npz"), output.with_suffix(".png"))
-
-    @property
-    def all(self) -> tuple[Path, ...]:
-        """All of them."""
-        return self.bench, self.maps, self.figure
-
-    def require_free(self, force: bool) -> None:
-        """Refuse to write over anything that was not given up."""
-        there = [str(path) for path in self.all if path.exists()]
-        if there and not force:
-            raise ConfigError(f"{', '.join(there)}: already there; --force writes over, -o names another")
-
-    def write(self, twin: Twin) -> None:
-        """Maps first, the bench file that names their checksum last."""
-        blob = pack(twin.maps)
-        device = dict(twin.bench["device"]) | {
-            "maps": self.maps.name,
-            "sha256": hashlib.sha256(blob).hexdigest(),
-        }
-        write_whole(self.maps, blob)
-        if twin.draw is not None:
-            self._draw(twin)
-        text = yaml.safe_dump({**twin.bench, "device": device}, sort_keys=False, width=110)
-        write_whole(self.bench, f"# Made by hil twin from {twin.source}.\n{text}".encode())
-
-    def _draw(self, twin: Twin) -> None:
-        from hil.figures.canvas import styled
-
-        with styled():
-            figure = twin.draw() if twin.draw is not None else None
-            try:
-                if figure is not None:
-                    figure.savefig(self.figure, dpi=_DPI)  # pyright: ignore[reportUnknownMemberType]
-            except OSError as error:
-                raise StoreError(f"{self.figure}: cannot be written: {error.strerror}") from error
-
-
-def tell(twin: Twin, files: _Files, damaged: Sequence[str], *, json: bool) -> None:
+def tell(twin: Twin, files: TwinFiles, *, json: bool) -> None:
     """What was fitted, how well, and where it is."""
     written = {"bench": files.bench, "maps": files.maps}
-    written |= {"figure": files.figure} if twin.draw is not None else {}
-    findings = [*twin.findings, *damaged]
+    written |= {"figure": files.figure} if twin.figure is not None else {}
     with setup.open_bench(setup.load_bench(files.bench)[0]) as bench:
         train = command_that_fits(files.bench, bench.arrays)
         devices = sum(info.rows * info.cols for info in bench.arrays.values())
@@ -216,7 +132,7 @@ def tell(twin: Twin, files: _Files, damaged: Sequence[str], *, json: bool) -> No
             "source": twin.source,
             "estimates": {name: asdict(each) for name, each in twin.estimates.items()},
             "goodness": {name: asdict(each) for name, each in twin.goodness.items()},
-            "findings": findings,
+            "findings": list(twin.findings),
             "train": train,
         })  # fmt: skip
         return
@@ -225,7 +141,7 @@ def tell(twin: Twin, files: _Files, damaged: Sequence[str], *, json: bool) -> No
     if twin.estimates:
         console.print(_table(twin.estimates))
     console.print(Text("goodness of fit", "bold"), _table(twin.goodness), sep="\n")
-    for each in findings:
+    for each in twin.findings:
         console.print(Text(each))
     console.print(two_columns([(name, str(path)) for name, path in written.items()]))
     what = "an experiment" if train is None else "digits with them, or an experiment of your own"

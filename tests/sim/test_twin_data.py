@@ -140,7 +140,7 @@ def test_what_is_not_exponential_gets_a_table_that_leaves_less(tmp_path):
     twin = fit([path], Described(size=(2, 2)))
     assert twin.goodness["misfit_table"].value < 0.5 * twin.goodness["misfit_exponential"].value
     assert "main.kind" in twin.maps
-    assert twin.draw is not None
+    assert twin.figure is not None
     with styled():
         assert len(twin.draw().axes) == 3
 
