@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hil.bench import Cost, DeviceSheet
 from hil.calibrate.contracts import Drawing, Estimate, Maps, Result, Target
 from hil.calibrate.tape import Step, pulses_spent, to_arrays
-from hil.calibrate.words import html, lines
+from hil.calibrate.words import html, in_short, lines
 from hil.errors import ConfigError, StoreError
 from hil.schedule import Pulse
 from hil.stack import Stack
@@ -162,7 +162,7 @@ class Record:
         rows, cols = self.target.shape
         date, state = self.created.isoformat(timespec="minutes"), self.state(datetime.now(UTC))
         told = f"{self.routine} of {self.bench}, {self.array} {rows} x {cols}, {date}, {state}"
-        return [told] if self.partial is None else [told, f"without a result: {self.partial}"]
+        return [told] if self.partial is None else [told, f"without a result: {in_short(self.partial)}"]
 
 
 def check_record(
