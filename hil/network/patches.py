@@ -29,29 +29,8 @@ def unfold(
     down = (height + 2 * padding - size) // stride + 1
     across = (width + 2 * padding - size) // stride + 1
     out = np.zeros((n * down * across, channels * size * size), np.float32)
-    _unfold(images, channels, height, width, size, stride, padding, down, across, out)
+    _pass(images, out, channels, height, width, size, stride, padding, down, across, False)
     return out
-
-
-@lean
-def _unfold(
-    images: F32, channels: int, height: int, width: int, size: int, stride: int, padding: int, down: int,
-    across: int, out: F32,
-) -> None:  # fmt: skip
-    for s in range(images.shape[0]):
-        for i in range(down):
-            top = i * stride - padding
-            first_y, last_y = _seen(top, size, height)
-            for j in range(across):
-                left = j * stride - padding
-                first_x, last_x = _seen(left, size, width)
-                patch = out[(s * down + i) * across + j]
-                for c in range(channels):
-                    for y in range(first_y, last_y):
-                        to = (c * size + y) * size
-                        source = (c * height + top + y) * width + left
-                        for x in range(first_x, last_x):
-                            patch[to + x] = images[s, source + x]
 
 
 @kernel
@@ -64,16 +43,17 @@ def fold(
     down = (height + 2 * padding - size) // stride + 1
     across = (width + 2 * padding - size) // stride + 1
     out = np.zeros((n, channels * height * width), np.float32)
-    _fold(patches, channels, height, width, size, stride, padding, down, across, out)
+    _pass(out, patches, channels, height, width, size, stride, padding, down, across, True)
     return out
 
 
 @lean
-def _fold(
-    patches: F32, channels: int, height: int, width: int, size: int, stride: int, padding: int, down: int,
-    across: int, out: F32,
+def _pass(
+    images: F32, patches: F32, channels: int, height: int, width: int, size: int, stride: int, padding: int,
+    down: int, across: int, back: bool,
 ) -> None:  # fmt: skip
-    for s in range(out.shape[0]):
+    """Pixels into the patches that see them; ``back``: add what patches hold to the pixels."""
+    for s in range(images.shape[0]):
         for i in range(down):
             top = i * stride - padding
             first_y, last_y = _seen(top, size, height)
@@ -83,10 +63,14 @@ def _fold(
                 patch = patches[(s * down + i) * across + j]
                 for c in range(channels):
                     for y in range(first_y, last_y):
-                        source = (c * size + y) * size
-                        to = (c * height + top + y) * width + left
-                        for x in range(first_x, last_x):
-                            out[s, to + x] += patch[source + x]
+                        at = (c * size + y) * size
+                        pixel = (c * height + top + y) * width + left
+                        if back:
+                            for x in range(first_x, last_x):
+                                images[s, pixel + x] += patch[at + x]
+                        else:
+                            for x in range(first_x, last_x):
+                                patch[at + x] = images[s, pixel + x]
 
 
 @kernel
