@@ -232,7 +232,7 @@ def _maps(found: dict[str, Interval], shape: tuple[int, int]) -> dict[str, NDArr
     put("g_max_s", found["high"])
     for way, sign in (("up", 1), ("down", -1)):
         put(f"step_{way}_s", found[f"{way}.step"])
-        labels = [sign * label_of_tanh(each) for each in found[f"{way}.tanh"]]
+        labels = [sign * label_of_tanh(each) for each in _inside(found[f"{way}.tanh"])]
         put(f"nl_{way}", Interval(labels[0], np.minimum(*labels[1:]), np.maximum(*labels[1:])))
         one = found[f"{way}.rate"]
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -244,6 +244,13 @@ def _maps(found: dict[str, Interval], shape: tuple[int, int]) -> dict[str, NDArr
         put(f"c2c_{way}_s", Interval(*(np.sqrt(np.maximum(each, 0.0)) for each in noise)))
     maps["symmetry_s"] = _symmetry(found).reshape(shape)
     return maps
+
+
+def _inside(tanh: Interval) -> Interval:
+    """Of devices, as `within` has it of an array: no value at an end of what it can be, or of all of that."""
+    with np.errstate(invalid="ignore"):
+        told = (np.abs(tanh.value) < 1) & ((tanh.low > -1) | (tanh.high < 1))
+    return tanh._replace(value=np.where(told, tanh.value, np.nan))
 
 
 def _symmetry(found: dict[str, Interval]) -> Floats:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from calibration.crossbar import Network, Wires, network
 from calibration.noise_fit import fit_noise
+from hil.calibrate.contracts import DUST
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -79,6 +80,7 @@ def fit_wires(seen: Floats, pulsed: Flags, usable: Flags) -> WireFit:
     point = _Point.at(Wires(0.0, 0.0), _steady(np.maximum(seen, 0.0), segments))
     first = _log(point.load)
     common = np.stack([_centred(part, segments) for part in _common(seen.shape)])
+    exact = DUST / max(float(level.sum(axis=(1, 2)).max()), typical)
     pace, last = np.full(seen.shape, _MOST), np.zeros(seen.shape)
     for _ in range(_ROUNDS):
         near, turns = _solved(point, seen, size, first, segments)
@@ -93,7 +95,7 @@ def fit_wires(seen: Floats, pulsed: Flags, usable: Flags) -> WireFit:
         told = np.isfinite(error)
         step = np.where(told, step, 0.0)
         still = float(np.abs(near[:, watched]).max(initial=0.0)) <= _STEADY
-        if still and np.all(np.abs(step[told]) <= _SETTLED * error[told]):
+        if still and np.all(np.abs(step[told]) <= np.maximum(_SETTLED * error[told], exact)):
             changes = watched & (_count(segments) > 1)
             freedom = int(changes.any(axis=0).sum()) - len(columns)
             ohms = np.asarray(point.wires)
@@ -102,7 +104,8 @@ def fit_wires(seen: Floats, pulsed: Flags, usable: Flags) -> WireFit:
         grown = near + np.tensordot(step, turns, axes=1)
         pace = np.where(grown * last < 0, _CALMED * pace, pace)  # what swings is led in
         point, last = point.moved(step, near, turns, pace), grown
-    raise FloatingPointError(f"the fit did not settle; it came to {point.wires}")
+    came_to = ", ".join(f"{name} {ohms:.3g} ohm" for name, ohms in point.wires._asdict().items())
+    raise FloatingPointError(f"the fit did not settle; it came to {came_to}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

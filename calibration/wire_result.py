@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 from calibration.crossbar import Wires, readings
 from calibration.intervals import t_factor, undetermined
 from calibration.wire_fit import Flags, Floats, WireFit, fit_wires
-from hil.calibrate.contracts import Estimate, Result
+from hil.calibrate.contracts import RESOLVED, Estimate, Result
 from hil.units import format_quantity
 
 _FEW = 8
 _HARDLY = 0.02
 _BAD = 2.0
+_ROUNDING_OHM = 1e-6
+"""Readings without any noise would tell less, of nothing."""
 
 ABOUT = {
     "row": "one segment of a row",
@@ -151,7 +153,7 @@ def _of_segments(estimates: dict[str, Estimate]) -> list[str]:
     for name in ("row", "col"):
         each = estimates[name]
         if each.low <= 0 <= each.high:
-            most = format_quantity(max(0.0, each.high), "ohm", 2)
+            most = format_quantity(max(_ROUNDING_OHM, each.high), "ohm", 2)
             found.append(f"{ABOUT[name]} is too good to be measured: {most} at most")
     return found
 
@@ -163,13 +165,13 @@ def _findings(estimates: dict[str, Estimate], fit: WireFit) -> list[str]:
         if each.low > 0:
             found.append(f"{format_quantity(each.value, 'ohm', 3)} {ABOUT[name]}: leads, switches or drivers")
     loss = estimates["loss"]
-    most = f"{100 * max(0.0, loss.high):.2g} %"
+    most = f"{100 * max(RESOLVED, loss.high):.2g} %"
     if loss.low > 0:
         found.append(f"readings of the array as found lose up to {most} in wires")
     else:
         found.append(f"no reading of the array as found is seen to lose to wires: {most} at most")
     seen, left = (100 * float(np.sqrt(np.mean(each**2))) for each in (fit.seen, fit.left))
-    found.append(
-        f"devices that were not pulsed changed by {seen:.2g} % as read, by {left:.2g} % behind these wires"
-    )
+    if seen > 100 * RESOLVED:
+        changed = "devices that were not pulsed changed by"
+        found.append(f"{changed} {seen:.2g} % as read, by {left:.2g} % behind these wires")
     return found

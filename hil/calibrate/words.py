@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping
 from html import escape
 from typing import TYPE_CHECKING, get_args
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 _SHORT = 40
 _LONG_WORDS = re.compile(r"(['\"])(?:(?!\1).){60,}\1")
+_NOTHING = ("?", "not determined")
+_SEVERAL = 3
 
 
 def said(each: Estimate) -> tuple[str, str]:
@@ -28,7 +31,7 @@ def said(each: Estimate) -> tuple[str, str]:
         return value, f"{low} to {high}"
     if value != "?" and not each.why:
         return value, ""
-    return value, "not determined" + (f", at least {low}" if low else f", at most {high}" if high else "")
+    return value, _NOTHING[1] + (f", at least {low}" if low else f", at most {high}" if high else "")
 
 
 def about(each: Estimate) -> str:
@@ -45,16 +48,36 @@ def in_short(reason: str) -> str:
 
 def lines(estimates: Mapping[str, Estimate]) -> list[str]:
     """Name, value, interval and words of each, in columns."""
-    rows = [(name, *said(each), about(each)) for name, each in estimates.items()]
+    rows, untold = listed(estimates)
     name, value, interval = (max((len(row[column]) for row in rows), default=0) for column in range(3))
-    return [f"{row[0]:<{name}}  {row[1]:>{value}}  {row[2]:<{interval}}  {row[3]}" for row in rows]
+    return [f"{row[0]:<{name}}  {row[1]:>{value}}  {row[2]:<{interval}}  {row[3]}" for row in rows] + untold
 
 
 def html(estimates: Mapping[str, Estimate]) -> str:
     """The same as a table of a notebook."""
-    rows = ((name, *said(each), about(each)) for name, each in estimates.items())
+    rows, untold = listed(estimates)
     cells = ("".join(f"<td>{escape(text)}</td>" for text in row) for row in rows)
-    return f"<table>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>"
+    table = f"<table>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>"
+    return "<br>".join([table, *map(escape, untold)])
+
+
+def listed(estimates: Mapping[str, Estimate]) -> tuple[list[tuple[str, str, str, str]], list[str]]:
+    """Rows of name, value, interval and words; and a line for each reason for which several of them are not
+    told at all, which have no row.
+    """
+    untold = {name: each.why for name, each in estimates.items() if each.why and said(each) == _NOTHING}
+    times = Counter(untold.values())
+    rows = [
+        (name, *said(each), about(each))
+        for name, each in estimates.items()
+        if times[untold.get(name, "")] < _SEVERAL
+    ]
+    reasons = [
+        f"not determined ({why}): {', '.join(name for name, own in untold.items() if own == why)}"
+        for why, number in times.items()
+        if number >= _SEVERAL
+    ]
+    return rows, reasons
 
 
 def _quantity(value: float, unit: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
@@ -19,7 +19,7 @@ from hil.calibrate.conduct import WHOLE
 from hil.calibrate.file import analysed_of, read_record, record_paths
 from hil.calibrate.journal import KILLED, is_written, journals, read_journal, rescue
 from hil.calibrate.record import Record
-from hil.calibrate.words import about, in_short, said
+from hil.calibrate.words import in_short, listed
 from hil.cli.show import instruments, print_json, two_columns
 from hil.cli.words import energy
 from hil.errors import ConfigError, StoreError
@@ -113,7 +113,7 @@ def print_analysed(path: Path, json: bool) -> None:
     print_record(kept.path, json)
 
 
-def results(record: Record) -> Table | Text:
+def results(record: Record) -> Group | Text:
     """Estimates with intervals and words, then findings."""
     if record.partial is not None:
         told = f"partial, without a result: {in_short(record.partial)}"
@@ -123,10 +123,11 @@ def results(record: Record) -> Table | Text:
     table = Table(box=None, pad_edge=False, header_style="bold", caption_justify="left", caption_style="")
     for heading, justify in (("", "left"), ("value", "right"), ("95 % interval", "left"), ("", "left")):
         table.add_column(heading, justify=justify, no_wrap=bool(heading))  # pyright: ignore[reportArgumentType]
-    for name, each in record.result.estimates.items():
-        table.add_row(name, *said(each), about(each))
-    table.caption = Text("\n".join(["", *record.result.findings]))
-    return table
+    rows, untold = listed(record.result.estimates)
+    for row in rows:
+        table.add_row(*row)
+    told = Text("\n".join([*untold, *record.result.findings]))
+    return Group(table, Text(), told, Text()) if rows else Group(told, Text())
 
 
 def spent(record: Record) -> str:

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
+import numpy as np
 import typer
 from rich.console import Console
 from rich.text import Text
@@ -207,7 +208,12 @@ def _one(
         if len(course.kept) > before:
             course.note("ended", str(error))
         raise
-    course.note("done" if kept.record.partial is None else "stopped", kept.record.partial or "")
+    estimates = kept.record.result.estimates.values()
+    nothing = bool(estimates) and all(np.isnan(each.value) for each in estimates)
+    if kept.record.partial is None:
+        course.note("done", "nothing was determined" if nothing else "")
+    else:
+        course.note("stopped", kept.record.partial)
     facts = [("took", spent(kept.record)), ("record", str(kept.path))]
     console.print(Text(title, "bold"), results(kept.record), two_columns(facts), Text(), sep="\n")
 

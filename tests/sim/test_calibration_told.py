@@ -168,3 +168,12 @@ def test_one_device_that_did_not_arrive_is_told_too():
     result = result_of(routine, tape.steps, target)
     assert any("about 100 % of the devices were still moving at the high end" in it for it in result.findings)
     assert result.maps["g_max_s_high"][0, 0] > bench.arrays["main"].device.g_max_s
+
+
+def test_a_device_whose_label_may_be_anything_has_none_on_the_map():
+    result, _ = curve_of("EpiRAM_AgSiGe", cycles=3)
+    label, low, high = (result.maps[f"nl_down{end}"] for end in ("", "_low", "_high"))
+    known = np.isfinite(label)
+    assert 0 < known.sum() < known.size
+    assert (np.abs(label[known]) < 8.85).all()
+    assert not ((low[known] < -8.85) & (high[known] > 8.85)).any()

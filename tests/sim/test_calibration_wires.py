@@ -9,7 +9,7 @@ from calibration.line_resistance import LineResistance
 from drivers.sim import driver
 from drivers.sim.lines import transfer
 from hil.calibrate.choose import targets
-from hil.calibrate.contracts import Target
+from hil.calibrate.contracts import Target, result_of
 from hil.calibrate.file import read_record
 from hil.calibrate.tape import Tape
 from hil.errors import ConfigError, LimitError
@@ -228,3 +228,14 @@ def test_a_line_resistance_record_is_drawn_from_what_was_read_back(tmp_path, par
     if again is not None:
         for name, each in kept.record.result.estimates.items():
             np.testing.assert_equal(again.estimates[name].value, each.value, name)
+
+
+def test_without_noise_and_wires_the_fit_settles_at_none():
+    settings = driver.settings(device={"preset": "ENODe", "initial": "uniform"})
+    bench = driver.open(settings, {"main": (8, 8)}, 1)
+    target, tape, routine = Target.whole(bench.arrays["main"]), Tape(), LineResistance(repeats=2)
+    run(routine.plan(target), bench, tape)
+    result = result_of(routine, tape.steps, target)
+    for name in ("row", "col", "loss", "loss_worst"):
+        assert result.estimates[name].value == 0
+        assert result.estimates[name].low <= 0 < result.estimates[name].high < 1e-5

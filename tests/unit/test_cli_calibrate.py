@@ -264,3 +264,21 @@ def test_a_routine_without_a_figure_is_measured_and_told_so_when_it_is_to_be_dra
 )
 def test_what_has_no_end_is_not_told_as_a_figure(ends, told):
     assert told_of(Estimate(*ends, "", "pulses", "too few")) == told
+
+
+def test_a_search_that_determines_nothing_says_so_once(cli):
+    words = (
+        "--routine",
+        "pulse-search",
+        "--size",
+        "4x4",
+        "--bench-set",
+        "device=TaOx_HfOx",
+        "--set",
+        "passes=1",
+    )
+    shown = cli("calibrate", "bench.yaml", *words).stdout
+    assert shown.count("for a law): threshold_up, amplitude_up, width_up") == 1
+    assert shown.count("too few devices answer") == 1
+    (outcome,) = json.loads(cli("calibrate", "bench.yaml", *words, "--json").stdout)["outcomes"]
+    assert outcome["why"] == "nothing was determined"

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from calibration.devices import Devices
+from calibration.intervals import undetermined
 from drivers.sim import driver
 from hil.calibrate.conduct import About, calibrate
 from hil.calibrate.contracts import Estimate, Target
@@ -86,3 +87,15 @@ def test_what_cannot_be_drawn_is_refused_and_says_why(record: Record, tmp_path: 
     with pytest.raises(StoreError, match=r"devices\.npz: partial \(stopped\); there is no result to draw"):
         replace(record, partial="stopped").draw()
     assert "without a result: stopped" in str(replace(record, partial="stopped"))
+
+
+def test_what_several_estimates_are_not_told_for_is_said_once(record: Record) -> None:
+    reason = "too few devices answer"
+    unknown = {name: undetermined("V", "amplitude", reason) for name in ("up", "down", "sideways")}
+    alone = {"else": undetermined("V", "width", "another"), "bound": Estimate(np.nan, 0, 2, "V", "", reason)}
+    result = replace(record.result, estimates={**record.estimates, **unknown, **alone})
+    for text in (str(replace(record, result=result)), replace(record, result=result)._repr_html_()):
+        assert text.count(f"not determined ({reason}): up, down, sideways") == 1
+        assert text.count(reason) == 2, "once for the three, once for what has a bound"
+        assert "width; not told: another" in text
+        assert "yield" in text
