@@ -14,6 +14,7 @@ from hil import setup
 from hil.bench import CostMeter
 from hil.config.experiment import Experiment
 from hil.errors import ConfigError, LimitError, ScheduleError
+from hil.hindsight import no_better_than_guessing, unexamined
 from hil.limits import LimitedBench
 from hil.network import Network
 from hil.opened import OpenedBench
@@ -153,6 +154,24 @@ def _tell_calibrations(prepared: Prepared, journal: Journal) -> None:
         journal.event("warning" if shorted else "calibration", f"{text} and are never pulsed{end}")
 
 
+def _tell_hindsight(prepared: Prepared, outcome: Outcome, journal: Journal) -> None:
+    """Of a run that is no better than guessing on devices that nobody examined, that this may be why. Arrays
+    that are made for the run have no records.
+    """
+    bench, training, file = prepared.bench, prepared.training, prepared.header["bench"]
+    cross_entropy = training.network.loss.name == "cross-entropy"
+    guessing = no_better_than_guessing(outcome, training.data, cross_entropy=cross_entropy)
+    arrays = unexamined(bench.arrays)
+    if not guessing or not arrays or not (bench.durable or file["resolved"].get("arrays")):
+        return
+    journal.event(
+        "warning",
+        f"{guessing}. Devices that do not work may be why, and no record tells which of "
+        f"{', '.join(arrays)} do: hil calibrate {file['file']} --routine devices finds out, and "
+        "calibrations: FOLDER in that file keeps layers and pulses away from them",
+    )
+
+
 def ask_methods(spec: Experiment, network: Network, bench: LimitedBench) -> None:
     """Let gradient and update refuse the network or the bench.
 
@@ -197,6 +216,7 @@ def execute(
             status = "stopped" if outcome.reason == "stopped" else "finished"
             if prepared.bench.lost_record:
                 writer.event("warning", prepared.bench.lost_record)
+            _tell_hindsight(prepared, outcome, journal)
             writer.finish(status, summary(prepared, outcome, writer), prepared.bench.doses)
         except BaseException as error:
             notes = tuple(getattr(error, "__notes__", ()))

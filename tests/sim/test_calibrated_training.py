@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -25,10 +26,13 @@ from hil.compare.conduct import missing
 from hil.compare.plan import Options, plan_study
 from hil.errors import ConfigError
 from hil.faults import KINDS
+from hil.hindsight import no_better_than_guessing
 from hil.plan import run
 from hil.report import write_report
 from hil.schedule import Multiply, Read, Region
 from hil.store import Run
+from hil.training.controller import Outcome
+from hil.training.events import EvaluationRow
 
 OFFSET_A = 5e-9
 BENCH = """
@@ -278,6 +282,33 @@ def test_a_bench_of_instruments_is_no_twin(place: Path) -> None:
         ),
     ):
         known_by_records(settings, bench, datetime.now(UTC))
+
+
+def warned_of_guessing(place: Path, *overrides: str, bench: tuple[str, ...] = ()) -> list[str]:
+    run = session.execute(prepared(place, *overrides, bench=bench), place / "runs")
+    return [text for _, kind, text in run.events if kind == "warning" and "guessing" in text]
+
+
+def test_a_run_that_is_no_better_than_guessing_says_that_faulty_devices_may_be_why(place: Path) -> None:
+    (place / "bench.yaml").write_text(BENCH)
+    (told,) = warned_of_guessing(place, "training.rate=1e-9")
+    assert re.match(
+        r"test accuracy [0-9.]+ %, where guessing has 53\.0 %\. Devices that do not work may be", told
+    )
+    assert "no record tells which of main do: hil calibrate bench.yaml --routine devices" in told
+    assert warned_of_guessing(place, "training.rate=1e-9", bench=("calibrations=records",)) == []
+
+
+def test_a_loss_is_far_above_guessing_from_twice_that_and_only_after_an_epoch(place: Path) -> None:
+    data = prepared(place).training.data
+    lost = EvaluationRow(1, 40, 1, 1.5, 0.9, 20, 0)
+    ended = Outcome("finished", 2, len(data.train_y), 1, lost)
+    assert (
+        no_better_than_guessing(ended, data, cross_entropy=True) == "test loss 1.5, where guessing has 0.693"
+    )
+    assert no_better_than_guessing(ended, data, cross_entropy=False) == ""
+    assert no_better_than_guessing(replace(ended, samples=3), data, cross_entropy=True) == ""
+    assert no_better_than_guessing(replace(ended, evaluation=None), data, cross_entropy=True) == ""
 
 
 def test_a_record_that_determined_nothing_is_as_good_as_none(place: Path) -> None:
