@@ -8,8 +8,9 @@ apart its arrays lie; so float sums keep their written order there, and may be r
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Protocol, TypeVar, cast
 
 import numba
 from llvmlite import ir
@@ -82,3 +83,37 @@ def lowest_bit(_context: Any, word: Any) -> Any:
         return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
 
     return types.int64(word), emit
+
+
+class HearsCompiler(Protocol):
+    """Is told when kernels are compiled."""
+
+    def compiling(self) -> None:
+        """One is begun."""
+        ...
+
+    def compiled(self) -> None:
+        """It is done."""
+
+
+@contextmanager
+def watching_compiler(display: HearsCompiler) -> Generator[None]:
+    """Have the display know when numba compiles: the first run on a machine takes so much longer."""
+    from numba.core import event
+
+    class Listener(event.Listener):
+        depth = 0  # a kernel that calls another compiles it on the way
+
+        def on_start(self, event: Any) -> None:
+            self.depth += 1
+            if self.depth == 1:
+                display.compiling()
+
+        def on_end(self, event: Any) -> None:
+            self.depth -= 1
+            if self.depth == 0:
+                display.compiled()
+
+    install = cast(Callable[..., AbstractContextManager[Any]], event.install_listener)
+    with install("numba:compile", Listener()):
+        yield

@@ -15,8 +15,9 @@ from rich.text import Text
 
 from hil.cli.notebook import EVERY_S, Line
 from hil.cli.screen import Tough
-from hil.units import counted
+from hil.units import counted, duration
 
+_LINE_EVERY_S = 10.0
 _WIDTH_OF_FILES = 120
 
 
@@ -36,21 +37,14 @@ class Shown:
 
 
 @contextmanager
-def bar_on(console: Console) -> Generator[Shown]:
-    """A bar on a terminal; elsewhere a line where something else is begun."""
+def bar_on(console: Console, clock: Callable[[], float] = time.monotonic) -> Generator[Shown]:
+    """A bar on a terminal; elsewhere a line where something else is begun, and one now and then."""
 
     def say(text: str) -> None:
         console.print(Text(text, "yellow"))
 
     if not console.is_terminal:
-        begun: set[str] = set()
-
-        def line(what: str, done: int, of: int) -> None:
-            if what not in begun:
-                begun.add(what)
-                console.print(f"{what} ...", markup=False)
-
-        yield Shown(line, say)
+        yield Shown(_Lines(console, clock).at, say)
         return
     columns = TextColumn("{task.description}", markup=False), BarColumn(bar_width=20), TimeElapsedColumn()
     with Progress(*columns, console=console, transient=True) as progress:
@@ -60,6 +54,28 @@ def bar_on(console: Console) -> Generator[Shown]:
             progress.update(task, description=what, completed=done, total=of)
 
         yield Shown(moved, say)
+
+
+class _Lines:
+    """For files and pipes."""
+
+    def __init__(self, console: Console, clock: Callable[[], float]) -> None:
+        self._console = console
+        self._clock = clock
+        self._begun: dict[str, float] = {}
+        self._due = 0.0
+
+    def at(self, what: str, done: int, of: int) -> None:
+        """A line at the beginning, and one every few seconds on the way."""
+        now = self._clock()
+        if what not in self._begun:
+            self._begun[what], self._due = now, now + _LINE_EVERY_S
+            self._console.print(f"{what} ...", markup=False)
+        elif now >= self._due and 0 < done < of:
+            self._due = now + _LINE_EVERY_S
+            left = (now - self._begun[what]) * (of - done) / done
+            told = f"{what}: {done:,} of about {of:,}, {duration(left)} left at this pace"
+            self._console.print(told, markup=False)
 
 
 def bar_for_python(progress: bool | None) -> AbstractContextManager[Shown]:

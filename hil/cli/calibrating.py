@@ -28,11 +28,12 @@ from hil.cli.estimating import Wanted, ahead_of, declined, foreseen_wrong, refus
 from hil.cli.estimating import document as planned
 from hil.cli.outcomes import SOME_REFUSED, Course, Outcome, look, plain
 from hil.cli.present import require_present
-from hil.cli.screen import Tough
+from hil.cli.screen import CompilerOnce, Tough
 from hil.cli.show import instruments, print_json, two_columns
 from hil.cli.signals import AT_ONCE, Stop
 from hil.config.bench import BenchSettings
 from hil.errors import ConfigError, HilError, LimitError, ScheduleError
+from hil.jit import watching_compiler
 from hil.opened import OpenedBench
 from hil.price.routines import Ahead
 
@@ -69,6 +70,11 @@ def run_calibrations(asked: Asked, json: bool) -> int:
     stream = sys.stderr if json else sys.stdout
     width = None if stream.isatty() else _WIDTH_OF_FILES
     console = Console(file=cast(IO[str], Tough(stream)), highlight=False, width=width)
+    with watching_compiler(CompilerOnce(console)):
+        return _calibrated(asked, json, console)
+
+
+def _calibrated(asked: Asked, json: bool, console: Console) -> int:
     names, skipped = _names(asked)
     chosen = routines(names, asked.overrides)
     conditions = notes(asked.notes)

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
 from hil.cli.compared import outcome_document, print_outcome, write_tables
-from hil.cli.screen import Tough
+from hil.cli.screen import CompilerOnce, Tough
 from hil.cli.show import print_json
 from hil.cli.signals import Stop
 from hil.cli.words import percent
@@ -25,6 +25,7 @@ from hil.compare.crew import Job
 from hil.compare.forecast import Forecast
 from hil.compare.outcome import Outcome
 from hil.compare.plan import Options, StudyPlan, plan_study
+from hil.jit import watching_compiler
 from hil.units import counted, duration
 
 SOME_FAILED = 6
@@ -47,13 +48,15 @@ def run_study(path: Path, options: Options, processes: int, run: bool, json: boo
     with Stop() as stop:
         try:
             console.print("checking every case ...")
-            plan = plan_study(path, options)
+            compiler = CompilerOnce(console)
+            with watching_compiler(compiler):
+                plan = plan_study(path, options)
             jobs = missing(plan)
         except KeyboardInterrupt:
             return stop.exit_code
         if run:
             console.print(_headline(plan, len(jobs), processes))
-            code = _run(plan, jobs, processes, console, stop, errors)
+            code = _run(plan, jobs, processes, console, stop, errors, compiler)
         found = outcome(plan, errors)
         page = _written(found) if run or plan.folder.is_dir() else None
     seconds = time.monotonic() - begun if run else None
@@ -65,9 +68,15 @@ def run_study(path: Path, options: Options, processes: int, run: bool, json: boo
 
 
 def _run(
-    plan: StudyPlan, jobs: list[Job], processes: int, console: Console, stop: Stop, errors: dict[str, str]
+    plan: StudyPlan,
+    jobs: list[Job],
+    processes: int,
+    console: Console,
+    stop: Stop,
+    errors: dict[str, str],
+    compiler: CompilerOnce,
 ) -> int:
-    shown = (_Bars if console.is_terminal else _Lines)(console, Forecast(jobs, processes), errors)
+    shown = (_Bars if console.is_terminal else _Lines)(console, Forecast(jobs, processes), errors, compiler)
     stop.be_patient(_told)
     with shown.shown():
         try:
@@ -102,8 +111,11 @@ def _console(stream: IO[str]) -> Console:
 class _Lines:
     """A line for each end of a run: for files and pipes."""
 
-    def __init__(self, console: Console, forecast: Forecast, errors: dict[str, str]) -> None:
+    def __init__(
+        self, console: Console, forecast: Forecast, errors: dict[str, str], compiler: CompilerOnce
+    ) -> None:
         self.console = console
+        self.compiler = compiler
         self.forecast = forecast
         self.errors = errors
 
@@ -115,6 +127,10 @@ class _Lines:
     def began(self, job: Job, pid: int) -> None:
         """Nothing is said of it."""
         self.forecast.began(job)
+
+    def compiling(self, job: Job) -> None:
+        """Said once."""
+        self.compiler.compiling()
 
     def at(self, job: Job, samples: int, total: int) -> None:
         """Only the time left goes by it."""
@@ -149,8 +165,10 @@ class _Lines:
 class _Bars(_Lines):
     """A bar for all, and one for each run that is going on."""
 
-    def __init__(self, console: Console, forecast: Forecast, errors: dict[str, str]) -> None:
-        super().__init__(console, forecast, errors)
+    def __init__(
+        self, console: Console, forecast: Forecast, errors: dict[str, str], compiler: CompilerOnce
+    ) -> None:
+        super().__init__(console, forecast, errors, compiler)
         self._bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),

@@ -18,13 +18,14 @@ from hil import setup
 from hil.calibrate import FOLDER
 from hil.cli.bars import bar_on, rehearsals
 from hil.cli.present import require_present
-from hil.cli.screen import Tough
+from hil.cli.screen import CompilerOnce, Tough
 from hil.cli.show import print_json, two_columns
 from hil.cli.signals import Stop
 from hil.cli.words import energy, percent
 from hil.config.bench import BenchSettings
 from hil.errors import ConfigError, HilError
 from hil.interrupt import unwrapped_interrupts
+from hil.jit import watching_compiler
 from hil.price.exchange import Exchange, exchange_of, recorded_exchange
 from hil.price.price import Asked, Price, Range, price
 from hil.price.rehearse import Extent
@@ -106,7 +107,8 @@ def run_price(asked: Asked, exchanges: Exchanges, json: bool) -> int:
     console = _console(sys.stderr if json else sys.stdout)
     with Stop() as stop:
         try:
-            with unwrapped_interrupts(), bar_on(console) as shown:
+            compiler = watching_compiler(CompilerOnce(console))
+            with unwrapped_interrupts(), compiler, bar_on(console) as shown:
                 found = price(asked, exchanges, rehearsals(shown, asked.seeds))
         except KeyboardInterrupt:
             console.print(Text("stopped; nothing was output", "yellow"))

@@ -1,17 +1,16 @@
-"""Where progress is shown, on a terminal, in a file or in a notebook; and the watch on the compiler."""
+"""Where progress is shown, on a terminal, in a file or in a notebook; and what is said of the compiler."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from typing import IO, Any, cast
 
 from rich.console import Console
 
 from hil.cli.notebook import Notebook
-from hil.cli.progress import Display, Lines, Live, Silent
+from hil.cli.progress import COMPILING, Display, Lines, Live, Silent
 
 _WIDTH_OF_FILES = 120
 
@@ -60,24 +59,18 @@ def display_for_python(progress: bool | None) -> Display | None:
     return display_on(sys.stderr) if progress or sys.stderr.isatty() else None
 
 
-@contextmanager
-def watching_compiler(display: Display) -> Generator[None]:
-    """Have the display know when numba compiles: the first run on a machine takes so much longer."""
-    from numba.core import event
+@dataclass
+class CompilerOnce:
+    """Says the first time on a console that kernels are compiled."""
 
-    class Listener(event.Listener):
-        depth = 0  # a kernel that calls another compiles it on the way
+    console: Console
+    said: bool = False
 
-        def on_start(self, event: Any) -> None:
-            self.depth += 1
-            if self.depth == 1:
-                display.compiling()
+    def compiling(self) -> None:
+        """Said once, however many there are."""
+        if not self.said:
+            self.said = True
+            self.console.print(f"{COMPILING} ...")
 
-        def on_end(self, event: Any) -> None:
-            self.depth -= 1
-            if self.depth == 0:
-                display.compiled()
-
-    install = cast(Callable[..., AbstractContextManager[Any]], event.install_listener)
-    with install("numba:compile", Listener()):
-        yield
+    def compiled(self) -> None:
+        """Nothing is said of it."""

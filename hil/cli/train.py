@@ -14,13 +14,14 @@ from rich.text import Text
 from hil.bench import DeviceSheet
 from hil.cli.pricing import declined
 from hil.cli.progress import Display
-from hil.cli.screen import display_on, watching_compiler
+from hil.cli.screen import display_on
 from hil.cli.show import instruments, print_json, two_columns
 from hil.cli.signals import AT_ONCE, Stop
 from hil.cli.words import figures
 from hil.config.experiment import TrainingSettings
 from hil.config.validate import Config
 from hil.interrupt import unwrapped_interrupts
+from hil.jit import watching_compiler
 from hil.price.price import Asked as Priced
 from hil.remainder import Remainder
 from hil.session import Prepared, execute, prepare

@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,8 +23,10 @@ from hil.calibrate.twins import TwinFiles
 from hil.calibrate.twins import twin_of_records as fit_records
 from hil.calibrate.words import about, said
 from hil.cli.fitting import command_that_fits
+from hil.cli.screen import CompilerOnce
 from hil.cli.show import print_json, two_columns
 from hil.errors import ConfigError
+from hil.jit import watching_compiler
 from hil.units import Unit, parse_quantity
 
 _SIZE = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})")
@@ -42,7 +45,8 @@ def twin_of_records(paths: Sequence[Path], output: Path, asked: Asked, *, force:
     files = _free(output, force=force)
     if not paths:
         raise ConfigError("what shall the twin be fitted to? give records, or a folder of them: calibrations")
-    tell(files.write(fit_records(*gather(paths), asked)), files, json=json)
+    with _compiler(json):
+        tell(files.write(fit_records(*gather(paths), asked)), files, json=json)
 
 
 def _free(output: Path, *, force: bool) -> TwinFiles:
@@ -106,7 +110,12 @@ def twin_of_data(
     described = data.described(model)
     files = _free(output, force=force)
     fit: FitsData = plugins.load("twins", "data")
-    tell(files.write(fit(data.files, described)), files, json=json)
+    with _compiler(json):
+        tell(files.write(fit(data.files, described)), files, json=json)
+
+
+def _compiler(json: bool) -> AbstractContextManager[None]:
+    return watching_compiler(CompilerOnce(Console(stderr=json, highlight=False)))
 
 
 def _quantity(option: str, text: str, unit: Unit) -> float:

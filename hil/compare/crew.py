@@ -54,6 +54,10 @@ class Watch(Protocol):
         """A process took it."""
         ...
 
+    def compiling(self, job: Job) -> None:
+        """Its process compiles a kernel."""
+        ...
+
     def at(self, job: Job, samples: int, total: int) -> None:
         """So many training samples are done."""
         ...
@@ -203,6 +207,8 @@ class Crew:
 
     def _take(self, process: _Process, job: Job, said: Mapping[str, Any]) -> None:
         match said["what"]:
+            case "compiling":
+                self.watch.compiling(job)
             case "at":
                 self.watch.at(job, said["samples"], said["total"])
             case "test":

@@ -51,20 +51,22 @@ def _insist(number: int, frame: FrameType | None) -> None:
 
 def _work(job: Mapping[str, Any], teller: _Teller, over: threading.Event) -> None:
     from hil import session
+    from hil.jit import watching_compiler
 
     sys.argv = list(job["command"])
     data_dir = None if job["data_dir"] is None else Path(job["data_dir"])
     try:
-        prepared = session.prepare(
-            Path(job["experiment"]),
-            Path(job["bench"]),
-            job["overrides"],
-            job["bench_overrides"],
-            data_dir,
-            job["chip"],
-        )
-        teller.total = prepared.experiment.training.epochs * len(prepared.training.data.train_y)
-        run = session.execute(prepared, Path(job["root"]), teller, over.is_set)
+        with watching_compiler(teller):
+            prepared = session.prepare(
+                Path(job["experiment"]),
+                Path(job["bench"]),
+                job["overrides"],
+                job["bench_overrides"],
+                data_dir,
+                job["chip"],
+            )
+            teller.total = prepared.experiment.training.epochs * len(prepared.training.data.train_y)
+            run = session.execute(prepared, Path(job["root"]), teller, over.is_set)
     except Exception as error:
         known = isinstance(error, HilError)
         told = str(error) if known else f"{type(error).__name__}: {error}"
@@ -86,6 +88,13 @@ class _Teller:
             self.out.write(json.dumps({"what": what, **facts}) + "\n")
         except OSError:
             return
+
+    def compiling(self) -> None:
+        """A kernel is compiled."""
+        self.tell("compiling")
+
+    def compiled(self) -> None:
+        """Nobody waits for that word."""
 
     def training(self, row: TrainingRow) -> None:
         """A window of steps is over."""

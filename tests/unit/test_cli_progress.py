@@ -12,10 +12,12 @@ import pytest
 from rich.console import Console
 
 import hil
+from hil.cli.bars import bar_on
 from hil.cli.notebook import Notebook
 from hil.cli.progress import COMPILING, Lines, Pace, Silent
-from hil.cli.screen import Tough, display_for_python, watching_compiler
+from hil.cli.screen import CompilerOnce, Tough, display_for_python
 from hil.cli.words import energy, figures, percent, rate
+from hil.jit import watching_compiler
 from hil.training.events import EvaluationRow, TrainingRow
 from hil.units import duration
 
@@ -246,3 +248,26 @@ def test_rates_and_shares_are_told_in_the_digits_that_matter():
 
 def test_the_figures_of_a_run_that_failed_are_its_error_alone():
     assert figures({"error": "BenchError: gone"}) == [("ended by", "BenchError: gone")]
+
+
+def test_a_file_has_a_line_now_and_then_of_what_takes_long():
+    out, clock = io.StringIO(), Clock()
+    with bar_on(Console(file=out, width=80), clock) as shown:
+        told = shown.begin("update-curve of main 4 x 4", 60)
+        for done in range(1, 61):
+            clock.now += 0.5
+            told(done)
+    assert out.getvalue().splitlines() == [
+        "update-curve of main 4 x 4 ...",
+        "update-curve of main 4 x 4: 20 of about 60, 20 s left at this pace",
+        "update-curve of main 4 x 4: 40 of about 60, 10 s left at this pace",
+    ]
+
+
+def test_commands_without_a_display_say_once_that_kernels_are_compiled():
+    out = io.StringIO()
+    compiler = CompilerOnce(Console(file=out, width=80))
+    for _ in range(2):
+        with watching_compiler(compiler):
+            assert numba.njit(_add)(1, 2) == 3
+    assert out.getvalue() == f"{COMPILING} ...\n"

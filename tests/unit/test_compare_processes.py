@@ -48,6 +48,9 @@ class Watch:
         self.alive: list[str] = []
         self._when_alive = when_alive
 
+    def compiling(self, job: Job) -> None:
+        """It depends on the cache."""
+
     def began(self, job: Job, pid: int) -> None:
         self.pids[job.label] = pid
 
