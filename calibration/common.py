@@ -59,11 +59,14 @@ class Common(Config):
         Raises
         ------
         ConfigError
-            The voltage is that of a pulse, or over limits.program, and the bench has no limits.read.
+            The voltage is over limits.read; or, if there is none, over limits.program or that of a pulse.
         """
-        sheet = target.info.device
-        if self.voltage is not None and target.limits.read_v is None:
+        sheet, most = target.info.device, target.limits.read_v
+        if self.voltage is not None and most is None:
             _check_voltage(self.voltage, target)
+        elif self.voltage is not None and most is not None and self.voltage > most:
+            asked, allowed = (format_quantity(each, "V") for each in (self.voltage, most))
+            raise ConfigError(f"voltage: asked for {asked}; limits.read of the bench file allows {allowed}")
         return Read(
             target.region,
             sheet.read_voltage_v if self.voltage is None else self.voltage,

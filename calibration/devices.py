@@ -117,7 +117,7 @@ class Devices(Common):
                     f"[{target.region.rows[r]}, {target.region.cols[c]}]"
                     for r, c in zip(rows[:8], cols[:8], strict=True)
                 ]
-                more = f" and {count - 8:,} more" if count > 8 else ""
+                more = f" and {count - 8:,} more (hil calibration show --json lists all)" if count > 8 else ""
                 findings.append(f"{count:,} {name}: {', '.join(places)}{more}")
         maps = {
             "fault": kind,

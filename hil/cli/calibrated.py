@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import typer
 from rich.console import Console, Group
 from rich.table import Table
@@ -23,6 +24,7 @@ from hil.calibrate.words import in_short, listed
 from hil.cli.show import instruments, print_json, two_columns
 from hil.cli.words import energy
 from hil.errors import ConfigError, StoreError
+from hil.faults import KINDS
 from hil.units import counted, duration, parse_quantity
 
 _WIDTH_OF_FILES = 160
@@ -96,18 +98,25 @@ def _derived(record: Record) -> list[tuple[str, str]]:
     return [("analysed", f"{derived.when.isoformat(' ', 'minutes')}, from {derived.file}{ended}")]
 
 
-def print_analysed(path: Path, json: bool) -> None:
+def print_analysed(path: Path, again: bool, json: bool) -> None:
     """Derive a result from a record's raw data into a new record, and show that.
 
     Raises
     ------
     StoreError
         Schedules are missing (it is said which), or nothing can be read or written.
+    ConfigError
+        The record has a result, and another was not asked for (``again``).
     """
     rescued = rescue(path) if path.is_dir() else []
     for left, record in rescued:
         typer.echo(
             f"an earlier {record.routine} of {record.array} was {record.partial}; kept as {left}", err=True
+        )
+    if path.is_file() and not again and read_record(path).partial is None:
+        raise ConfigError(
+            f"{path}: it has its result; --again derives it anew by this version, as a new record beside it, "
+            "which training then takes"
         )
     kept = analyse_record(to_be_analysed(path) if path.is_dir() else path)
     print_record(kept.path, json)
@@ -159,11 +168,27 @@ def document(record: Record) -> dict[str, Any]:
         "partial": record.partial,
         "conditions": dict(record.conditions),
         "analysed": analysed_of(record),
-        "settings": dict(record.settings),
+        "settings": {
+            key: _setting(value) if isinstance(value, str) else value
+            for key, value in record.settings.items()
+        },
         "cost": asdict(record.cost),
         "most_pulses": int(record.pulses_spent.max(initial=0)),
         "estimates": {name: asdict(each) for name, each in record.result.estimates.items()},
         "findings": list(record.result.findings),
+        "faulty": _faulty(record),
+    }
+
+
+def _faulty(record: Record) -> dict[str, list[list[int]]]:
+    """All devices that do not work as [row, column] of the array, by kind; {} where the record tells none."""
+    kinds, region = record.result.maps.get("fault"), record.target.region
+    if kinds is None:
+        return {}
+    return {
+        name: [[int(region.rows[row]), int(region.cols[col])] for row, col in np.argwhere(kinds == code)]
+        for code, name in enumerate(KINDS)
+        if code
     }
 
 
@@ -181,8 +206,20 @@ def newest(path: Path) -> Path:
         return path
     found = record_paths(path)
     if not found:
-        raise StoreError(f"{path}: there are no calibration records in it")
+        raise StoreError("; ".join([f"{path}: there are no calibration records in it", *_journals_of(path)]))
     return found[-1]
+
+
+def _journals_of(folder: Path) -> list[str]:
+    """What calibrations without a record left in a folder, and what can be done with it."""
+    found = [_unfinished(path) for path in journals(folder)]
+    return [
+        f"{each['record']} is of one under way"
+        if each["state"] == "under way"
+        else f"{each['record']} is of one that was {each['state']}: hil calibration analyse {folder} makes a "
+        "record of what there is, and its result if nothing is missing"
+        for each in found
+    ]
 
 
 def _row(path: Path) -> Mapping[str, Any]:
@@ -217,16 +254,13 @@ def _unfinished(path: Path) -> Mapping[str, Any]:
 
 
 def _setting(value: object) -> str:
-    """As it is on the record; a time of a minute or more as people say it, where that loses nothing."""
+    """As it is on the record; a time of whole minutes, hours or days as people say it."""
     try:
         seconds = parse_quantity(value, "s") if isinstance(value, str) else 0.0
-    except ConfigError:
+        told = duration(seconds)
+        return told if seconds >= 60 and parse_quantity(told, "s") == seconds else str(value)
+    except ConfigError:  # no time, or one that takes two units
         return str(value)
-    numbers = (told := duration(seconds)).split()
-    whole = sum(
-        parse_quantity(f"{n} {unit}", "s") for n, unit in zip(numbers[::2], numbers[1::2], strict=True)
-    )
-    return told if seconds >= 60 and whole == seconds else str(value)
 
 
 def _now() -> datetime:

@@ -24,7 +24,14 @@ from hil.calibrate.prepare import DEFAULT_SIZE, about_of, informed
 from hil.calibrate.words import in_short
 from hil.cli.bars import bar_on
 from hil.cli.calibrated import document, results, spent
-from hil.cli.estimating import Wanted, ahead_of, declined, foreseen_wrong, refuse_unasked
+from hil.cli.estimating import (
+    Wanted,
+    ahead_of,
+    declined,
+    foreseen_wrong,
+    refuse_foreseen,
+    refuse_unasked,
+)
 from hil.cli.estimating import document as planned
 from hil.cli.outcomes import SOME_REFUSED, Course, Outcome, look, plain
 from hil.cli.present import require_present
@@ -81,6 +88,8 @@ def _calibrated(asked: Asked, json: bool, console: Console) -> int:
     settings, given = setup.load_bench(asked.bench, asked.bench_overrides)
     size = _size_of(asked, settings)
     wanted = Wanted(settings, chosen, asked.devices, size, asked.seed, asked.out)
+    if not asked.every:
+        refuse_foreseen(chosen, settings, size)
     if not asked.yes:
         _ask(wanted, asked, console, json)
     with Stop() as stop:

@@ -130,13 +130,17 @@ def analyse_record(
             help="A record, or a folder of records: then its newest partial one without a result.",
         ),
     ] = FOLDER,
+    again: Annotated[
+        bool, typer.Option("--again", metavar=FLAG, help="Of a record that has its result, too.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Derive the result of a record from its raw data, without a bench, as a new record beside it.
 
     For a calibration that was stopped at once, or killed, when all was measured. Where something was not
-    measured it is said what is missing; nothing is overwritten.
+    measured it is said what is missing; nothing is overwritten. A record that has its result is refused
+    without --again.
     """
     from hil.cli.calibrated import print_analysed
 
-    print_analysed(record, json)
+    print_analysed(record, again, json)

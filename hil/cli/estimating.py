@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -161,15 +161,36 @@ def refuse_unasked(wanted: Wanted, console: Console) -> None:
 
 def foreseen_wrong(routine: Irreversible, settings: BenchSettings, size: tuple[int, int]) -> str:
     """A line with what a routine will refuse of its settings, as far as the bench file tells; or ""."""
-    sheet = settings.typical
-    if sheet is None:
+    target = _typical(settings, size)
+    if target is None:
         return ""
-    target = replace(Target.whole(ArrayInfo("main", *size, sheet)), limits=settings.limits.limits())
     try:
         cast(Routine, routine).rounds(target)
     except ConfigError as error:
         return f"{error}\n"
     return ""
+
+
+def refuse_foreseen(chosen: Mapping[str, Routine], settings: BenchSettings, size: tuple[int, int]) -> None:
+    """Refuse with ConfigError, before the bench is opened, what a routine's plan refuses of its settings as
+    far as the bench file tells.
+    """
+    target = _typical(settings, size)
+    for name, routine in chosen.items():
+        if target is None or isinstance(routine, Irreversible):
+            continue
+        try:
+            with closing(routine.plan(target)) as plan:
+                next(plan, None)
+        except ConfigError as error:
+            raise ConfigError(f"{name}.{error}") from error
+
+
+def _typical(settings: BenchSettings, size: tuple[int, int]) -> Target | None:
+    """An array as the bench file has it; None if that tells no data sheet."""
+    if (sheet := settings.typical) is None:
+        return None
+    return replace(Target.whole(ArrayInfo("main", *size, sheet)), limits=settings.limits.limits())
 
 
 def _told(found: Ahead, settings: BenchSettings) -> Group:

@@ -282,3 +282,43 @@ def test_a_search_that_determines_nothing_says_so_once(cli):
     assert shown.count("too few devices answer") == 1
     (outcome,) = json.loads(cli("calibrate", "bench.yaml", *words, "--json").stdout)["outcomes"]
     assert outcome["why"] == "nothing was determined"
+
+
+def test_json_lists_every_device_that_does_not_work_though_the_finding_names_eight(cli):
+    faults = "device={faults: {stuck: [[0,0],[0,1],[0,2],[0,3],[1,0],[1,1],[1,2],[1,3],[2,0]]}}"
+    words = ("--routine", "devices", "--size", "8x8", "--devices", "0-3,0-3", "--bench-set", faults, "--json")
+    (told,) = json.loads(cli("calibrate", "bench.yaml", *words).stdout)["records"]
+    assert "and 1 more (hil calibration show --json lists all)" in " ".join(told["findings"])
+    assert told["faulty"] == {"stuck": [[n // 4, n % 4] for n in range(9)], "open": [], "shorted": []}
+    assert told["settings"]["valid"] == "30 d"
+    shown = json.loads(cli("calibration", "show", "--json").stdout)
+    assert shown["faulty"] == told["faulty"]
+
+
+def test_a_folder_of_nothing_but_a_journal_says_what_can_be_done(cli):
+    Path("left").mkdir()
+    (Path("left") / "20260101-000000-bench-main-devices.journal").write_bytes(b"")
+    told = " ".join(str(cli("calibration", "show", "left", code=5).output).split())
+    assert "there are no calibration records in it; 20260101-000000-bench-main-devices.journal" in told
+    assert "hil calibration analyse left makes a record" in told
+
+
+def test_a_record_with_a_result_is_analysed_anew_only_where_that_is_asked(cli):
+    cli("calibrate", "bench.yaml", "--routine", "devices", "--size", "4x4")
+    (path,) = record_paths(Path("calibrations"))
+    refused = " ".join(str(cli("calibration", "analyse", path, code=2).output).split())
+    assert "it has its result; --again derives it anew" in refused
+    assert record_paths(Path("calibrations")) == [path]
+    cli("calibration", "analyse", path, "--again")
+    assert len(record_paths(Path("calibrations"))) == 2
+
+
+@pytest.mark.parametrize("routine", ["read-noise", "update-curve", "devices", "drift", "pulse-search"])
+def test_a_voltage_over_the_limit_is_refused_before_the_bench_is_opened(cli, routine):
+    words = ("--routine", "devices", "--routine", routine, "--bench-set", "limits.read=200 mV")
+    result = cli("calibrate", "bench.yaml", *words, "--set", f"{routine}.voltage=0.5 V", code=2)
+    assert (
+        f"{routine}.voltage: asked for 500 mV; limits.read of the bench file allows 200 mV" in result.output
+    )
+    assert "arrays" not in result.output
+    assert not Path("calibrations").exists()
