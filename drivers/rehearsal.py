@@ -13,6 +13,11 @@ from hil.config.bench import BenchSettings
 from hil.errors import ConfigError
 
 
+def _nothing_yet() -> float:
+    """Before there is a bench."""
+    return 0.0
+
+
 @dataclass
 class RehearsedClock:
     """Seconds that a bench would have taken.
@@ -30,7 +35,7 @@ class RehearsedClock:
     exchange_s: float
     blocking: bool
     seconds: float = field(default=0.0, init=False)
-    measured_s: Callable[[], float] = field(default=lambda: 0.0, init=False)
+    measured_s: Callable[[], float] = field(default_factory=lambda: _nothing_yet, init=False)
     _blocked_s: float = field(default=0.0, init=False)
 
     def now(self) -> float:
