@@ -78,6 +78,8 @@ def _relative(axes: Axes, seconds: Floats, relative: Floats, nu: Estimate) -> No
 def _rounded(nu: Estimate) -> str:
     """The exponent as far as its interval tells digits: 0.049 ± 0.002."""
     half = 0.5 * (nu.high - nu.low)
+    if nu.value == 0:
+        return f"0, below {max(-nu.low, nu.high):.1g}"
     if not np.isfinite(half):
         return f"{nu.value:.3f}"
     digits = int(np.clip(1 - np.floor(np.log10(max(half, 1e-5))), 2, 5))

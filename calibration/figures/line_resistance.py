@@ -19,6 +19,8 @@ from hil.figures.style import BLUE, ORANGE
 
 _NAMES = ("row", "col", "row_lead", "col_lead")
 _TOP, _HIGH = 0.5, 1.6
+_LEAST = 0.1
+"""Narrowest scale of changes, per cent: what is smaller is rounding."""
 
 
 def draw(record: Record) -> Figure:
@@ -76,7 +78,7 @@ def _witnesses(axes: Axes, maps: Maps) -> None:
         ("change_left", BLUE, "behind the wires"),
     ):
         cumulative(axes, 100 * np.abs(maps[name]), colour, label)
-    axes.set_xlim(left=0)
+    axes.set_xlim(0, max(_LEAST, axes.get_xlim()[1]))
     axes.set_xlabel("change of devices not pulsed (%)")
     axes.set_ylabel("devices and states (%)")
     legend_above(axes, 1)

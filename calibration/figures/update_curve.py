@@ -92,7 +92,8 @@ def _distributions(figure: Figure, record: Record, factor: float, letter: str) -
 
     axes = panel(figure, _LEFTS[1], _TOPS[1], _WIDE, _HIGH, "e")
     for name in ("up", "down"):
-        cumulative(axes, maps[f"nl_{name}"], _COLOURS[name], f"{name} {told(estimates[f'nl_{name}'])}")
+        label = f"{name} {told(estimates[f'nl_{name}'])}"
+        _distribution(axes, maps[f"nl_{name}"], _COLOURS[name], label)
     axes.set_xlabel("nonlinearity label")
     legend_above(axes, 1)
 
@@ -101,9 +102,16 @@ def _distributions(figure: Figure, record: Record, factor: float, letter: str) -
         values = maps[f"levels_{name}"]
         values, out = within(values[values > 0])
         label = f"{name} {told(estimates[f'levels_{name}'])}{beyond(out)}"
-        cumulative(axes, values, _COLOURS[name], label)
+        _distribution(axes, values, _COLOURS[name], label)
     axes.set_xlabel("pulses from end to end")
     legend_above(axes, 1)
+
+
+def _distribution(axes: Axes, values: NDArray[Any], colour: str, label: str) -> None:
+    """Over devices; where no device tells any, the legend still has it."""
+    cumulative(axes, values, colour, label)
+    if not np.isfinite(values).any():
+        axes.plot([], [], color=colour, label=label)
 
 
 def _bands(axes: Axes, x: NDArray[Any], quantiles: NDArray[Any], colour: str, label: str) -> None:
