@@ -72,6 +72,8 @@ class _Page:
         reason = look(run.summary, "error") or look(run.summary, "reason")
         if isinstance(reason, str) and reason != status:
             self._page.add(f"<p>Ended with: {escape(reason)}</p>")
+        if run.going_on:
+            self._page.add(f"<p>To go on: {escape(run.going_on)}.</p>")
         if moved := transferred(run.summary):
             self._page.add(f"<p><b>Transferred:</b> {escape(moved)}</p>")
         figures = ((label, *told) for label, told in key_figures(run).items())

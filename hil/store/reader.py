@@ -86,6 +86,22 @@ class Run:
         return "running" if WriterLock(self.path).is_held() else "interrupted"
 
     @property
+    def going_on(self) -> str:
+        """What can be done with a run that ended before it was finished, in a sentence; "" if it did not."""
+        if self.status in ("running", "finished"):
+            return ""
+        if (by := self.continued_by) is not None:
+            return f"{by} goes on from it"
+        if self.intents and "initial" not in self.moments and "continues" not in self.header:
+            return "it ended while its initial weights were written: begin anew with hil train"
+        if self.intents:
+            return f"hil resume {self.path} goes on with it, from what the devices hold"
+        return (
+            "its simulated devices ended with it: hil train with the same files and seed makes the same run "
+            "again"
+        )
+
+    @property
     def continued_by(self) -> Path | None:
         """The folder of the run that goes on from this one (`hil resume`), None if none does."""
         return continued_by(self.path)

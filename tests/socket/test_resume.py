@@ -108,6 +108,8 @@ def test_a_run_killed_between_two_steps_again_and_again_ends_as_if_it_had_not_be
     runs = list_runs(tmp_path / "runs")
     assert [run.header.get("continues", {}).get("step", 0) for run in runs] == [0, 3, 9, 15]
     assert [run.continued_by for run in runs] == [*(run.path.resolve() for run in runs[1:]), None]
+    assert runs[0].going_on == f"{runs[1].path.resolve()} goes on from it"
+    assert runs[-1].going_on == ""
     rows = np.concatenate([run.evaluations for run in runs])
     np.testing.assert_array_equal(rows, whole.evaluations)
     assert last.summary["steps"] == STEPS
@@ -154,6 +156,7 @@ def test_what_cannot_go_on_is_refused_and_nothing_is_output(tmp_path: Path) -> N
         first = killed(tmp_path, ("before", "late", 0), *command)
         assert "while its initial weights were written" in refused()
         run = killed(tmp_path, ("after", "late", 5), *command)
+        assert run.going_on == f"hil resume {run.path} goes on with it, from what the devices hold"
         (tmp_path / "rings.yaml").write_text(EXPERIMENT.replace("GRADIENT", "backprop") + "\n")
         assert "rings.yaml: it is not what it was when " in refused(str(run.path))
         (tmp_path / "rings.yaml").rename(tmp_path / "moved.yaml")
@@ -163,6 +166,7 @@ def test_what_cannot_go_on_is_refused_and_nothing_is_output(tmp_path: Path) -> N
         assert "finished; to train on, use initial: keep" in refused(str(last.path))
         assert f"{last.path.resolve()} goes on from it already" in refused(str(run.path))
         assert first.continued_by is None
+        assert first.going_on == "it ended while its initial weights were written: begin anew with hil train"
 
 
 def test_another_board_and_a_bench_file_that_was_changed_are_refused_unless_the_file_is_named(
