@@ -185,6 +185,15 @@ class CrosspointBenchSettings(Typical, BenchSettings):
                 )
 
     @property
+    def doubts(self) -> tuple[str, ...]:
+        """What every pulse generator refuses once it is asked."""
+        device = self.typical
+        ways = (("potentiate", device.potentiate), ("depress", device.depress))
+        needs = "the pulse generator needs time between pulses; write e.g. as much as the width"
+        missing = (f"device.{way}.gap: 0 s; {needs}" for way, pulse in ways if pulse.gap_s == 0)
+        return (*super().doubts, *missing)
+
+    @property
     def life(self) -> Life | None:
         """The dose of the ledger."""
         return self.program.life(self, self.arrays)

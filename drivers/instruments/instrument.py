@@ -105,6 +105,8 @@ class LineInstrument(ABC):
 
 
 def output_at(on: bool, *volts: float) -> Standing:
-    """An output that is on at a level, or at several, or off."""
-    levels = " and ".join(format_quantity(level, "V", digits=3) for level in volts)
-    return Standing(True, f"output on at {levels}") if on else Standing(False, "output off")
+    """An output that is off, on at a level, or on to give pulses between two levels."""
+    levels = [format_quantity(level, "V", digits=3) for level in volts]
+    if not on:
+        return Standing(False, "output off")
+    return Standing(True, f"output on{', pulses from' if len(levels) > 1 else ' at'} {' to '.join(levels)}")

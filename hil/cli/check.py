@@ -78,7 +78,7 @@ def _print(bench: Path, settings: BenchSettings, file: FileFinding, findings: Se
     end = (
         f"{well} of {len(findings)} as the file says"
         if findings
-        else f"driver {settings.driver} simulates its arrays here; there is no instrument to check"
+        else f"driver {settings.driver} connects to no instrument; there is none to check"
     )
     console.print(f"{bench}: {end}", soft_wrap=True, markup=False)
 

@@ -53,5 +53,5 @@ def _print(bench: Path, driver: str, calmed: Sequence[Calmed]) -> None:
                 + printable("; ".join(each.errors))
             )
     well = sum(not each.problems for each in calmed)
-    end = f"{well} of {len(calmed)} are safe" if calmed else f"driver {driver} simulates its arrays here"
+    end = f"{well} of {len(calmed)} are safe" if calmed else f"driver {driver} connects to no instrument"
     typer.echo(f"{bench}: {end}")

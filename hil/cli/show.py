@@ -40,6 +40,14 @@ def instruments(identity: Mapping[str, str]) -> str:
     return "; ".join(what if role == "bench" else f"{role}: {what}" for role, what in identity.items())
 
 
+def bench_in_short(name: str | None, identity: Mapping[str, str]) -> str:
+    """A bench by its name, then who takes part without serial numbers, which the record has."""
+    if "bench" in identity or not identity:
+        return instruments(identity)  # it is named there
+    models = (f"{role}: {what.partition(',')[0]}" for role, what in identity.items())
+    return "; ".join([*([name] if name else []), *models])
+
+
 def printable(text: str) -> str:
     """What instruments say is not trusted: nothing of it reaches the terminal as a command."""
     return "".join(character if character.isprintable() else "?" for character in text)
@@ -49,7 +57,8 @@ def print_run(run: Run) -> None:
     """Header, status, figures, the last rows, and what was worth a line."""
     header = run.header
     console = Console(highlight=False)
-    console.print(two_columns([("run", str(run.path)), ("status", run.status), *_about(header)]))
+    head = [("run", str(run.path)), ("status", run.status), *_about(header)]
+    console.print(two_columns([*head, ("to go on", run.going_on)] if run.going_on else head))
     summary = run.summary or _so_far(run)
     console.print(Text(), two_columns(figures(summary)), Text(), sep="\n")
     for title, rows in (("training", run.training), ("test", run.evaluations)):
@@ -71,6 +80,7 @@ def run_document(run: Run) -> dict[str, Any]:
         "path": str(run.path),
         "name": run.name,
         "status": run.status,
+        "going_on": run.going_on or None,
         "accuracy": run.accuracy,
         "summary": run.summary,
         "costs": {kind: asdict(cost) for kind, cost in run.costs.items()},
@@ -132,12 +142,16 @@ def _about(header: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("seed", header.get("seed")),
         ("network", header.get("network", {}).get("summary")),
         ("method", ", ".join(methods)),
-        ("bench", instruments(header.get("identity", {}))),
+        ("bench", bench_in_short(_bench_name(header), header.get("identity", {}))),
         ("records", _records_used(header.get("calibrations"))),
         ("data", _data(header.get("data", {}))),
         ("code", header.get("git")),
     ]
     return [(label, str(text)) for label, text in found if text not in (None, "")]
+
+
+def _bench_name(header: Mapping[str, Any]) -> str | None:
+    return header.get("bench", {}).get("resolved", {}).get("name")
 
 
 def _records_used(calibrations: Any) -> str | None:

@@ -15,7 +15,7 @@ from hil.bench import DeviceSheet
 from hil.cli.pricing import declined
 from hil.cli.progress import Display
 from hil.cli.screen import display_on
-from hil.cli.show import instruments, print_json, two_columns
+from hil.cli.show import bench_in_short, print_json, two_columns
 from hil.cli.signals import AT_ONCE, Stop
 from hil.cli.words import figures
 from hil.config.experiment import TrainingSettings
@@ -131,7 +131,7 @@ def headline(prepared: Prepared) -> RenderableType:
         ("network", _network(prepared)),
         ("gradient", _plugin(experiment.gradient)),
         ("update", _plugin(experiment.update)),
-        ("bench", instruments(prepared.bench.identity)),
+        ("bench", bench_in_short(prepared.header["bench"]["resolved"]["name"], prepared.bench.identity)),
         ("arrays", shapes + more),
         *(("devices", sheet) for sheet in dict.fromkeys(_sheet(array.device) for array in arrays)),
         ("data", f"{data.name}: {samples}, {counted(data.inputs, 'input')}, {data.classes} classes"),

@@ -39,6 +39,8 @@ def figures(summary: Mapping[str, Any], real_seconds: float | None = None) -> li
         rows.append(("transfer", f"{told} ({100 * (devices - software):+.2f} points)"))
     if "samples" in summary:
         told = f"{counted(summary['samples'], 'sample')} in {counted(summary['steps'], 'step')}"
+        if summary.get("epochs") == 0 and summary["reason"] == "finished":
+            told = "nothing, the initial weights alone (training.epochs is 0)"
         rows.append(("trained", f"{told}: {summary['reason']}"))
     if "pulses" in summary:
         rows.append(("pulses", f"{summary['pulses']:,}"))

@@ -162,9 +162,17 @@ def did_you_mean(word: str, allowed: Iterable[str], elsewhere: Mapping[str, str]
     known = (elsewhere or {}).get(word.casefold().replace("-", "_"), "")
     here = known.rpartition(".")[2]
     meant = [here if here in names else known] if known else []
-    near = same or meant or difflib.get_close_matches(word, names, n=1)
+    near = same or meant or difflib.get_close_matches(word, names, n=1) or _abbreviated(word, names)
     every = f"allowed: {', '.join(names) or 'none'}"
-    return f"did you mean {near[0]!r}? {every}" if near else every
+    return f"did you mean {' or '.join(map(repr, near[:3]))}? {every}" if near else every
+
+
+def _abbreviated(word: str, names: Sequence[str]) -> list[str]:
+    """Names that two or three letters may stand for: "bp" for progressive-bp, a part of it, and backprop."""
+    if re.fullmatch("[A-Za-z]{2,3}", word) is None:
+        return []
+    letters = re.compile(".*".join(word.casefold()))
+    return [name for name in names if word.casefold() in re.split("[-_]", name) or letters.match(name)]
 
 
 def _put_text(data: Any, asked: str, origin: str) -> KeyPath:
@@ -190,7 +198,10 @@ def _put(data: Any, keys: Sequence[str], value: Any, origin: str) -> KeyPath:
         if is_list:
             step = int(key)
         elif not is_mapping:
-            raise ConfigError(f"{origin}: {here} is {describe(data)}, not a mapping; set {here} itself")
+            raise ConfigError(
+                f"{origin}: {here} is {describe(data)}, not a mapping; set {here} itself"
+                + _whole(here, data, keys[depth - 1 :], value)
+            )
         path.append(step)
         if not new and (depth == len(keys) or (is_mapping and step not in data)):
             new = tuple(path)
@@ -199,6 +210,14 @@ def _put(data: Any, keys: Sequence[str], value: Any, origin: str) -> KeyPath:
         else:
             data = data[step] if is_list else data.setdefault(step, {})
     return new
+
+
+def _whole(here: str, short: Any, keys: Sequence[str], value: Any) -> str:
+    """How a key is set that has a short form, the name of something with settings of its own."""
+    known = _SHORT_FORMS.get(here.rpartition(".")[2])
+    if not isinstance(short, str) or known is None or len(keys) > 1:
+        return ""
+    return f": '{here}={{{known}: {short}, {keys[0]}: {json.dumps(value)}}}'"
 
 
 def _report(model: type[BaseModel], document: Document, error: ValidationError) -> list[str]:
@@ -297,6 +316,11 @@ def _explain(detail: ErrorDetails, place: _Place, root: type[BaseModel]) -> _Pro
         *first, last = re.findall(".-.|.", simple["characters"])
         rule = f"must be {simple['least']} to {simple['most']} of {', '.join(first)} and {last}"
         return _Problem(path, value, rule)
+    needed = [
+        name for model in place.models for name, field in model.model_fields.items() if field.is_required()
+    ]
+    if kind == "model_type" and isinstance(value, str) and needed and len(place.models) == 1:
+        return _Problem(path, value, f"must be a mapping: {{{', '.join(f'{name}: ...' for name in needed)}}}")
     if kind in _RULES:
         return _Problem(path, value, _RULES[kind].format(**context))
     message = detail["msg"].removeprefix("Value error, ").replace("Input should", "must")
@@ -306,6 +330,7 @@ def _explain(detail: ErrorDetails, place: _Place, root: type[BaseModel]) -> _Pro
     return _Problem(path, value, message, names_value=message.startswith("must "))
 
 
+_SHORT_FORMS = {"gradient": "name", "update": "name", "device": "preset", "calibrations": "folder"}
 _DECIMAL_COMMA = re.compile(r"[-+]?[0-9]*,[0-9]+([eE][-+]?[0-9]+)?")
 _SIMPLE_PATTERN = re.compile(r"\^\[(?P<characters>[^\]]+)\]\{(?P<least>\d+),(?P<most>\d+)\}\$")
 _RULES = {

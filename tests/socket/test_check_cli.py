@@ -139,7 +139,7 @@ def test_an_output_that_is_on_and_relays_that_are_closed_are_warned_of_and_stay_
     told = "warning: bench.yaml:{}: {}.resource: {}: no run of this bench is under way, so find out who left"
     for line, role, words in (
         (2, "smu", "output on at 100 mV"),
-        (3, "pulser", "output on at -50 mV and 50 mV"),
+        (3, "pulser", "output on, pulses from -50 mV to 50 mV"),
         (4, "matrix", "5 closed: 1A01, 1C05, 1C06, 1C07, …"),
     ):
         assert told.format(line, role, words) in shown
@@ -210,7 +210,7 @@ def test_a_board_is_stopped(board: Served) -> None:
     shown = check("bench.yaml", command="safe").stdout
     assert f"controller  {board.resource}  safe, read back" in shown
     Path("bench.yaml").write_text("driver: sim\n")
-    assert "driver sim simulates its arrays here" in check("bench.yaml", command="safe").stdout
+    assert "driver sim connects to no instrument" in check("bench.yaml", command="safe").stdout
 
 
 def test_every_instrument_is_checked_although_others_fail(lab: DeviceGrid) -> None:
@@ -327,7 +327,7 @@ def test_a_simulated_bench_has_no_instruments_to_check(words: tuple[str, ...]) -
     if words:
         assert json.loads(shown)["instruments"] == []
     else:
-        assert shown == "bench.yaml: driver sim simulates its arrays here; there is no instrument to check\n"
+        assert shown == "bench.yaml: driver sim connects to no instrument; there is none to check\n"
 
 
 def test_a_wrong_file_is_told_from_a_wrong_bench(board: Served) -> None:

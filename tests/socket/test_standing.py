@@ -51,7 +51,7 @@ def test_a_pulse_generator_tells_its_output_and_its_levels(family: test_pulsers.
     with test_pulsers.lab(family) as bench:
         assert not bench.pulser.standing().live
         bench.pulser.burst(test_pulsers.UP, 1)
-        assert bench.pulser.standing() == Standing(True, "output on at 0 V and 1.2 V")
+        assert bench.pulser.standing() == Standing(True, "output on, pulses from 0 V to 1.2 V")
         assert bench.channel.bursts == 1
         assert bench.pulser.make_safe() == ()
         assert bench.pulser.standing() == Standing(False, "output off")
@@ -84,7 +84,7 @@ def test_modules_of_a_mainframe_tell_each_of_its_own_output() -> None:
         assert bench.smu.standing() == Standing(True, "output on at 0 V")
         assert bench.pulser.standing() == off
         bench.pulser.burst(Pulse(1.2, 1e-6, 1e-6), 1)
-        assert bench.pulser.standing() == Standing(True, "output on at 0 V and 1.2 V")
+        assert bench.pulser.standing() == Standing(True, "output on, pulses from 0 V to 1.2 V")
         assert bench.other.standing() == off
         bench.smu.session.write("DV 1,20,0.5,1e-4")
         assert bench.smu.standing() == Standing(True, "output on at 500 mV")

@@ -329,6 +329,7 @@ def test_overrides_replace_and_add_values_and_leave_the_document_alone():
         ("training..epochs=3", "not of the form key.path=value"),
         ("training.epochs=", "not of the form key.path=value"),
         ("training.epochs.x=3", "training.epochs is 3, not a mapping; set training.epochs itself"),
+        ("gradient.x=3", "not a mapping; set gradient itself: 'gradient={name: by-hand, x: 3}'"),
         ("devices.1.rows=3", "devices has 1 items, counted from 0; '1' is none of them"),
         ("devices.\u00b2=3", "is none of them"),
         ("wait=!!python/name:os 3", "--set wait=!!python/name:os 3:1:1: tag"),
@@ -337,7 +338,7 @@ def test_overrides_replace_and_add_values_and_leave_the_document_alone():
     ],
 )
 def test_a_wrong_override_names_itself(asked: str, message: str):
-    assert message in refusal(OK + "devices:\n- {kind: sim}", asked)
+    assert message in refusal(OK + "devices:\n- {kind: sim}\ngradient: by-hand", asked)
 
 
 def test_the_last_override_of_a_key_counts():
@@ -371,6 +372,8 @@ def test_a_config_cannot_be_changed_and_takes_no_unknown_name_or_wrong_type_from
 def test_suggestions_name_the_nearest_or_only_what_is_allowed():
     assert did_you_mean("SIM", ["sim", "smu"]) == "did you mean 'sim'? allowed: sim, smu"
     assert did_you_mean("zzz", ["b", "a"]) == "allowed: a, b"
+    short = did_you_mean("bp", ["backprop", "spsa", "progressive-bp"])
+    assert short == "did you mean 'backprop' or 'progressive-bp'? allowed: backprop, progressive-bp, spsa"
     assert did_you_mean("x", []) == "allowed: none"
 
 
