@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from hil.bench import ArrayInfo, Bench, Cost, DeviceSheet
     from hil.calibrate.contracts import Estimate
     from hil.calibrate.record import Record
-    from hil.characterise import measure, records, twin
+    from hil.calibrate.twin import Twin
+    from hil.characterise import measure, records
     from hil.conformance import check_bench
     from hil.data import Dataset, DataSpec, load_dataset
     from hil.errors import (
@@ -25,8 +26,10 @@ if TYPE_CHECKING:
         StoreError,
     )
     from hil.face import load_bench, open_bench, read, resume, train
+    from hil.forecast import price_of, twin
     from hil.limits import LimitedBench, Limits
     from hil.plan import Plan, run, together
+    from hil.price.price import Price
     from hil.report import write_report
     from hil.schedule import Multiply, Nudge, Program, Pulse, Read, Region, Wait
     from hil.store import Run, list_runs, open_run
@@ -51,6 +54,7 @@ __all__ = [
     "Multiply",
     "Nudge",
     "Plan",
+    "Price",
     "Program",
     "Pulse",
     "Read",
@@ -59,6 +63,7 @@ __all__ = [
     "Run",
     "ScheduleError",
     "StoreError",
+    "Twin",
     "Wait",
     "__version__",
     "check_bench",
@@ -69,6 +74,7 @@ __all__ = [
     "measure",
     "open_bench",
     "open_run",
+    "price_of",
     "read",
     "records",
     "resume",
@@ -83,17 +89,22 @@ _PLACES = {
     "bench": "ArrayInfo Bench Cost DeviceSheet",
     "calibrate.contracts": "Estimate",
     "calibrate.record": "Record",
-    "characterise": "measure records twin",
+    "calibrate.twin": "Twin",
+    "characterise": "measure records",
     "conformance": "check_bench",
     "data": "DataSpec Dataset load_dataset",
     "errors": "BenchError ConfigError DataError HilError LimitError ScheduleError StoreError",
     "face": "load_bench open_bench read resume train",
+    "forecast": "price_of twin",
     "limits": "LimitedBench Limits",
     "plan": "Plan run together",
+    "price.price": "Price",
     "report": "write_report",
     "schedule": "Multiply Nudge Program Pulse Read Region Wait",
     "store": "Run list_runs open_run",
 }
+_COMMANDS = {"calibrate": "measure", "calibration": "records", "price": "price_of", "report": "write_report"}
+"""Commands whose name is that of a package of ours, and what they are here."""
 _HOME = {name: module for module, names in _PLACES.items() for name in names.split()}
 
 
@@ -107,7 +118,8 @@ def __getattr__(name: str) -> Any:
     if name == "errors":
         return import_module("hil.errors")
     if name not in _HOME:
-        raise AttributeError(f"module 'hil' has no attribute {name!r}")
+        told = f"; hil {name} is hil.{_COMMANDS[name]} in Python" if name in _COMMANDS else ""
+        raise AttributeError(f"module 'hil' has no attribute {name!r}{told}")
     return getattr(import_module(f"hil.{_HOME[name]}"), name)
 
 

@@ -1,14 +1,13 @@
-"""Few lines for a notebook: measure a chip, read its records, fit its twin. What `hil calibrate`,
-`hil calibration` and `hil twin` do, as functions.
-"""
+"""Few lines for a notebook: measure a chip, read its records. What `hil calibrate` does, as functions."""
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Never, TypeAlias, TypeVar, cast, get_args
+from typing import Never, TypeAlias, cast
 
 from hil import plugins
 from hil.calibrate import FOLDER
@@ -16,16 +15,14 @@ from hil.calibrate.choose import routines as chosen_routines
 from hil.calibrate.choose import within
 from hil.calibrate.conduct import About, calibrate
 from hil.calibrate.contracts import Irreversible, Routine, Target, cautions_of
-from hil.calibrate.gather import gather, in_folder
+from hil.calibrate.gather import in_folder
 from hil.calibrate.journal import rescue
 from hil.calibrate.prepare import DEFAULT_SIZE, about_of, informed
 from hil.calibrate.record import Record
-from hil.calibrate.twin import Asked, Model, Twin
-from hil.calibrate.twins import TwinFiles, twin_of_records
 from hil.calibrate.words import in_short
 from hil.cli.bars import Shown, bar_for_python
 from hil.config.bench import BenchSettings
-from hil.config.said import file_given, list_given, said_in_python
+from hil.config.said import all_of, file_given, list_given, said_in_python
 from hil.errors import ConfigError
 from hil.face import PathLike, opened_bench
 from hil.limits import LimitedBench
@@ -33,7 +30,6 @@ from hil.opened import OpenedBench
 from hil.schedule import Region
 
 Lines: TypeAlias = str | Region
-T = TypeVar("T")
 
 
 def measure(
@@ -162,65 +158,6 @@ def records(folder: PathLike = FOLDER) -> list[Record]:
     return found
 
 
-def twin(
-    records: PathLike | Record | Sequence[PathLike | Record],
-    output: PathLike = "twin.yaml",
-    *,
-    model: Model = "auto",
-    array: str | None = None,
-    expired: bool = False,
-    force: bool = False,
-) -> Twin:
-    """Fit a simulated bench to the calibration records of an array as `hil twin` does, and write its files.
-
-    ``twin.path`` is its bench file, beside which are the maps of all devices (.npz) and the figure of what
-    the fit leaves (.png); ``twin.goodness`` and ``twin.estimates`` are numbers with their 95 % intervals.
-
-    Parameters
-    ----------
-    records
-        A folder of records, or records and files; of each routine the newest valid one is taken.
-    output
-        Bench file to write, .yaml.
-    model
-        How devices answer pulses; "auto": by goodness of fit.
-    array
-        Of records of several arrays.
-    expired, force
-        Take expired records too; write over files there are.
-
-    Raises
-    ------
-    StoreError
-        Records cannot be read, do not go together, or a file cannot be written.
-    ConfigError
-        There is nothing to fit, or an output is there already.
-    """
-    if model not in (models := get_args(Model)):
-        raise ConfigError(f"model: asked for {model!r}; one of {', '.join(models)} is needed")
-    files = TwinFiles.beside(Path(output))
-    if not force:
-        files.require_free("force=True writes over, output= names another")
-    found, passed_over = _gathered(records)
-    return files.write(twin_of_records(found, passed_over, Asked(model, array, expired)))
-
-
-def _gathered(records: object) -> tuple[list[tuple[Path, Record]], list[str]]:
-    """Records with their files, and what was passed over."""
-    asked = _texts((records,) if isinstance(records, str | Path | Record) else records, str, Path, Record)
-    if not asked:
-        raise ConfigError(
-            f"records: asked for {records!r}; a folder of records, or some of them, are needed: "
-            'records="calibrations"'
-        )
-    given = {each.path: each for each in asked if isinstance(each, Record)}
-    if None in given:
-        raise ConfigError(f"records: {given[None]!r} was not read from a file, which the twin would name")
-    named = [Path(each) for each in asked if not isinstance(each, Record)]
-    found, passed_over = gather(named)
-    return [*((path, each) for path, each in given.items() if path is not None), *found], passed_over
-
-
 @contextmanager
 def _opened(
     bench: PathLike | BenchSettings | LimitedBench | None,
@@ -241,7 +178,7 @@ def _opened(
         yield bench
         return
     given: object = bench
-    if not isinstance(given, str | Path | BenchSettings | None):
+    if not isinstance(given, str | os.PathLike | BenchSettings | None):
         raise ConfigError(
             f"bench: asked for {type(bench).__name__}; the path of a bench file is needed, or a bench of "
             'hil.open_bench: bench="bench.yaml"'
@@ -254,7 +191,7 @@ def _opened(
 
 def _names(routines: object) -> tuple[str, ...]:
     """Names of routines, each once, as they were given. Raises ConfigError if there is none."""
-    texts = _texts((routines,) if isinstance(routines, str) else routines, str)
+    texts = all_of((routines,) if isinstance(routines, str) else routines, str)
     if texts is None:
         raise ConfigError(
             f'routines: asked for {routines!r}; a list of names is needed, routines=["devices"]; '
@@ -266,14 +203,6 @@ def _names(routines: object) -> tuple[str, ...]:
     return tuple(dict.fromkeys(texts))
 
 
-def _texts(found: object, *kinds: type[T]) -> tuple[T, ...] | None:
-    """A sequence whose every item is of some kinds; None for anything else."""
-    items: Any = found
-    if isinstance(found, Sequence) and all(isinstance(each, kinds) for each in items):
-        return tuple(items)
-    return None
-
-
 def _refuse_unmeant(routines: Mapping[str, Routine], *, yes: bool) -> None:
     for name, routine in routines.items():
         if isinstance(routine, Irreversible) and not yes:
@@ -282,7 +211,7 @@ def _refuse_unmeant(routines: Mapping[str, Routine], *, yes: bool) -> None:
 
 def _lines(devices: object) -> tuple[Lines, ...]:
     """Regions, and texts with the words that they were given in."""
-    found = _texts((devices,) if isinstance(devices, str | Region) else devices, str, Region)
+    found = all_of((devices,) if isinstance(devices, str | Region) else devices, str, Region)
     if found is None:
         raise ConfigError(
             f"devices: asked for {devices!r}; lines as text or a Region are needed: "
@@ -296,7 +225,7 @@ def _conditions(notes: object) -> dict[str, str]:
         return {}
     if isinstance(notes, Mapping):
         items = cast(Mapping[object, object], notes)
-        names, texts = _texts([*items], str), _texts([*items.values()], str)
+        names, texts = all_of([*items], str), all_of([*items.values()], str)
         if names is not None and texts is not None:
             return dict(zip(names, texts, strict=True))
     raise ConfigError(f'notes: asked for {notes!r}; text by name is needed: notes={{"temperature": "295 K"}}')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -24,7 +25,7 @@ from hil.schedule import Read, ReadAnswer, Region
 from hil.store import Run
 from hil.training.events import Journal
 
-PathLike: TypeAlias = Path | str
+PathLike: TypeAlias = os.PathLike[str] | str
 
 
 def load_bench(path: PathLike | None = None, overrides: Sequence[str] = ()) -> BenchSettings:

@@ -127,6 +127,16 @@ def duration(seconds: float) -> str:
     return format_quantity(seconds, "s", digits=2 if seconds < 10 else 3)
 
 
+def percent(share: float | None) -> str:
+    """A share of 1 in per cent; "-" for none."""
+    return "-" if share is None or math.isnan(share) else f"{100 * share:.2f} %"
+
+
+def energy(joules: float, asked: float) -> str:
+    """An energy; 0 for anything that was ``asked`` of devices is that of a bench that tells none."""
+    return "not told" if joules == 0 and asked else format_quantity(joules, "J", digits=3)
+
+
 @dataclass(frozen=True)
 class Quantity:
     """Pydantic annotation for an SI float that files and JSON write as text with a unit.

@@ -79,6 +79,12 @@ class Twin:
             raise ConfigError(f"the twin of {self.source} has no figure")
         return draw(self.figure, None if file is None else Path(file))
 
+    def __fspath__(self) -> str:
+        """Its bench file: a twin is taken wherever the path of one is. Raises ConfigError if not written."""
+        if self.path is None:
+            raise ConfigError(f"the twin of {self.source} was not written")
+        return str(self.path)
+
     def __repr__(self) -> str:
         return f"<Twin: of {self.source}; {self.path or 'not written'}>"
 

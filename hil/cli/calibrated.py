@@ -22,10 +22,9 @@ from hil.calibrate.journal import KILLED, is_written, journals, read_journal, re
 from hil.calibrate.record import Record
 from hil.calibrate.words import in_short, listed
 from hil.cli.show import instruments, print_json, two_columns
-from hil.cli.words import energy
 from hil.errors import ConfigError, StoreError
 from hil.faults import KINDS
-from hil.units import counted, duration, parse_quantity
+from hil.units import counted, duration, energy, parse_quantity
 
 _WIDTH_OF_FILES = 160
 

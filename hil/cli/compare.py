@@ -19,14 +19,13 @@ from hil.cli.compared import outcome_document, print_outcome, write_tables
 from hil.cli.screen import CompilerOnce, Tough
 from hil.cli.show import print_json
 from hil.cli.signals import Stop
-from hil.cli.words import percent
 from hil.compare.conduct import conduct, missing, outcome
 from hil.compare.crew import Job
 from hil.compare.forecast import Forecast
 from hil.compare.outcome import Outcome
 from hil.compare.plan import Options, StudyPlan, plan_study
 from hil.jit import watching_compiler
-from hil.units import counted, duration
+from hil.units import counted, duration, percent
 
 SOME_FAILED = 6
 _WIDTH_OF_FILES = 140

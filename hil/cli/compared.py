@@ -11,13 +11,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hil.cli.words import energy
 from hil.compare.outcome import Outcome
 from hil.compare.results import FIGURES, total
 from hil.compare.table import columns, heads, row, run_rows
 from hil.compare.table import duration as bench_time
 from hil.store.folder import write_whole
-from hil.units import counted, duration
+from hil.units import counted, duration, energy
 
 _STYLES = {"met": "green", "not met": "red", "open": "yellow"}
 

@@ -41,7 +41,8 @@ def price(
 
     It is rehearsed on simulated devices. The instruments are not opened, and nothing is recorded.
     """
-    from hil.cli.pricing import Exchanges, extent, run_price, seconds
+    from hil.cli.pricing import run_price
+    from hil.price.asked import Exchanges, extent, seconds
     from hil.price.price import NIGHT_S, Asked
 
     asked = Asked(
@@ -53,6 +54,6 @@ def price(
         data_dir,
         seeds,
         extent(share, full=full),
-        seconds("--night", night) or NIGHT_S,
+        seconds("night", night) or NIGHT_S,
     )
-    raise typer.Exit(run_price(asked, Exchanges(seconds("--exchange", exchange), records), json))
+    raise typer.Exit(run_price(asked, Exchanges(seconds("exchange", exchange), records), json))

@@ -19,9 +19,9 @@ from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from hil.cli.words import percent, rate
+from hil.cli.words import rate
 from hil.training.events import EvaluationRow, Snapshot, TrainingRow, UpdateNoiseRow
-from hil.units import counted, duration
+from hil.units import counted, duration, percent
 
 Clock: TypeAlias = Callable[[], float]
 

@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hil.cli.words import figures, percent
+from hil.cli.words import figures
 from hil.store import Run
 from hil.store.journal import Table as Rows
-from hil.units import counted
+from hil.units import counted, percent
 
 _LAST_ROWS = 5
 

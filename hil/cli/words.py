@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
-from hil.units import counted, duration, format_quantity
-
-
-def percent(share: float | None) -> str:
-    """A share of 1 in per cent; "-" for none."""
-    return "-" if share is None or math.isnan(share) else f"{100 * share:.2f} %"
-
-
-def energy(joules: float, asked: float) -> str:
-    """An energy; 0 for anything that was ``asked`` of devices is that of a bench that tells none."""
-    return "not told" if joules == 0 and asked else format_quantity(joules, "J", digits=3)
+from hil.units import counted, duration, energy, percent
 
 
 def rate(per_second: float) -> str:

@@ -3,11 +3,32 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Protocol, Self, TypeVar, cast
 
 from hil.errors import ConfigError
+
+T = TypeVar("T")
+
+
+class Option(Protocol):
+    """How whoever asked writes an option, with its value if there is one."""
+
+    def __call__(self, name: str, value: object = "") -> str:
+        """As in `on_command_line`, or in `in_python`."""
+        ...
+
+
+def on_command_line(name: str, value: object = "") -> str:
+    """Write "--share 0.1"."""
+    return f"--{name} {value}".rstrip()
+
+
+def in_python(name: str, value: object = "") -> str:
+    """Write "share=0.1"."""
+    return f"{name}={value}"
 
 
 class Said(str):
@@ -54,6 +75,14 @@ def said_in_python(argument: str, text: str) -> Said:
     return text if isinstance(text, Said) else Said(text, f"{argument}=[{_quoted(text)}]")
 
 
+def all_of(found: object, *kinds: type[T]) -> tuple[T, ...] | None:
+    """A sequence whose every item is of some kinds; None for anything else."""
+    items: Any = found
+    if isinstance(found, Sequence) and all(isinstance(each, kinds) for each in items):
+        return tuple(items)
+    return None
+
+
 def file_given(argument: str, path: object, folder: str = "") -> Path | None:
     """The path that an argument of a Python function took; None where it took none. ``folder``: it is one of
     a folder, for example of this.
@@ -65,8 +94,8 @@ def file_given(argument: str, path: object, folder: str = "") -> Path | None:
     """
     if path is None or isinstance(path, Path):
         return path
-    if isinstance(path, str):
-        return Path(path)
+    if isinstance(path, str | os.PathLike):
+        return Path(cast(str, path))
     raise ConfigError(
         f"{argument}: asked for {type(path).__name__}; the path of a {'folder' if folder else 'file'} is "
         f'needed, which is opened here: {argument}="{folder or f"{argument}.yaml"}"'

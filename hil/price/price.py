@@ -13,10 +13,12 @@ from typing import NamedTuple
 from hil import setup
 from hil.config.bench import BenchSettings, Life
 from hil.config.experiment import Experiment
+from hil.config.said import Option, on_command_line
 from hil.errors import ConfigError
 from hil.price.exchange import Exchange
 from hil.price.opening import rehearsal_of
 from hil.price.rehearse import Extent, Rehearsed, rehearse
+from hil.price.words import about, figures, headline
 from hil.session import ask_methods
 from hil.training.controller import Training
 from hil.units import counted, duration
@@ -30,7 +32,8 @@ class Asked:
     """What is to be priced.
 
     ``exchange`` is what an exchange with an instrument takes; ``twin`` a bench file of simulated devices in
-    place of the data sheet; the rehearsals have the experiment's seed and the next ``seeds`` - 1.
+    place of the data sheet; the rehearsals have the experiment's seed and the next ``seeds`` - 1; ``option``
+    is how whoever asks writes one.
     """
 
     experiment: Path | None
@@ -42,6 +45,7 @@ class Asked:
     seeds: int = 3
     extent: Extent = WHOLE
     night_s: float = NIGHT_S
+    option: Option = on_command_line
 
 
 class Range(NamedTuple):
@@ -57,9 +61,13 @@ class Range(NamedTuple):
         return cls(sum(values) / len(values), min(values), max(values))
 
 
-@dataclass(frozen=True, slots=True)
+RANGES = ("seconds", "transactions", "pulses", "half_selects", "reads", "joules", "wear")
+"""Figures of a price that every rehearsal has."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Price:
-    """What came of the rehearsals.
+    """What came of the rehearsals; ``print`` it for a table.
 
     ``devices`` says whose devices were simulated; ``exchange`` is None where nothing is exchanged with
     instruments; ``dose`` is the budget of the bench file and ``life`` that of a device's life;
@@ -75,6 +83,53 @@ class Price:
     night_s: float
     life: Life | None = None
     calibrations: str = ""
+    option: Option = on_command_line
+
+    @property
+    def seconds(self) -> Range:
+        """Time on the bench."""
+        return self.range(lambda run: run.cost.seconds)
+
+    @property
+    def transactions(self) -> Range:
+        """Exchanges with the bench."""
+        return self.range(lambda run: run.cost.transactions)
+
+    @property
+    def pulses(self) -> Range:
+        """Pulses to all devices."""
+        return self.range(lambda run: run.cost.pulses)
+
+    @property
+    def half_selects(self) -> Range:
+        """Half-selected devices, each time that one is."""
+        return self.range(lambda run: run.cost.half_selects)
+
+    @property
+    def reads(self) -> Range:
+        """Readings."""
+        return self.range(lambda run: run.cost.reads)
+
+    @property
+    def joules(self) -> Range:
+        """Energy; 0 where the bench tells none."""
+        return self.range(lambda run: run.cost.joules)
+
+    @property
+    def wear(self) -> Range:
+        """Pulses to the most pulsed device."""
+        return self.range(lambda run: run.wear)
+
+    def __repr__(self) -> str:
+        took, wear = duration(self.seconds.mean), counted(round(self.wear.mean), "pulse")
+        pulses = counted(round(self.pulses.mean), "pulse")
+        return f"<Price: {headline(self)}, {took} on the bench, {pulses}, {wear} to the most pulsed device>"
+
+    def __str__(self) -> str:
+        rows = [*about(self), ("", ""), *figures(self)]
+        width = max(len(label) for label, _ in rows)
+        lines = [f"{label:<{width}}  {text}".rstrip() for label, text in rows]
+        return "\n".join([headline(self), *lines, *(f"warning: {each}" for each in self.warnings)])
 
     def range(self, value: Callable[[Rehearsed], float]) -> Range:
         """Of one figure of all runs."""
@@ -129,7 +184,8 @@ def price(
         asked.experiment, asked.bench, asked.overrides, asked.bench_overrides
     )
     twin = None if asked.twin is None else _twin(asked.twin)
-    devices, takes, life, records = _devices(settings, twin), None, settings.life, _records(settings, twin)
+    devices, records = _devices(settings, twin, asked.option), _records(settings, twin, asked.option)
+    takes, life = None, settings.life
     if settings.resources:
         takes = exchange(settings)
         opens = rehearsal_of(settings, twin, takes, calibrated=True)
@@ -151,6 +207,7 @@ def price(
         asked.night_s,
         life,
         records,
+        asked.option,
     )
 
 
@@ -187,18 +244,18 @@ def _twin(path: Path) -> BenchSettings:
     return twin
 
 
-def _devices(settings: BenchSettings, twin: BenchSettings | None) -> str:
+def _devices(settings: BenchSettings, twin: BenchSettings | None, option: Option) -> str:
     if twin is not None:
         return f"the twin {twin.file}"
     if not settings.resources:
         return "the simulated bench itself"
     return (
         "the data sheet of the bench file, and begin as device.initial has them, not where yours stand: "
-        "--twin takes measured ones as their records left them"
+        f"{option('twin')} takes measured ones as their records left them"
     )
 
 
-def _records(settings: BenchSettings, twin: BenchSettings | None) -> str:
+def _records(settings: BenchSettings, twin: BenchSettings | None, option: Option) -> str:
     if not settings.resources:
         records = (twin or settings).calibrations
         if records is None:
@@ -210,5 +267,5 @@ def _records(settings: BenchSettings, twin: BenchSettings | None) -> str:
         return "used; which instruments they are of is not asked"
     return (
         "faults are avoided; measured ranges, steps and offsets are left out, since the rehearsed devices "
-        "are those of the data sheet (--twin: as measured)"
+        f"are those of the data sheet ({option('twin')}: as measured)"
     )

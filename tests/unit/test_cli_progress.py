@@ -16,10 +16,10 @@ from hil.cli.bars import bar_on
 from hil.cli.notebook import Notebook
 from hil.cli.progress import COMPILING, Lines, Pace, Silent
 from hil.cli.screen import CompilerOnce, Tough, display_for_python
-from hil.cli.words import energy, figures, percent, rate
+from hil.cli.words import figures, rate
 from hil.jit import watching_compiler
 from hil.training.events import EvaluationRow, TrainingRow
-from hil.units import duration
+from hil.units import duration, energy, percent
 
 NAN = float("nan")
 
