@@ -113,15 +113,15 @@ def _needed(bench, way: str, pulse, result, response) -> dict[str, float]:
     def volts(worth: float) -> float:
         return abs(pulse.amplitude_v) * (threshold + (1 - threshold) * worth ** (1 / p))
 
-    longer = np.isfinite(result.estimates[f"width_{way}"].value)
+    found = result.estimates[f"width_{way}"].value / pulse.width_s
     worth = pulses(STEP)
-    width = worth ** (1 / q) if longer else 1.0
+    width = found if np.isfinite(found) else 1.0  # what is too large is told at the width that was found
     return {
         "threshold": threshold * abs(pulse.amplitude_v),
         "exponent": p,
         "width_exponent": q,
         "amplitude": volts(worth),
-        "width": width * pulse.width_s,
+        "width": worth ** (1 / q) * pulse.width_s,
         "large": volts(pulses(TOO_LARGE * STEP) / width**q),
     }
 

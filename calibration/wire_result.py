@@ -16,6 +16,7 @@ from hil.units import format_quantity
 _FEW = 8
 _HARDLY = 0.02
 _BAD = 2.0
+_ROUNDS = 20
 _ROUNDING_OHM = 1e-6
 """Readings without any noise would tell less, of nothing."""
 
@@ -85,16 +86,15 @@ def along_wires(states: States, usable: Flags, rows: Floats, cols: Floats, g_max
     """Of an array read one device at a time: resistance [rows, cols] of the last state by least squares on
     the segments of a column (``rows``) and of a row (``cols``) between device and ends.
 
-    Intervals hold whatever the scatter of devices is (HC3, doi:10.1080/00031305.2000.10474549). Devices far
-    above the median resistance, which did not come up, are left out.
+    Intervals hold whatever the scatter of devices is (HC3, doi:10.1080/00031305.2000.10474549). Devices that
+    did not come up, or are shorted, are left out.
     """
     siemens: Floats = states.seen[-1]
     usable = usable & states.pulsed[-1] & (siemens > 0)
     ohms = np.divide(1.0, siemens, out=np.full(siemens.shape, np.nan), where=siemens > 0)
-    if usable.any():
-        usable &= ohms < _BAD * np.median(ohms[usable])
-    y = ohms[usable]
-    x = np.stack([np.ones(y.size), cols[usable], rows[usable]], axis=1)
+    distance = np.stack([np.ones(ohms.shape), cols, rows], axis=-1)
+    usable = _came_up(ohms, usable, distance)
+    y, x = ohms[usable], distance[usable]
     estimates = _unknown()
     if y.size < _FEW or np.linalg.matrix_rank(x) < 3:
         return Result(estimates, {}, ("nothing is told: too few devices came up",))
@@ -119,6 +119,22 @@ def along_wires(states: States, usable: Flags, rows: Floats, cols: Floats, g_max
         "wires, and leads are not told from devices"
     )
     return Result(estimates, maps, (*_of_segments(estimates), beyond))
+
+
+def _came_up(ohms: Floats, usable: Flags, distance: Floats) -> Flags:
+    """Devices that are neither far above the median resistance nor, as shorted ones behind many ohms, far
+    below: without the wires between, for with these fewer of the far ones would be kept.
+    """
+    own, came = ohms, usable
+    for _ in range(_ROUNDS):
+        if not came.any():
+            break
+        typical = np.median(own[came])
+        came, before = usable & (own < _BAD * typical) & (own > typical / _BAD), came
+        own = ohms - distance[..., 1:] @ np.linalg.lstsq(distance[came], ohms[came])[0][1:]
+        if np.array_equal(came, before):
+            break
+    return came
 
 
 def _unknown() -> dict[str, Estimate]:

@@ -200,8 +200,10 @@ def test_devices_that_do_not_move_tell_nothing_and_two_rows_are_refused():
         measure(open_((2, 8)), ROUTINE)
 
 
-def test_one_device_at_a_time_its_resistance_is_held_against_its_distance():
-    bench, (rows, cols) = open_((16, 16)), (16, 16)
+@pytest.mark.parametrize(("device", "shorted", "told"), [("AlOx_HfO2", 0.0, 200), ("GST_PCM", 0.05, 40)])
+def test_one_device_at_a_time_its_resistance_is_held_against_its_distance(device, shorted, told):
+    # A shorted device behind 7 kohm conducts less than a sound one without: it is not known by that alone.
+    bench, (rows, cols) = open_((16, 16), device=device, faults={"shorted": shorted}), (16, 16)
     i, j = np.indices((rows, cols))
     ohms = 300.0 * (j + 1) + 150.0 * (rows - i)
     one = Altered(bench, lambda op, a: a / (1 + ohms * a / op.voltage_v), parallel_read=False)
@@ -209,7 +211,7 @@ def test_one_device_at_a_time_its_resistance_is_held_against_its_distance():
     for name, truth in (("row", 300), ("col", 150)):
         each = result.estimates[name]
         assert abs(each.value - truth) < 1.5 * (each.high - each.value), each
-        assert each.high - each.low < 200
+        assert each.high - each.low < told
     assert np.isnan(result.estimates["row_lead"].value)
     assert "one device at a time" in result.findings[-1]
 
