@@ -7,7 +7,7 @@ yours, whose array then has to be as large as the network.
 import hil
 
 CHIP = hil.load_bench(None, ["name=chip-7", "arrays={main: {rows: 17, cols: 20}}", "device=EpiRAM_AgSiGe"])
-DIGITS = ["data.pixels=4", "network.layers=[{outputs: 10, activation: softmax}]", "training.epochs=2"]
+DIGITS = ["data.pixels=4", "network.layers=[{outputs: 10, activation: softmax}]", "data.train=1000"]
 
 # What is this array? Pulses wear it; what they cost is in each record.
 records = hil.measure(CHIP, ["devices", "read-noise", "update-curve"], notes={"temperature": "295 K"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,17 @@ def test_an_example_experiment_trains_on_the_built_in_bench(experiment: Path, tm
     run = session.execute(session.prepare(experiment, overrides=(*packaged, *FEW)), tmp_path)
     assert run.status == "finished"
     assert np.isfinite(run.evaluations["loss"]).all()
+
+
+def test_the_example_in_python_goes_from_a_chip_to_a_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = runpy.run_path(str(EXAMPLES / "chip.py"))
+    for record in done["records"]:
+        assert Path(f"{record.routine}.pdf").read_bytes().startswith(b"%PDF")
+    assert hil.open_run("runs").status == "finished"
+    assert hil.load_bench(done["twin"]).name == "chip-7-twin"
 
 
 def test_the_built_in_example_is_the_built_in_bench() -> None:
