@@ -155,7 +155,7 @@ def train(
 
 
 def resume(
-    run: PathLike = session.RUNS,
+    run: PathLike | Run = session.RUNS,
     *,
     experiment: PathLike | None = None,
     bench: PathLike | None = None,
@@ -170,7 +170,7 @@ def resume(
     Parameters
     ----------
     run
-        Its folder, or a folder of runs: then the newest.
+        Itself, or its folder, or a folder of runs: then the newest.
     experiment, bench
         Where its files are now; None: where they were.
     data_dir, progress
@@ -185,7 +185,7 @@ def resume(
         As from :func:`train`; IdentityError where other instruments answer.
     """
     files = file_given("experiment", experiment), file_given("bench", bench)
-    again = remainder(Path(run), *files)
+    again = remainder(run.path if isinstance(run, Run) else Path(run), *files)
     folder = file_given("data_dir", data_dir, "data")
     return _trained(*again.files, folder, again.run.path.parent, again, progress)
 

@@ -6,15 +6,19 @@ in the same order and the chance of their numbers. A step of which a pulse may h
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from hil.bench import Cost
 from hil.errors import ConfigError, IdentityError
 from hil.session import Prepared, prepare
-from hil.store import Run, open_run
+from hil.store import Run, list_runs, open_run
+from hil.store.schema import COST_FIELDS
 from hil.training.contracts import Continuation, Resumable
+
+_MAY_CHANGE = "transport, resource, serial, reconnect, limits, dose and virtual"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +58,14 @@ class Remainder:
         except BaseException:
             prepared.bench.close()
             raise
-        same = prepared.header["bench"]["given"] == self.run.header["bench"]["given"]
         before = {
             "run": self.run.path.name,
             "folder": str(self.run.path.resolve()),
             **asdict(self.behind),
             "accuracies": list(self.behind.accuracies),
             "in_doubt": self.in_doubt,
-            "other_bench": "" if same else self.bench.name,
+            "spent": asdict(_spent(self.run)),
+            "changed": [f"{key} was {was}, is {now}" for key, was, now in self._changed(prepared)],
         }
         training = replace(prepared.training, continues=self.behind)
         return replace(prepared, training=training, header={**prepared.header, "continues": before})
@@ -82,11 +86,22 @@ class Remainder:
                 raise ConfigError(
                     f"{place}: the {what} are others now; a run goes on with what it began with"
                 )
+        for key, was, there in self._changed(prepared):
+            if not _harmless(key.split(".")):
+                raise ConfigError(
+                    f"{self.bench}: {key} was {was}, is {there}; a run goes on with the arrays, devices and "
+                    f"readings that it began with: only {_MAY_CHANGE} may be others"
+                )
         if not isinstance(prepared.experiment.update, Resumable):
             raise ConfigError(
                 f"{place}: update {then['experiment']['resolved']['update']['name']!r} cannot go on: it has "
                 "no at_step (hil.training.contracts.Resumable)"
             )
+
+    def _changed(self, prepared: Prepared) -> list[tuple[str, Any, Any]]:
+        """Keys of the bench that are others now: before, now."""
+        then, now = self.run.header["bench"]["resolved"], prepared.header["bench"]["resolved"]
+        return list(_differences(then, now))
 
 
 def remainder(path: Path, experiment: Path | None = None, bench: Path | None = None) -> Remainder:
@@ -110,6 +125,7 @@ def remainder(path: Path, experiment: Path | None = None, bench: Path | None = N
     """
     run = open_run(path)
     behind = _behind(run)
+    _require_untouched(run)
     files = _file(run, "experiment", experiment), _file(run, "bench", bench)
     changed = tuple(run.header["experiment"]["set"]), tuple(run.header["bench"]["set"])
     doubt = sum(intent.pulses for intent in run.intents if intent.in_doubt)
@@ -124,7 +140,7 @@ def _behind(run: Run) -> Continuation:
         more = "still at work" if status == "running" else "finished; to train on, use initial: keep"
         raise ConfigError(f"{where}: this run is {more}")
     if (by := run.continued_by) is not None:
-        raise ConfigError(f"{where}: {by} goes on from it already; hil resume {by}")
+        raise ConfigError(f"{where}: {by} goes on from it already (hil show {by})")
     if before is None and not intents:
         raise ConfigError(
             f"{where}: it gave no pulse to devices that outlive a process: simulated ones end with it, and "
@@ -165,6 +181,48 @@ def _file(run: Run, name: str, given: Path | None) -> Path:
             f"{path}: it is not what it was when {run.path} began (run.yaml there has its text){anew}"
         )
     return path
+
+
+def _require_untouched(run: Run) -> None:
+    """Refuse where another run beside it has pulsed the same arrays since."""
+    wiring = run.header["bench"]["resolved"].get("arrays", {})
+    for other in list_runs(run.path.parent):
+        header = other.header
+        arrays: dict[str, Any] = header.get("bench", {}).get("resolved", {}).get("arrays") or {}
+        same = [name for name in wiring if arrays.get(name) == wiring[name]]
+        since = header.get("created", "") >= run.header["created"] and other.path != run.path
+        if since and same and header.get("identity") == run.header["identity"] and other.intents:
+            raise ConfigError(
+                f"{run.path}: {other.path} has pulsed {', '.join(same)} since: the devices do not hold what "
+                "this run left in them"
+            )
+
+
+def _spent(run: Run) -> Cost:
+    """What a run took, and those before it that it continues; at least, where one was killed between rows."""
+    done = sum((intent.cost for intent in run.intents if intent.cost is not None), Cost())
+    known = run.cost
+    most = Cost(**{name: max(getattr(known, name), getattr(done, name)) for name in COST_FIELDS})
+    before = run.header.get("continues")
+    return most if before is None else most + Cost(**before["spent"])
+
+
+def _differences(then: Any, now: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(then, dict) and isinstance(now, dict):
+        before, after = cast(dict[str, Any], then), cast(dict[str, Any], now)
+        for name in {**before, **after}:
+            yield from _differences(before.get(name), after.get(name), f"{key}.{name}" if key else name)
+    elif then != now:
+        yield key, then, now
+
+
+def _harmless(keys: Sequence[str]) -> bool:
+    """Whether a key of a bench leaves arrays, devices and readings as they are."""
+    return (
+        "transport" in keys
+        or keys[0] in ("limits", "reconnect", "virtual")
+        or keys[-1] in ("resource", "serial", "dose")
+    )
 
 
 def _at(header: Mapping[str, Any], keys: tuple[str, ...]) -> Any:

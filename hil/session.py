@@ -244,8 +244,8 @@ def _go_on_from(before: Mapping[str, Any], here: Path, journal: Journal) -> None
     doubt = before["in_doubt"]
     known = "" if not doubt else f"; {counted(doubt, 'pulse')} of it are in doubt and not given again"
     journal.event("continued", f"goes on after step {before['step']:,} of {before['run']}{known}")
-    if before["other_bench"]:
-        journal.event("warning", f"{before['other_bench']} is not what it was when {before['run']} began")
+    for change in before["changed"]:
+        journal.event("warning", f"of the bench file, {change}")
 
 
 def summary(prepared: Prepared, outcome: Outcome, writer: RunWriter) -> dict[str, Any]:

@@ -78,6 +78,7 @@ class Display(ABC):
         self.clock = clock
         self.total = 0
         self.epochs = 0
+        self._behind = 0
         self.doing = ""
         self.row: TrainingRow | None = None
         self.test: EvaluationRow | None = None
@@ -85,9 +86,9 @@ class Display(ABC):
         self._compiling_since = 0.0
         self._has_told_compiling = False
 
-    def begin(self, total: int, epochs: int) -> None:
-        """Tell how many samples and epochs there will be."""
-        self.total, self.epochs = total, epochs
+    def begin(self, total: int, epochs: int, behind: int = 0) -> None:
+        """Tell how many samples and epochs there will be, and how many samples lie behind."""
+        self.total, self.epochs, self._behind = total, epochs, behind
 
     def training(self, row: TrainingRow) -> None:
         """A window of steps is over."""
@@ -107,7 +108,7 @@ class Display(ABC):
     def snapshot(self, snapshot: Snapshot) -> None:
         """Initial weights are programmed once they are read for the record."""
         if snapshot.moment == "initial" and self.row is None:
-            self.pace.at(0)
+            self.pace.at(self._behind)
             self.phase("training")
 
     def event(self, kind: str, text: str) -> None:

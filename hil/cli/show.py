@@ -60,7 +60,8 @@ def print_run(run: Run) -> None:
     head = [("run", str(run.path)), ("status", run.status), *_about(header)]
     console.print(two_columns([*head, ("to go on", run.going_on)] if run.going_on else head))
     summary = run.summary or _so_far(run)
-    console.print(Text(), two_columns(figures(summary)), Text(), sep="\n")
+    whole = [("in all", run.in_all)] if run.in_all else []
+    console.print(Text(), two_columns([*figures(summary), *whole]), Text(), sep="\n")
     for title, rows in (("training", run.training), ("test", run.evaluations)):
         console.print(_last_rows(title, rows, ("step", "samples", "epoch", "loss", "accuracy")))
         if len(rows) > _LAST_ROWS:
@@ -68,7 +69,7 @@ def print_run(run: Run) -> None:
     for step, kind, text in run.events:
         console.print(Text.assemble((f"step {step:,}: {kind}: ", "yellow"), text), soft_wrap=True)
     doubts = [intent for intent in run.intents if intent.in_doubt]
-    if doubts:
+    if doubts and run.status != "running":
         pulses = sum(intent.pulses for intent in doubts)
         told = f"{counted(len(doubts), 'schedule')} ({counted(pulses, 'pulse')})"
         console.print(Text(f"{told} may or may not have been output", "yellow"))
@@ -81,6 +82,7 @@ def run_document(run: Run) -> dict[str, Any]:
         "name": run.name,
         "status": run.status,
         "going_on": run.going_on or None,
+        "in_all": asdict(run.cost_in_all),
         "accuracy": run.accuracy,
         "summary": run.summary,
         "costs": {kind: asdict(cost) for kind, cost in run.costs.items()},
@@ -127,7 +129,7 @@ def _row(run: Run) -> dict[str, Any]:
         "status": run.status,
         "accuracy": run.accuracy,
         "samples": int(training["samples"][-1]) if training.size else 0,
-        "pulses": run.cost.pulses,
+        "pulses": _pulses(run),
     }
 
 
@@ -172,10 +174,15 @@ def _data(data: Any) -> str | None:
     return f"{data['train']:,} training and {data['test']:,} test samples of {data.get('source')}"
 
 
+def _pulses(run: Run) -> int:
+    """Pulses known to have been given, those since the last row of a run without an end too."""
+    return max(run.cost.pulses, sum(intent.pulses for intent in run.intents if not intent.in_doubt))
+
+
 def _so_far(run: Run) -> dict[str, Any]:
     """What can be said of a run that has no summary: it goes on, or its writer died."""
-    training, evaluations, cost = run.training, run.evaluations, run.cost
-    so_far: dict[str, Any] = asdict(cost)
+    training, evaluations = run.training, run.evaluations
+    so_far: dict[str, Any] = asdict(run.cost) | {"pulses": _pulses(run)}
     if evaluations.size:
         so_far |= {"accuracy": float(evaluations["accuracy"][-1]), "loss": float(evaluations["loss"][-1])}
     if training.size:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from dataclasses import dataclass
@@ -102,7 +103,7 @@ def train_shown(asked: Asked, display: Display, stop: Stop | None = None) -> Run
         prepared = asked.prepare()
         display.headline(headline(prepared))
         training = prepared.experiment.training
-        display.begin(training.epochs * len(prepared.training.data.train_y), training.epochs)
+        display.begin(training.epochs * len(prepared.training.data.train_y), training.epochs, _over(prepared))
         display.phase("programming the initial weights" if asked.again is None else "reading the arrays")
         if stop is None:
             return execute(prepared, asked.runs, display)
@@ -139,6 +140,14 @@ def headline(prepared: Prepared) -> RenderableType:
         *(("goes on", line) for line in _behind(prepared)),
     ]
     return Group(two_columns(rows), Text())
+
+
+def _over(prepared: Prepared) -> int:
+    """Samples that lie behind a run that goes on."""
+    behind, size = prepared.training.continues, len(prepared.training.data.train_y)
+    batch = prepared.experiment.training.batch
+    epochs, steps = divmod(0 if behind is None else behind.step, math.ceil(size / batch))
+    return epochs * size + steps * batch
 
 
 def _behind(prepared: Prepared) -> list[str]:

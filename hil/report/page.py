@@ -78,6 +78,8 @@ class _Page:
             self._page.add(f"<p><b>Transferred:</b> {escape(moved)}</p>")
         figures = ((label, *told) for label, told in key_figures(run).items())
         self._page.add(facts(figures), table(about(run.header).items()))
+        if run.in_all:
+            self._page.add(f"<p>In all, {escape(run.in_all)}.</p>")
         doubt = sum(intent.in_doubt for intent in run.intents)
         if doubt:
             self._page.add(

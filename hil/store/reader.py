@@ -20,7 +20,7 @@ from hil.errors import StoreError
 from hil.store.folder import WriterLock, continued_by, order, read_header
 from hil.store.journal import JournalFile, Table
 from hil.store.schema import COST_FIELDS, HEADER, JOURNAL
-from hil.units import counted
+from hil.units import counted, duration
 
 _CostRows: TypeAlias = Literal["training", "evaluation"]
 
@@ -95,7 +95,10 @@ class Run:
         if self.intents and "initial" not in self.moments and "continues" not in self.header:
             return "it ended while its initial weights were written: begin anew with hil train"
         if self.intents:
-            return f"hil resume {self.path} goes on with it, from what the devices hold"
+            told = f"hil resume {self.path} goes on with it, from what the devices hold"
+            if self.status == "interrupted":
+                told += "; outputs may still be on: hil safe BENCH.yaml switches them off"
+            return told
         return (
             "its simulated devices ended with it: hil train with the same files and seed makes the same run "
             "again"
@@ -143,6 +146,24 @@ class Run:
     def cost(self) -> Cost:
         """The sum of :attr:`costs`."""
         return sum(self.costs.values(), Cost())
+
+    @property
+    def cost_in_all(self) -> Cost:
+        """:attr:`cost` and that of the runs that this one continues, as far as killed ones recorded it."""
+        before = self.header.get("continues")
+        return self.cost if before is None else self.cost + Cost(**before["spent"])
+
+    @property
+    def in_all(self) -> str:
+        """:attr:`cost_in_all` in a sentence; "" of a run that continues none."""
+        if (before := self.header.get("continues")) is None:
+            return ""
+        cost = self.cost_in_all
+        return (
+            f"with the runs before it, which end at step {before['step']:,}, at least: "
+            f"{counted(cost.pulses, 'pulse')}, {counted(cost.reads, 'reading')}, "
+            f"{duration(cost.seconds)} on the bench"
+        )
 
     @property
     def cost_history(self) -> Table:

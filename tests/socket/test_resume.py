@@ -115,6 +115,9 @@ def test_a_run_killed_between_two_steps_again_and_again_ends_as_if_it_had_not_be
     assert last.summary["steps"] == STEPS
     assert last.summary["accuracy"] == whole.summary["accuracy"]
     assert not any(intent.in_doubt for run in runs for intent in run.intents)
+    assert last.cost_in_all.pulses == whole.cost.pulses == pulses
+    told = hil(tmp_path, "show", str(last.path)).stdout
+    assert f"which end at step 15, at least: {pulses:,} pulses, " in " ".join(told.split())
     assert any("goes on after step 15 of " in text for _, kind, text in last.events if kind == "continued")
 
 
@@ -156,7 +159,7 @@ def test_what_cannot_go_on_is_refused_and_nothing_is_output(tmp_path: Path) -> N
         first = killed(tmp_path, ("before", "late", 0), *command)
         assert "while its initial weights were written" in refused()
         run = killed(tmp_path, ("after", "late", 5), *command)
-        assert run.going_on == f"hil resume {run.path} goes on with it, from what the devices hold"
+        assert run.going_on.startswith(f"hil resume {run.path} goes on with it, from what the devices hold; ")
         (tmp_path / "rings.yaml").write_text(EXPERIMENT.replace("GRADIENT", "backprop") + "\n")
         assert "rings.yaml: it is not what it was when " in refused(str(run.path))
         (tmp_path / "rings.yaml").rename(tmp_path / "moved.yaml")
@@ -167,6 +170,18 @@ def test_what_cannot_go_on_is_refused_and_nothing_is_output(tmp_path: Path) -> N
         assert f"{last.path.resolve()} goes on from it already" in refused(str(run.path))
         assert first.continued_by is None
         assert first.going_on == "it ended while its initial weights were written: begin anew with hil train"
+
+
+def test_a_run_whose_array_another_one_has_pulsed_since_is_refused(tmp_path: Path) -> None:
+    files(tmp_path)
+    with virtual(tmp_path, tmp_path / "virtual.yaml"):
+        left = killed(tmp_path, ("after", "late", 5), "train", "rings.yaml", "--bench", "bench.yaml")
+        assert "outputs may still be on: hil safe" in hil(tmp_path, "show").stdout
+        done = hil(tmp_path, "train", "rings.yaml", "--bench", "bench.yaml", "--yes", "--name", "other")
+        assert done.returncode == 0, done.stderr
+        told = hil(tmp_path, "resume", str(left.path), "--yes")
+    assert told.returncode == 2
+    assert "-other has pulsed first, second since" in told.stderr
 
 
 def test_another_board_and_a_bench_file_that_was_changed_are_refused_unless_the_file_is_named(
@@ -188,9 +203,13 @@ def test_another_board_and_a_bench_file_that_was_changed_are_refused_unless_the_
         done = hil(tmp_path, "resume", "--yes")
         assert done.returncode == 2
         assert "bench.yaml goes on with it all the same" in done.stderr
+        (tmp_path / "wired.yaml").write_text(text.replace("0-7", "1-7,0"))
+        done = hil(tmp_path, "resume", "--yes", "--bench", "wired.yaml")
+        assert done.returncode == 2
+        assert "wired.yaml: arrays.first.cols was 0-7, is 1-7,0; a run goes on with the arrays" in done.stderr
         last = resumed(tmp_path, "--bench", "bench.yaml")
     assert last.summary["steps"] == STEPS
-    assert any("bench.yaml is not what it was when " in text for _, _, text in last.events)
+    assert any("limits.dose was None, is 1000000" in text for _, _, text in last.events)
 
 
 def test_a_simulated_run_cannot_go_on_as_its_devices_ended_with_it(tmp_path: Path) -> None:
