@@ -52,6 +52,66 @@ def fit_noise(means: Floats, variances: Floats, freedom: int) -> NoiseFit:
     return NoiseFit(ends[:, 0], ends[:, 1])
 
 
+class Shifted(NamedTuple):
+    """variance = (relative (value - shift))^2 + floor^2; each as (value, low, high) of a 95 % interval [3].
+
+    An offset is in what is read, not in the noise of a device: ``shift`` is where that noise would end.
+    """
+
+    relative: Floats
+    floor: Floats
+    shift: Floats
+
+
+def fit_shifted(means: Floats, variances: Floats, freedom: int) -> Shifted:
+    """A floor or a shift, whichever is likelier: two ends of a range tell two unknowns, and hardly a third.
+
+    Parameters as of :func:`fit_noise`.
+    """
+    plain = fit_noise(means, variances, freedom)
+    known = np.isfinite(means) & (variances > _DUST * means**2)
+    value, variance = means[known], variances[known]
+    unmoved = Shifted(plain.relative, plain.floor, np.zeros(3))
+    if value.size < 3:
+        return unmoved
+    scale, usual = float(np.median(np.abs(value))), float(np.median(variance))
+    x, y = np.stack([value / scale, -np.ones_like(value)], axis=1), variance / usual
+    beta, hessian = _solve_shifted(x, y)
+    if beta[0] <= 0 or (x @ beta <= 0).any():
+        return unmoved
+    of_plain = (plain.relative[0] * value) ** 2 + plain.floor[0] ** 2
+    if _deviance(y, of_plain / usual) <= _deviance(y, (x @ beta) ** 2):
+        return unmoved
+    spread = np.linalg.pinv(hessian) / (2 * freedom)
+    t, shift = t_factor(value.size * freedom), float(beta[1] / beta[0])
+    slope = np.array([-shift, 1.0]) / beta[0]
+    half = t * np.array([np.sqrt(spread[0, 0]), np.sqrt(slope @ spread @ slope)])
+    relative = np.maximum(0.0, beta[0] + half[0] * np.array([0.0, -1.0, 1.0])) * np.sqrt(usual) / scale
+    return Shifted(relative, np.zeros(3), scale * (shift + half[1] * np.array([0.0, -1.0, 1.0])))
+
+
+def _deviance(y: Floats, fitted: Floats) -> float:
+    """Of gamma regression, but for what all fits have in common."""
+    fitted = np.maximum(fitted, _LEAST)
+    return float((y / fitted + np.log(fitted)).sum())
+
+
+def _solve_shifted(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """Coefficients [2] of sqrt(variance) and their weights' matrix, by iterated weighted least squares."""
+    root, fitted = np.sqrt(y), np.ones_like(y)
+    beta: Floats = np.zeros(2)
+    hessian: Floats = np.eye(2)
+    for number in range(_ROUNDS):
+        fitted = np.maximum(fitted, _LEAST)
+        target = fitted + (y - fitted**2) / (2 * fitted) if number else root
+        hessian = (x / fitted[:, np.newaxis] ** 2).T @ x
+        new: Floats = np.linalg.pinv(hessian) @ ((x / fitted[:, np.newaxis] ** 2).T @ target)
+        if np.allclose(new, beta, rtol=1e-9, atol=1e-12):
+            break
+        beta, fitted = new, x @ new
+    return beta, hessian
+
+
 def _solve(x: Floats, y: Floats) -> tuple[Floats, Floats]:
     """Coefficients [2] and their Fisher matrix, by iterated weighted least squares."""
     beta: Floats = np.array([1.0, 0.0])

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 class ReadNoise(Common):
     """Spread of readings against integration time and voltage; offset; linearity; the time for a precision.
 
-    Nothing is programmed. The variance of a device's current is taken as (noise i)^2 + floor^2: relative
-    noise of devices, and a floor that is the same for all. Voltages are parts of the nominal one: no device
-    sees more than it is read with anyway.
+    Nothing is programmed. The variance of a device's current i, the offset taken off, is taken as
+    (noise i)^2 + floor^2: relative noise of devices, and a floor that is the same for all. Voltages are parts
+    of the nominal one: no device sees more than it is read with anyway.
     """
 
     name: Literal["read-noise"] = "read-noise"
@@ -71,15 +71,15 @@ class ReadNoise(Common):
         """Noise at each setting, its law, offset and linearity."""
         settings = _settings(steps)
         nominal = settings[0]
-        fits = [fit_noise(each.mean, each.variance, each.repeats - 1) for each in settings]
         at_time = [i for i, each in enumerate(settings) if each.volts == nominal.volts]
         at_voltage = [i for i, each in enumerate(settings) if each.seconds == nominal.seconds]
+        offset, linearity, line = fit_line(*_by_voltage([settings[i] for i in at_voltage]))
+        fits = [_fit(each, offset) for each in settings]
         why = few(int(np.isfinite(nominal.mean).sum()), 2)
         noise = Estimate.of(fits[0].relative, "", "relative standard deviation of one reading", why)
         floor = Estimate.of(fits[0].floor, "A", "noise that does not scale with the current", why)
         exponent = _exponent([settings[i] for i in at_time], [fits[i] for i in at_time])
         needed = _time_for(self.precision, noise, exponent, nominal.seconds)
-        offset, linearity, line = fit_line(*_by_voltage([settings[i] for i in at_voltage]))
         estimates = {
             "noise": noise,
             "floor": floor,
@@ -89,7 +89,7 @@ class ReadNoise(Common):
             "nonlinearity": linearity,
         }
         with np.errstate(invalid="ignore", divide="ignore"):
-            own = np.sqrt(nominal.variance) / np.abs(nominal.mean)
+            own = np.sqrt(nominal.variance) / np.abs(nominal.mean - np.nan_to_num(offset.value))
         maps: dict[str, NDArray[np.float64]] = {
             "siemens": nominal.mean / nominal.volts,
             "noise": own,
@@ -127,6 +127,24 @@ def _settings(steps: Sequence[Step]) -> list[_Setting]:
         i = np.stack([np.where(a.clipped, np.nan, a.amperes) for a in answers]).astype(np.float64)
         settings.append(_Setting(volts, seconds, i.mean(axis=0), i.var(axis=0, ddof=1), len(answers)))
     return settings
+
+
+def _fit(setting: _Setting, offset: Estimate) -> NoiseFit:
+    """Noise against the devices' own currents; what the offset may be off by widens it, in squares."""
+    fit, *others = (
+        fit_noise(setting.mean - (each if np.isfinite(each) else 0.0), setting.variance, setting.repeats - 1)
+        for each in (offset.value, offset.low, offset.high)
+    )
+
+    def widened(part: Floats, off: Sequence[Floats]) -> Floats:
+        more = max(abs(each[0] - part[0]) for each in off)
+        half = np.hypot(part - part[0], more)
+        return np.array([part[0], max(0.0, part[0] - half[1]), part[0] + half[2]])
+
+    return NoiseFit(
+        widened(fit.relative, [each.relative for each in others]),
+        widened(fit.floor, [each.floor for each in others]),
+    )
 
 
 def _by_voltage(settings: Sequence[_Setting]) -> tuple[Floats, Floats, Floats]:

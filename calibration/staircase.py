@@ -70,15 +70,18 @@ class Interval(NamedTuple):
 
 
 class Noise(NamedTuple):
-    """Read noise of a conductance: variance (relative g)^2 + floor^2, known to the part ``unsure`` of it."""
+    """Read noise of a conductance: variance (relative (g - offset))^2 + floor^2, known to the part ``unsure``
+    of it; an offset is in readings, and not in the noise of a device.
+    """
 
     relative: float
     floor_s: float
     unsure: float = 0.0
+    offset_s: float = 0.0
 
     def variance(self, siemens: Floats) -> Floats:
         """Of readings of these conductances, siemens squared."""
-        return (self.relative * siemens) ** 2 + self.floor_s**2
+        return (self.relative * (siemens - self.offset_s)) ** 2 + self.floor_s**2
 
 
 class _Sums(NamedTuple):

@@ -13,14 +13,14 @@ from pydantic import Field
 
 from calibration.common import Common, Floats, check_dose, chunks, kinds_found, program, step_at
 from calibration.curve_summary import summarise
-from calibration.noise_fit import fit_noise
+from calibration.noise_fit import fit_shifted
 from calibration.staircase import Noise
 from hil.calibrate.contracts import Result, Target
 from hil.calibrate.tape import Step
 from hil.errors import ConfigError
 from hil.plan import Plan
 from hil.schedule import Answer, Op, Program, ReadAnswer
-from hil.units import counted
+from hil.units import counted, format_quantity
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -104,6 +104,7 @@ class UpdateCurve(Common):
             if spared
             else []
         )
+        told += _behind_offset(curves.shift, self.reading(target).voltage_v)
         return replace(result, findings=[*result.findings, *told])
 
     def _kinds(self, answers: Sequence[Answer], target: Target) -> NDArray[np.uint8]:
@@ -115,6 +116,18 @@ class UpdateCurve(Common):
         from calibration.figures.update_curve import draw
 
         return draw(record, self)
+
+
+def _behind_offset(shift: Floats, volts: float) -> list[str]:
+    """Said where noise tells an offset beyond doubt: twice its 95 % interval is on one side of 0."""
+    value, low, high = shift
+    if abs(value) <= high - low:
+        return []
+    current, siemens = format_quantity(volts * value, "A", 2), format_quantity(value, "S", 2)
+    return [
+        f"read noise is as behind an offset of about {current}: g_min, g_max and on_off are as read, with "
+        f"{siemens} in them (the routines offset and read-noise measure it; training and twins take it off)"
+    ]
 
 
 class Way(NamedTuple):
@@ -131,27 +144,31 @@ class Curves(NamedTuple):
     down: Floats
     strides: tuple[int, int]
     noise: Noise
+    shift: Floats
+    """By how much readings are above the conductances that their noise is of, with its 95 % interval [3]."""
 
 
 def read_curves(steps: Sequence[Step], ways: tuple[Way, Way], cycles: int, turning: int) -> Curves:
     """Order the readings of a complete tape; a staircase begins with the last turning point."""
     blocks: list[list[NDArray[np.float64]]] = []
+    pulsed = np.ones(0, np.bool_)
     for step in steps:
         if isinstance(step.op, Program):
+            pulsed = pulsed if blocks else step.op.counts.ravel() != 0
             blocks.append([])
         elif blocks and isinstance(step.answer, ReadAnswer):
             blocks[-1].append(step.answer.siemens.astype(np.float64).ravel())
     read = [block for block in blocks if block]
     turns = [np.stack(block) for block in read if len(block) == turning]
-    means = np.stack([turn.mean(axis=0) for turn in turns])
-    fitted = fit_noise(means, np.stack([turn.var(axis=0, ddof=1) for turn in turns]), turning - 1)
+    means = np.stack([turn.mean(axis=0)[pulsed] for turn in turns])
+    fitted = fit_shifted(means, np.stack([turn.var(axis=0, ddof=1)[pulsed] for turn in turns]), turning - 1)
     level = [block[0] for block in read]  # one reading each, so that all points are equally noisy
     up, down = ways
     per_cycle = up.points + down.points
     ups = [level[c * per_cycle : c * per_cycle + up.points + 1] for c in range(cycles)]
     downs = [level[c * per_cycle + up.points : (c + 1) * per_cycle + 1] for c in range(cycles)]
-    relative, floor = (np.nan_to_num(each) for each in fitted)
+    relative, floor, shift = (np.nan_to_num(each) for each in fitted)
     square = relative**2 if relative[0] > 0 else floor**2
     unsure = 0.5 * (square[2] - square[1]) / square[0] if square[0] > 0 else 0.0
-    noise = Noise(float(relative[0]), float(floor[0]), float(unsure))
-    return Curves(np.array(ups), np.array(downs), (up.stride, down.stride), noise)
+    noise = Noise(float(relative[0]), float(floor[0]), float(unsure), float(shift[0]))
+    return Curves(np.array(ups), np.array(downs), (up.stride, down.stride), noise, shift)

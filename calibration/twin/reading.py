@@ -39,8 +39,8 @@ class Reading:
         return self.offset_a / self.voltage_v
 
     def of_conductance(self) -> Reader:
-        """How a conductance is read."""
-        noise = Noise(self.noise, self.floor_a / self.voltage_v)
+        """How a conductance is read, of records that have the offset in theirs."""
+        noise = Noise(self.noise, self.floor_a / self.voltage_v, offset_s=self.offset_s)
         return Reader(noise, self.resolution_a / self.voltage_v)
 
 
@@ -50,7 +50,7 @@ def reading(chosen: Chosen) -> tuple[Reading, dict[str, Estimate], list[str]]:
     volts, seconds, step = sheet.read_voltage_v, sheet.integration_s, _resolution(chosen)
     record = chosen.by_routine.get("read-noise")
     if record is None:
-        relative, floor_s, _ = (float(each) for each in chosen.curve.result.maps["read_noise"])
+        relative, floor_s = (float(each) for each in chosen.curve.result.maps["read_noise"][:2])
         told = "no record of read-noise: taken from the turning points of the staircases, and as white"
         floor_a = _without(floor_s * volts, step)
         return Reading(relative, floor_a, WHITE, 0.0, volts, seconds, step), {}, [told]

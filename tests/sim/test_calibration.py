@@ -13,7 +13,7 @@ from calibration.drift import Drift
 from calibration.figures.parts import outlying
 from calibration.intervals import of_share, of_sigma, ratio_within, spread_between
 from calibration.labels import label_of_shape, label_of_tanh
-from calibration.noise_fit import fit_noise
+from calibration.noise_fit import fit_noise, fit_shifted
 from calibration.offset import Offset
 from calibration.pulse_search import PulseSearch
 from calibration.read_noise import ReadNoise
@@ -113,6 +113,28 @@ def test_read_noise_finds_noise_floor_offset_and_the_time_for_a_precision():
     for name, truth in (("noise", 0.04), ("offset", 3e-7), ("exponent", 0.5), ("integration", 16e-6)):
         assert found[name].low < truth < found[name].high, name
         assert abs(found[name].value / truth - 1) < 0.1, name
+
+
+@pytest.mark.parametrize("offset", [-8e-9, 5e-9, 20e-9])
+@pytest.mark.parametrize("initial", ["g_min", "uniform"])
+def test_noise_and_its_time_are_those_of_the_devices_behind_an_offset(initial, offset):
+    device = {"preset": "HZO_FeFET", "initial": initial, "d2d": {"range": 0.1}}
+    found = measure(open_(device, read={"noise": 0.01, "offset": offset}), ReadNoise()).estimates
+    for name, truth in (("noise", 0.01), ("integration", 1e-6), ("offset", offset)):
+        assert found[name].low < truth < found[name].high, name
+        assert found[name].value == pytest.approx(truth, rel=0.06), name
+
+
+@pytest.mark.parametrize("offset", [-8e-9, 0.0, 5e-9, 20e-9])
+def test_an_offset_changes_no_scatter_of_pulses_and_is_said_to_be_in_the_range(offset):
+    device = {"preset": "HZO_FeFET", "initial": "g_min", "d2d": {"range": 0.1}, "faults": {"open": 0.02}}
+    bench = open_(device, (16, 16), read={"noise": 0.01, "offset": offset})
+    result = measure(bench, UpdateCurve(cycles=4))
+    for way in ("up", "down"):
+        c2c = result.estimates[f"c2c_{way}"]
+        assert c2c.low < 0.005 < c2c.high, way
+        assert c2c.value == pytest.approx(0.005, rel=0.1), way
+    assert any("as behind an offset" in each for each in result.findings) == (offset != 0)
 
 
 def test_a_bench_without_noise_is_said_to_have_none():
@@ -277,6 +299,19 @@ def test_noise_and_floor_are_told_apart():
     for (value, low, high), truth in ((relative, 0.02), (floor, 1e-9)):
         assert low < truth < high
         assert value == pytest.approx(truth, rel=0.1)
+
+
+@pytest.mark.parametrize(("floor", "offset"), [(1e-9, 0.0), (0.0, 5e-9), (0.0, -6e-9), (0.0, 0.0)])
+def test_noise_at_two_ends_of_a_range_tells_a_floor_or_an_offset(floor, offset):
+    rng = np.random.default_rng(3)
+    ends = np.concatenate([end * (1 + 0.1 * rng.standard_normal(4000)) for end in (4e-9, 1.8e-7)])
+    noise = np.hypot(0.01 * ends, 0.1 * floor)
+    found = fit_shifted(ends + offset, noise**2 * rng.chisquare(3, ends.size) / 3, 3)
+    middle = np.linspace(4e-9, 1.8e-7, 9)
+    told = np.hypot(found.relative[0] * (middle + offset - found.shift[0]), found.floor[0])
+    assert told == pytest.approx(np.hypot(0.01 * middle, 0.1 * floor), rel=0.03)
+    if offset:
+        assert found.shift[1] < offset < found.shift[2]
 
 
 def test_shorted_devices_do_not_widen_the_interval_of_the_noise():
