@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from calibration.common import Common, Floats, check_dose, chunks, program, step_at, uniform
-from calibration.intervals import of_mean
+from calibration.intervals import of_mean, undetermined
 from hil.calibrate.contracts import Estimate, Result, Target, certain
 from hil.calibrate.tape import Step
 from hil.errors import ConfigError
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from hil.calibrate.record import Record
+
+_SIGMA_OF_MAD = 1.4826
+_BEYOND_NOISE = 5.0
 
 
 @final
@@ -85,11 +88,13 @@ class Disturb(Common):
         shots = np.array([0, *self.stops()], dtype=np.float64)
         estimates: dict[str, Estimate] = {}
         maps: dict[str, NDArray[Any]] = {"shots": shots}
+        moved = False
         for sign, name, block in ((1, "up", levels[:number]), (-1, "down", levels[number:])):
             change = block - block[0]
             full = target.info.device.curve.steps(block[0])[0 if sign > 0 else 1]
             full = np.where(full > 0, full, np.nan)
             base = np.median(change[:, apart], axis=1)
+            moved = moved or _moved(sign * change[-1], full, (row, col), apart)
             for where, mask in (("row", on_row), ("column", on_col)):
                 one = sign * (change[-1] - base[-1])[mask] / full[mask] / shots[-1]
                 about = f"step of a device on the target's {where} for one shot {name}, in full steps"
@@ -97,6 +102,9 @@ class Disturb(Common):
                 maps[f"{where}_{name}_s"] = np.median(change[:, mask], axis=1)
             maps[f"control_{name}_s"] = base
             maps[f"change_{name}_s"] = change[-1]
+        if not moved:
+            why = "the device that was pulsed did not move: a full step could not be measured"
+            estimates = {name: undetermined("", each.about, why) for name, each in estimates.items()}
         estimates = certain(estimates, target.info)
         return Result(estimates, maps, self._findings(estimates))
 
@@ -116,14 +124,33 @@ class Disturb(Common):
 
     def _findings(self, estimates: dict[str, Estimate]) -> list[str]:
         seen = [name for name, each in estimates.items() if each.low > 0]
-        if not seen:
-            return ["no disturb beyond noise"]
-        worst = max(estimates[name].value for name in seen)
-        shots = counted(round(1 / worst), "shot to one device moves", "shots to one device move")
-        return [f"{shots} those on its lines by a full step"]
+        against = [name for name, each in estimates.items() if each.high < 0]
+        found: list[str] = []
+        if seen:
+            worst = max(estimates[name].value for name in seen)
+            shots = counted(round(1 / worst), "shot to one device moves", "shots to one device move")
+            found.append(f"{shots} those on its lines by a full step")
+        elif whys := {each.why for each in estimates.values() if np.isnan(each.value)}:
+            found.append(f"not determined: {'; '.join(sorted(whys))}")
+        elif not against:
+            found.append("no disturb beyond noise")
+        if against:
+            found.append(
+                f"{', '.join(against)}: beyond noise, but against the pulses, which is no half-select disturb"
+            )
+        return found
 
     def draw(self, record: Record) -> Figure:
         """Change of neighbours and of the control against shots, and maps of the change."""
         from calibration.figures.disturb import draw
 
         return draw(record, self._levels(record.steps))
+
+
+def _moved(change: Floats, full: Floats, at: tuple[int, int], apart: NDArray[np.bool_]) -> bool:
+    """Whether the device ``at`` a place moved its pulses' way by a full step at least, and beyond the noise
+    with which those that got no pulse (``apart``) were read. ``change``: [rows, cols], positive that way.
+    """
+    middle = np.median(change[apart])
+    noise = _SIGMA_OF_MAD * np.median(np.abs(change[apart] - middle))
+    return bool(change[at] - middle > np.fmax(full[at], _BEYOND_NOISE * noise))

@@ -8,6 +8,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from calibration.timing import timing_of
 from calibration.twin.chosen import Chosen
 from calibration.twin.reading import WHITE, Reading
@@ -84,15 +86,21 @@ def _effects(chosen: Chosen) -> tuple[dict[str, Any], list[str]]:
         else:
             told.append("no drift beyond its uncertainty: left out")
     if (disturb := chosen.by_routine.get("disturb")) is not None:
-        ways = [
-            disturb.result.estimates[f"{line}_{way}"] for line in ("row", "column") for way in ("up", "down")
-        ]
+        names = [f"{line}_{way}" for line in ("row", "column") for way in ("up", "down")]
+        ways = [disturb.result.estimates[name] for name in names]
+        against = [name for name, each in zip(names, ways, strict=True) if each.high < 0]
         if any(each.low > 0 for each in ways):
             share = sum(max(0.0, each.value) for each in ways) / len(ways)
             found["disturb"] = {"half_select": float(f"{share:.4g}")}
             told.append("half-select disturb is the mean of rows, columns and both ways")
-        else:
+        elif np.isnan([each.value for each in ways]).any():
+            told.append("half-select disturb was not determined: left out")
+        elif not against:
             told.append("no half-select disturb beyond its uncertainty: left out")
+        if against:
+            told.append(
+                f"disturb: {', '.join(against)} against the pulses, which the simulator has not: left out"
+            )
     return found, told
 
 

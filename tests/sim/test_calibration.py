@@ -22,7 +22,7 @@ from calibration.update_curve import UpdateCurve
 from drivers.sim import driver
 from drivers.sim.curve import shape_of_label
 from hil.calibrate.conduct import About, calibrate
-from hil.calibrate.contracts import Target
+from hil.calibrate.contracts import Estimate, Target
 from hil.calibrate.file import read_record
 from hil.errors import ConfigError, LimitError
 from hil.figures.canvas import styled
@@ -252,6 +252,27 @@ def test_disturb_is_recovered_on_rows_and_columns_both_ways(share):
         assert found.value == pytest.approx(share, abs=0.0008), name
         assert (found.low > 0) == (share > 0), name
     assert ("no disturb" in result.findings[0]) == (share == 0)
+
+
+def test_where_nothing_moves_disturb_is_not_determined():
+    result = measure(
+        open_({"preset": "ENODe", "faults": {"stuck": 1.0}}, (16, 16), read={"noise": 0.01}), Disturb()
+    )
+    assert all(np.isnan(each.value) and "did not move" in each.why for each in result.estimates.values())
+    assert result.findings == [
+        "not determined: the device that was pulsed did not move: a full step could not be measured"
+    ]
+
+
+@pytest.mark.parametrize(("low", "high"), [(-0.3, 0.1), (0.1, 0.3), (-0.3, -0.1)])
+def test_disturb_says_whether_it_is_beyond_noise_and_which_way_it_goes(low, high):
+    nothing = Estimate(0.0, -0.1, 0.1, "", "")
+    found = Disturb()._findings(
+        {"row_up": nothing, "column_down": Estimate((low + high) / 2, low, high, "", "")}
+    )
+    assert ("no disturb beyond noise" in found) == (low < 0 < high)
+    assert any("by a full step" in each for each in found) == (low > 0)
+    assert any(each.startswith("column_down: beyond noise, but against") for each in found) == (high < 0)
 
 
 def test_disturb_asks_for_neighbours_and_a_control():
