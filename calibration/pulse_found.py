@@ -63,6 +63,11 @@ def levels_of(sheet: DeviceSheet, way: str) -> float:
     return float(sheet.curve.steps(middle)[side][0]) / mean
 
 
+def _ended(ends: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(value, low, high); no value where an end is not known."""
+    return ends if np.isfinite(ends).all() else np.array([np.nan, *ends[1:]])
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
     """One way ("up" or "down") of a search, with its nominal pulse."""
@@ -112,10 +117,12 @@ class Found:
 
         threshold = p = q = unknown
         if law is not None and law.inside:
-            threshold, p = np.column_stack([[law.threshold, law.p], self.fitted.ranges])
+            threshold, p = map(_ended, np.column_stack([[law.threshold, law.p], self.fitted.ranges]))
             q = interval(lambda law: law.q)
         why = self._why()
-        fits = why or f"the law's bounds are met, or it {few(int(self.fitted.answers.sum()), 2)}"
+        fits = (
+            why if law is None or len(self.fitted.without) < 2 else "its interval meets the fit's own bounds"
+        )
         enough, wide = (not np.isnan(width) and on for on in (width == 1, width != 1))
         pulses = {"up": "potentiating", "down": "depressing"}[way]
         step = f"a step of {wanted.step:g} of the range"
@@ -166,10 +173,14 @@ class Found:
     def _why(self) -> str:
         """Why nothing is said of the pulse for the step."""
         if self.fitted.whole is None:
-            return "too few devices answer, or too faintly, for a law"
+            return "devices answer too faintly for a law" if self._anything() else "no device answers"
         if np.isnan(self.width()):
             return "no pulse that was allowed makes the step"
         return f"its interval {few(int(self.fitted.answers.sum()), 2)}"
+
+    def _anything(self) -> bool:
+        """Whether any device answers, or may."""
+        return bool((self.fitted.answers | self.fitted.undecided).any())
 
     def findings(self) -> list[str]:
         """In words, and as a line for a bench file's `device`."""
@@ -178,13 +189,24 @@ class Found:
         said = f"{way}: {int(answers.sum())} of {counted(answers.size, 'device answers', 'devices answer')}"
         if self.fitted.undecided.any():
             said += f", {int(self.fitted.undecided.sum())} undecided"
+        if answers.size == 0:
+            return [f"{said}: there was none to pulse"]
+        most = format_quantity(wanted.most * volts, "V", 3)
+        widest = format_quantity(wanted.widest * self.nominal.width_s, "s", 3)
+        if law is None and not self._anything():
+            return [
+                f"{said} up to {most} and {widest}: more passes would only wear them; go higher "
+                "(most_amplitude, most_width) where they stand it, or see whether any works (routine devices)"
+            ]
         if law is None:
-            most = format_quantity(wanted.most * volts, "V", 3)
-            return [f"{said} up to {most}, too few or too faintly for a law; more passes tell more"]
+            return [f"{said} up to {most} and {widest}, too faintly for a law; more passes tell more"]
         if pulse is None:
-            most = format_quantity(wanted.most * volts, "V", 3)
-            widest = format_quantity(wanted.widest * self.nominal.width_s, "s", 3)
             return [f"{said}; none moves by {wanted.step:g} of the range up to {most} and {widest}"]
+        if not self.fitted.determined:
+            return [
+                f"{said}; the power of their law is not determined, nor so a pulse to paste for a step of "
+                f"{wanted.step:g} of the range; more passes tell more"
+            ]
         key = {"up": "potentiate", "down": "depress"}[way]
         amplitude = format_quantity(pulse.amplitude_v, "V")
         width, gap = (format_quantity(seconds, "s") for seconds in (pulse.width_s, pulse.gap_s))

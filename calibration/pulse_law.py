@@ -92,6 +92,11 @@ class Fitted(NamedTuple):
     undecided: NDArray[np.bool_]
     sizes: Floats
 
+    @property
+    def determined(self) -> bool:
+        """Whether the interval of p ends within the bounds that p was looked for in."""
+        return self.whole is not None and self.whole.inside and bool(np.isfinite(self.ranges[1]).all())
+
     def interval(self, of: Callable[[Law], float]) -> Floats:
         """(value, low, high) of a positive function of the law, by the jackknife over devices of its
         logarithm; NaN without bounds where it is not determined.
@@ -218,7 +223,8 @@ def _solved(seen: Steps, start: Floats, held: int | None = None) -> tuple[Floats
 
 
 def _range(seen: Steps, best: Floats, part: int) -> tuple[float, float]:
-    """Values of a part of the shape between which it may be, by the rise of the sum of squares (95 %).
+    """Values of a part of the shape between which it may be, by the rise of the sum of squares (95 %); an end
+    that would be beyond the bounds of the fit is not known, infinite, but a threshold's at 0 V.
 
     The threshold trades for the power, and the sum is no parabola: there the jackknife is too sure.
     """
@@ -233,9 +239,10 @@ def _range(seen: Steps, best: Floats, part: int) -> tuple[float, float]:
         return float(np.sqrt(max(rise, 0.0) / most)) - 1 if most > 0 else float(rise > 0) - 0.5
 
     ends: list[float] = []
-    for bounds in _bounds(seen):
+    for bounds, unknown in zip(_bounds(seen), (-np.inf, np.inf), strict=True):
         limit, inside = float(bounds[part]), float(shape[part])
         outside = abs(limit - inside) > 1e-6 and beyond(limit) > 0
         away = 1e-3 * abs(limit - inside)
-        ends.append(float(_optimize.brentq(beyond, inside, limit, xtol=away)) if outside else limit)
+        met = 0.0 if part == 0 and limit == 0 else unknown
+        ends.append(float(_optimize.brentq(beyond, inside, limit, xtol=away)) if outside else met)
     return ends[0], ends[1]

@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.calibration_recovery import Tally, measure
 from benchmarks.pulse_recovery import pulse_trial
+from calibration.pulse_found import Found, Wanted
 from calibration.pulse_ladder import Climb, ladder, narrowed
 from calibration.pulse_law import Law, Steps, fit_law
 from calibration.pulse_search import PulseSearch
@@ -174,6 +175,42 @@ def test_where_nothing_is_enough_it_says_so_and_never_goes_beyond_what_is_allowe
             next(PulseSearch(**over).plan(target))
     with pytest.raises(ConfigError, match="points: asked for 100 amplitudes; there are 15"):
         next(PulseSearch(points=100).plan(target))
+
+
+@pytest.mark.parametrize(
+    ("device", "routine"),
+    [
+        ({"faults": {"stuck": 1.0}}, PulseSearch(**QUICK)),
+        ({}, PulseSearch(first=0.1, rise=0.02, most_amplitude=1.2, most_width=75e-9)),
+    ],
+)
+def test_where_no_device_moves_at_all_it_says_to_go_higher_and_not_to_wear_them(device, routine):
+    _, result = taped(open_(noise=0.01, **device), routine)
+    assert len(result.findings) == 2
+    for told in result.findings:
+        assert re.search(
+            r": 0 of \d+ devices answer up to .* V and .*s: more passes would only wear them", told
+        )
+        assert "go higher (most_amplitude, most_width)" in told
+    assert {each.why for each in result.estimates.values()} >= {"no device answers"}
+
+
+def test_a_law_whose_power_meets_the_bounds_of_the_fit_gives_no_line_to_paste():
+    rng = np.random.default_rng(0)
+    volts, widths = np.tile(np.linspace(0.9, 1.0, 9)[:, np.newaxis], (2, 12)), np.ones((18, 12))
+    widths[9:] = 0.5
+    steps = 0.02 * volts**2 * widths + 0.003 * rng.normal(size=volts.shape)
+    fitted = fit_law(Steps(volts, widths, steps, np.full(volts.shape, 0.003)))
+    assert fitted.whole is not None
+    assert not fitted.determined
+    wanted = Wanted(0.02, 2.0, 0.02, 0.04, 2.0, 1.0, True, 1.0)
+    found = Found("up", Pulse(1.0, 1e-6), wanted, fitted)
+    assert found.pulse() is not None
+    power = found.estimates()["exponent_up"]
+    assert np.isnan(power.value)
+    assert power.why == "its interval meets the fit's own bounds"
+    (told,) = found.findings()
+    assert "the power of their law is not determined" in told
 
 
 def test_the_rungs_are_round_rise_and_end_exactly_at_what_is_allowed():
