@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,6 +22,7 @@ _WINDOW = 1 / 12
 _SLOWEST = 0.25
 """Least pace at an end, in steps of the middle: where pulses scatter a fit may tell none, or one back."""
 _TELLS, _BEYOND_NOISE = 0.01, 3.0
+_LATE = "of the devices were still moving at the"
 _ENOUGH, _FURTHER, _MOST = 2.0, 1.5, 10.0
 
 
@@ -112,10 +113,7 @@ def told(estimates: Mapping[str, Estimate], ends: Mapping[str, Arrival], crossin
         percent, value = 100 * min(1.0, ends[end].share.value), estimates[name].value
         seen = f", {format_quantity(value, 'S', 3)}" if np.isfinite(value) else ""
         about = f"{percent:.{0 if percent > 10 else 1}f} %"
-        found.append(
-            f"about {about} of the devices were still moving at the {end} end: {name} is {bound} what was "
-            f"seen{seen}"
-        )
+        found.append(f"about {about} {_LATE} {end} end: {name} is {bound} what was seen{seen}")
     if found:
         longer = min(_MOST, round(max(_ENOUGH, _FURTHER * crossing), 1))
         remedy = f"--set update-curve.crossing={longer:g} lets them arrive"
@@ -123,3 +121,8 @@ def told(estimates: Mapping[str, Estimate], ends: Mapping[str, Arrival], crossin
             remedy = "the data sheet has far larger steps than these: correct it in the bench file"
         found.append(f"ranges, labels and levels are of the part that was seen; {remedy}")
     return found
+
+
+def told_before(findings: Sequence[str]) -> list[str]:
+    """What findings of an update curve say of devices that were late, for those who go by its record."""
+    return [each for each in findings if _LATE in each]

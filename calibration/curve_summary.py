@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from calibration.arrival import arrivals, told, unsure, unsure_maps
 from calibration.barrier import Held, held_off
 from calibration.intervals import (
+    LEAST_SPREAD,
     SIGMAS,
     Floats,
     of_mean,
@@ -24,7 +25,7 @@ from calibration.labels import label_of_tanh, rate
 from calibration.staircase import FIGURES, PLATEAU, Ends, Interval, fit, intervals
 from hil.bench import DeviceSheet
 from hil.calibrate.contracts import RESOLVED, Estimate, Result, resolved
-from hil.units import counted, format_quantity
+from hil.units import counted, format_quantity, rounded
 
 if TYPE_CHECKING:
     from calibration.update_curve import Curves
@@ -198,6 +199,10 @@ def _spread(
         spread = spread_between(about, one.value / mean, one.low / mean, one.high / mean, cycles)
         value, low, high = ((1 + pulled) * each for each in (spread.value, spread.low, spread.high))
         spread = replace(spread, value=value, low=low, high=high)
+        moved = int(np.isfinite(found[key].value).sum())
+        if key in settled and (there := int(settled[key].sum())) < LEAST_SPREAD <= moved:
+            was = f"{there or 'none'} of the {moved:,} that moved surely was at that end early enough"
+            spread = replace(spread, why=f"takes {LEAST_SPREAD} devices or more; {was}")
         estimates[name] = resolved(spread, _digits(found["high"].value, found[key].value))
     return estimates
 
@@ -311,7 +316,9 @@ def _findings(
     for way in ("up", "down"):
         scatter = estimates[f"c2c_{way}"].value * span / estimates[f"step_{way}"].value
         if scatter > 3:
-            found.append(f"a pulse {way} scatters by {scatter:.2g} steps: single devices have no sure label")
+            found.append(
+                f"a pulse {way} scatters by {rounded(scatter)} steps: single devices have no sure label"
+            )
     symmetric = maps["symmetry_s"][moves]
     if np.isfinite(symmetric).mean() > 0.5:
         point = format_quantity(float(np.nanmedian(symmetric)), "S", 3)

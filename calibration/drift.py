@@ -15,7 +15,7 @@ from hil.calibrate.contracts import RESOLVED, Result, Target, certain
 from hil.calibrate.tape import Step
 from hil.plan import Plan
 from hil.schedule import Program, ReadAnswer, Wait
-from hil.units import PositiveSeconds, format_quantity
+from hil.units import PositiveSeconds, format_quantity, rounded
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -111,15 +111,15 @@ class Drift(Common):
     def _findings(self, estimates: dict[str, Any], share: float, seconds: Floats) -> list[str]:
         kept = estimates["retention"]
         first, last = (format_quantity(float(each), "s", 3) for each in (seconds[0], seconds[-1]))
-        found = [f"{100 * share:.3g} % of the devices could be programmed above the low end"]
+        found = [f"{rounded(100 * share, 3)} % of the devices could be programmed above the low end"]
         change, most = 100 * (kept.value - 1), 100 * max(abs(kept.low - 1), abs(kept.high - 1))
         if most < 100 * RESOLVED:
             found.append(f"no change is seen between {first} and {last}")
         elif kept.low <= 1 <= kept.high and np.isfinite(most):
-            found.append(f"no change beyond {most:.2g} % is seen between {first} and {last}")
+            found.append(f"no change beyond {rounded(most)} % is seen between {first} and {last}")
         elif np.isfinite(change):
             verb = "lose" if change < 0 else "gain"
-            found.append(f"they {verb} {abs(change):.2g} % between {first} and {last}")
+            found.append(f"they {verb} {rounded(abs(change))} % between {first} and {last}")
         return found
 
     def draw(self, record: Record) -> Figure:

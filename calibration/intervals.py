@@ -19,6 +19,8 @@ Floats = NDArray[np.float64]
 LEVEL = 0.95
 SIGMAS = 1.96
 """Half-width of such an interval in standard deviations, where these are known."""
+LEAST_SPREAD = 4
+"""Fewest devices that tell how they differ."""
 _MOST_POWER = 300.0
 """Of e in a factor that still tells something of a variance; a double ends at 709."""
 _special: Any = special  # scipy comes without types
@@ -161,8 +163,8 @@ def spread_between(about: str, values: ArrayLike, low: ArrayLike, high: ArrayLik
     known = np.isfinite(value) & np.isfinite(error)
     value, noise = value[known], error[known] ** 2
     n = value.size
-    if n < 4:
-        return undetermined("", about, few(n, 4))
+    if n < LEAST_SPREAD:
+        return undetermined("", about, few(n, LEAST_SPREAD))
     mean = (value.sum() - value) / (n - 1)
     seen = float(value.var(ddof=1))
     own = float(noise.mean())

@@ -20,7 +20,7 @@ from hil.calibrate.tape import Step
 from hil.errors import ConfigError
 from hil.plan import Plan
 from hil.schedule import Multiply, MultiplyAnswer, Op, Read
-from hil.units import format_quantity
+from hil.units import format_quantity, rounded
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -135,7 +135,9 @@ class Offset(Common):
         offset, sheet = estimates["offset"], target.info.device
         device = sheet.g_min_s * self.reading(target).voltage_v
         largest = max(abs(offset.low), abs(offset.high))
-        found = [f"the offset is at most {100 * largest / device:.2g} % of the current of a device at g_min"]
+        found = [
+            f"the offset is at most {rounded(100 * largest / device)} % of the current of a device at g_min"
+        ]
         if offset.low <= 0 <= offset.high:
             found.append(f"no offset beyond {format_quantity(largest, 'A', 2)} is seen")
         if not np.isfinite(estimates["voltage_offset"].value):

@@ -11,7 +11,7 @@ from calibration.crossbar import Wires, readings
 from calibration.intervals import t_factor, undetermined
 from calibration.wire_fit import Flags, Floats, WireFit, fit_wires
 from hil.calibrate.contracts import RESOLVED, Estimate, Result
-from hil.units import format_quantity
+from hil.units import format_quantity, rounded
 
 _FEW = 8
 _HARDLY = 0.02
@@ -181,7 +181,7 @@ def _findings(estimates: dict[str, Estimate], fit: WireFit) -> list[str]:
         if each.low > 0:
             found.append(f"{format_quantity(each.value, 'ohm', 3)} {ABOUT[name]}: leads, switches or drivers")
     loss = estimates["loss"]
-    most = f"{100 * max(RESOLVED, loss.high):.2g} %"
+    most = f"{rounded(100 * max(RESOLVED, loss.high))} %"
     if loss.low > 0:
         found.append(f"readings of the array as found lose up to {most} in wires")
     else:
@@ -189,5 +189,5 @@ def _findings(estimates: dict[str, Estimate], fit: WireFit) -> list[str]:
     seen, left = (100 * float(np.sqrt(np.mean(each**2))) for each in (fit.seen, fit.left))
     if seen > 100 * RESOLVED:
         changed = "devices that were not pulsed changed by"
-        found.append(f"{changed} {seen:.2g} % as read, by {left:.2g} % behind these wires")
+        found.append(f"{changed} {rounded(seen)} % as read, by {rounded(left)} % behind these wires")
     return found

@@ -132,6 +132,11 @@ def percent(share: float | None) -> str:
     return "-" if share is None or math.isnan(share) else f"{100 * share:.2f} %"
 
 
+def rounded(value: float, digits: int = 2) -> str:
+    """A plain number to so many digits, written out: "130", where a format of "g" has "1.3e+02"."""
+    return f"{float(f'{value:.{digits}g}'):g}"
+
+
 def energy(joules: float, asked: float) -> str:
     """An energy; 0 for anything that was ``asked`` of devices is that of a bench that tells none."""
     return "not told" if joules == 0 and asked else format_quantity(joules, "J", digits=3)

@@ -21,7 +21,7 @@ from calibration.twin.tables_read import Ramps, read_ramps
 from hil.calibrate.contracts import Estimate
 from hil.calibrate.twin import Described, Twin
 from hil.errors import DataError
-from hil.units import counted, format_quantity, parse_quantity
+from hil.units import counted, format_quantity, parse_quantity, rounded
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,7 +68,8 @@ def _of_ramps(files: Sequence[Path], read: Sequence[Ramps], described: Described
     span = f"{counted(len(ups), 'ramp')} up and {len(downs)} down"
     findings = [
         f"{'tables' if tables else 'exponential devices'} taken: exponential devices leave "
-        f"{100 * misfit['exponential']:.2g} % of the range (rms), tables {100 * misfit['table']:.2g} %",
+        f"{rounded(100 * misfit['exponential'])} % of the range (rms), "
+        f"tables {rounded(100 * misfit['table'])} %",
         *(
             f"{one.file.name}: one column, taken as a reading after each pulse and cut where the course turns"
             for one in read

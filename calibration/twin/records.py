@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration.arrival import told_before
 from calibration.twin.bench import describe, original
 from calibration.twin.chosen import Chosen, choose
 from calibration.twin.exponential import fit_exponential, maps_of
@@ -25,6 +26,7 @@ from hil.calibrate.record import Record
 from hil.calibrate.twin import Asked, Twin
 from hil.errors import StoreError
 from hil.schedule import ReadAnswer
+from hil.units import rounded
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -76,7 +78,9 @@ def fit(records: Sequence[tuple[Path, Record]], asked: Asked, now: datetime) -> 
     source = f"array {array} of {record.bench}, {rows} x {cols}: " + ", ".join(
         f"{name} of {one.created.isoformat(timespec='minutes')}" for name, one in chosen.by_routine.items()
     )
-    findings = [*fitted.findings, *findings, *faults.findings, *told, *_lines(record), *_left_out(chosen)]
+    late = [f"{record.routine}: {each}" for each in told_before(record.result.findings)]
+    findings = [*fitted.findings, *late, *findings, *faults.findings, *told, *_lines(record)]
+    findings += _left_out(chosen)
     good = fitted.good.estimates(fitted.name)
     return Twin(source, bench, named, estimates, good, findings, fitted.draw, chosen.paths, original(chosen))
 
@@ -124,7 +128,7 @@ def _fitted(
         found = _Fitted("exponential twin", maps, exponential.c2c, good, ends, moved, findings)
         if wanted == "exponential" or found.misfit <= _GOOD:
             return found
-        findings.append(f"exponential devices leave {100 * found.misfit:.2g} % of the range (rms)")
+        findings.append(f"exponential devices leave {rounded(100 * found.misfit)} % of the range (rms)")
     elif wanted == "exponential":
         raise StoreError("the staircases tell no steps of exponential devices; --model table takes any")
     if int(which.sum()) > MOST_KINDS:
@@ -139,7 +143,7 @@ def _fitted(
     table = fit_jumps(moved, reader) if jumping else fit_table(moved, reader)
     good, ends = goodness(table, moved, reader), (table.low, table.high)
     tables = _Fitted("table twin", table.maps(moves), (0.0, 0.0), good, ends, moved, findings)
-    findings.append(f"tables leave {100 * tables.misfit:.2g} %")
+    findings.append(f"tables leave {rounded(100 * tables.misfit)} %")
     if jumping and (cycles := len(moved.up)) < MANY:
         findings.append(
             f"abrupt devices, each known from its own {cycles} cycles alone: {MANY} tell them better "

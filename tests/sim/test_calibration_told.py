@@ -149,6 +149,13 @@ def test_training_is_warned_of_ends_that_were_not_reached(tmp_path):
     assert "hil calibration show tells why" in warned
 
 
+def test_a_spread_of_ends_that_devices_reached_too_late_says_so():
+    result, _ = curve_of("TaOx_HfOx", crossing=1.0)
+    why = {result.estimates[f"d2d_{end}"].why for end in ("g_min", "g_max")} - {""}
+    assert why
+    assert all("that moved surely was at that end early enough" in each for each in why)
+
+
 @pytest.mark.parametrize("device", ["ENODe", "HZO_FeFET", "EpiRAM_AgSiGe"])
 def test_devices_that_arrived_are_not_said_to_be_late(device):
     result, truth = curve_of(device)

@@ -26,7 +26,7 @@ from calibration.update_curve import UpdateCurve
 from drivers.sim import driver
 from hil import setup
 from hil.calibrate.conduct import About, calibrate
-from hil.calibrate.contracts import Target
+from hil.calibrate.contracts import Estimate, Target
 from hil.calibrate.record import Record
 from hil.calibrate.twin import Asked
 from hil.errors import StoreError
@@ -158,6 +158,30 @@ def test_what_was_not_measured_is_said(measured):
     findings = "\n".join(fit(curve, Asked(), NOW).findings)
     assert "no record of read-noise" in findings
     assert "no record of devices" in findings
+
+
+def test_ends_that_devices_had_not_reached_are_said_of_the_twin(tmp_path):
+    short = UpdateCurve(cycles=4, crossing=1.0)
+    findings = fit([record(array(), "update-curve", short, tmp_path)], Asked(), NOW).findings
+    (late,) = (each for each in findings if "were still moving at the low end" in each)
+    assert late.startswith("update-curve: about ")
+
+
+def test_disturb_that_goes_against_the_pulses_or_was_not_determined_is_left_out_and_said(measured, tmp_path):
+    path, disturb = record(array(), "disturb", Disturb(shots=100), tmp_path)
+    names = disturb.result.estimates
+
+    def told(one):
+        nothing = Estimate(0.0, -0.1, 0.1, "", "")
+        estimates = {**dict.fromkeys(names, nothing), "column_down": one}
+        result = replace(disturb.result, estimates=estimates)
+        fitted = fit([*measured[1], (path, replace(disturb, result=result))], Asked(), NOW)
+        assert "disturb" not in fitted.bench
+        return "; ".join(each for each in fitted.findings if "disturb" in each)
+
+    assert "no half-select disturb beyond its uncertainty" in told(Estimate(0.0, -0.1, 0.1, "", ""))
+    assert told(Estimate(-0.2, -0.3, -0.1, "", "")).startswith("disturb: column_down against the pulses")
+    assert told(Estimate(np.nan, -np.inf, np.inf, "", "", "why")).endswith("was not determined: left out")
 
 
 def test_some_lines_make_a_twin_of_those(tmp_path):

@@ -21,6 +21,7 @@ from hil.units import (
     counted,
     format_quantity,
     parse_quantity,
+    rounded,
 )
 
 
@@ -192,6 +193,11 @@ def test_the_json_schema_pattern_agrees_with_the_parser(unit: Unit, good: list[s
         assert not re.search(schema["pattern"], text)
         with pytest.raises(ConfigError):
             parse_quantity(text, unit)
+
+
+@pytest.mark.parametrize(("value", "text"), [(134.0, "130"), (0.0123, "0.012"), (99.6, "100"), (-3.0, "-3")])
+def test_a_plain_number_is_written_out(value: float, text: str):
+    assert rounded(value) == text
 
 
 def test_one_thing_is_no_things() -> None:
