@@ -279,7 +279,7 @@ def test_a_search_that_determines_nothing_says_so_once(cli):
     )
     shown = cli("calibrate", "bench.yaml", *words).stdout
     assert shown.count("for a law): threshold_up, amplitude_up, width_up") == 1
-    assert shown.count("too few devices answer") == 1
+    assert shown.count("devices answer too faintly for a law") == 1
     (outcome,) = json.loads(cli("calibrate", "bench.yaml", *words, "--json").stdout)["outcomes"]
     assert outcome["why"] == "nothing was determined"
 
