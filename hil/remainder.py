@@ -11,11 +11,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-from hil.bench import Cost
 from hil.errors import ConfigError, IdentityError
 from hil.session import Prepared, prepare
 from hil.store import Run, list_runs, open_run
-from hil.store.schema import COST_FIELDS
 from hil.training.contracts import Continuation, Resumable
 
 _MAY_CHANGE = "transport, resource, serial, reconnect, limits, dose and virtual"
@@ -64,7 +62,7 @@ class Remainder:
             **asdict(self.behind),
             "accuracies": list(self.behind.accuracies),
             "in_doubt": self.in_doubt,
-            "spent": asdict(_spent(self.run)),
+            "spent": asdict(self.run.cost_in_all),
             "changed": [f"{key} was {was}, is {now}" for key, was, now in self._changed(prepared)],
         }
         training = replace(prepared.training, continues=self.behind)
@@ -191,20 +189,11 @@ def _require_untouched(run: Run) -> None:
         arrays: dict[str, Any] = header.get("bench", {}).get("resolved", {}).get("arrays") or {}
         same = [name for name in wiring if arrays.get(name) == wiring[name]]
         since = header.get("created", "") >= run.header["created"] and other.path != run.path
-        if since and same and header.get("identity") == run.header["identity"] and other.intents:
+        if since and same and header.get("identity") == run.header["identity"] and other.pulsed:
             raise ConfigError(
                 f"{run.path}: {other.path} has pulsed {', '.join(same)} since: the devices do not hold what "
                 "this run left in them"
             )
-
-
-def _spent(run: Run) -> Cost:
-    """What a run took, and those before it that it continues; at least, where one was killed between rows."""
-    done = sum((intent.cost for intent in run.intents if intent.cost is not None), Cost())
-    known = run.cost
-    most = Cost(**{name: max(getattr(known, name), getattr(done, name)) for name in COST_FIELDS})
-    before = run.header.get("continues")
-    return most if before is None else most + Cost(**before["spent"])
 
 
 def _differences(then: Any, now: Any, key: str = "") -> Iterator[tuple[str, Any, Any]]:

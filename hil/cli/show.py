@@ -129,7 +129,7 @@ def _row(run: Run) -> dict[str, Any]:
         "status": run.status,
         "accuracy": run.accuracy,
         "samples": int(training["samples"][-1]) if training.size else 0,
-        "pulses": _pulses(run),
+        "pulses": run.cost_known.pulses,
     }
 
 
@@ -174,15 +174,10 @@ def _data(data: Any) -> str | None:
     return f"{data['train']:,} training and {data['test']:,} test samples of {data.get('source')}"
 
 
-def _pulses(run: Run) -> int:
-    """Pulses known to have been given, those since the last row of a run without an end too."""
-    return max(run.cost.pulses, sum(intent.pulses for intent in run.intents if not intent.in_doubt))
-
-
 def _so_far(run: Run) -> dict[str, Any]:
     """What can be said of a run that has no summary: it goes on, or its writer died."""
     training, evaluations = run.training, run.evaluations
-    so_far: dict[str, Any] = asdict(run.cost) | {"pulses": _pulses(run)}
+    so_far: dict[str, Any] = asdict(run.cost) | {"pulses": run.cost_known.pulses}
     if evaluations.size:
         so_far |= {"accuracy": float(evaluations["accuracy"][-1]), "loss": float(evaluations["loss"][-1])}
     if training.size:

@@ -92,9 +92,10 @@ class Run:
             return ""
         if (by := self.continued_by) is not None:
             return f"{by} goes on from it"
-        if self.intents and "initial" not in self.moments and "continues" not in self.header:
+        pulsed = self.pulsed
+        if pulsed and "initial" not in self.moments and "continues" not in self.header:
             return "it ended while its initial weights were written: begin anew with hil train"
-        if self.intents:
+        if pulsed:
             told = f"hil resume {self.path} goes on with it, from what the devices hold"
             if self.status == "interrupted":
                 told += "; outputs may still be on: hil safe BENCH.yaml switches them off"
@@ -148,10 +149,17 @@ class Run:
         return sum(self.costs.values(), Cost())
 
     @property
+    def cost_known(self) -> Cost:
+        """:attr:`cost`, and no less than what is known of schedules since the last row, of a killed run."""
+        recorded = self.cost
+        done = sum((Cost(*row[1:]) for row in self._journal.rows("done")), Cost())
+        return Cost(**{name: max(getattr(recorded, name), getattr(done, name)) for name in COST_FIELDS})
+
+    @property
     def cost_in_all(self) -> Cost:
-        """:attr:`cost` and that of the runs that this one continues, as far as killed ones recorded it."""
+        """:attr:`cost_known` of this run and of those that it continues."""
         before = self.header.get("continues")
-        return self.cost if before is None else self.cost + Cost(**before["spent"])
+        return self.cost_known if before is None else self.cost_known + Cost(**before["spent"])
 
     @property
     def in_all(self) -> str:
@@ -189,6 +197,11 @@ class Run:
     def events(self) -> list[tuple[int, str, str]]:
         """(step, kind, text) of everything worth a line, in order."""
         return [(row[0], row[1], row[2]) for row in self._journal.rows("event")]
+
+    @property
+    def pulsed(self) -> bool:
+        """Whether it was going to change devices of a durable bench."""
+        return bool(self._journal.query("SELECT 1 FROM intent LIMIT 1"))
 
     @property
     def intents(self) -> list[Intent]:
